@@ -1,0 +1,227 @@
+//! What gates and deployers are given: facts of the run, and permits to write.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::candidate::Candidate;
+use crate::code;
+use crate::deployer::Live;
+use crate::digest::Digest;
+use crate::engine::{EventSender, Recorder};
+use crate::error::{Effect, Error, Result};
+use crate::event::{Event, EventBody};
+use crate::id::{Fence, RunId, StageId, TargetName};
+use crate::ledger::Body;
+
+/// The last release of the target by the journal.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct LastRelease {
+    /// The run that made it.
+    pub run: RunId,
+    /// What it shipped.
+    pub candidate: Candidate,
+    /// What was live when it ended.
+    pub live: Option<Live>,
+    /// The facts of its evidence, gate by gate.
+    pub facts: Vec<(StageId, Value)>,
+    pub(crate) opened: u64,
+}
+
+/// What every stage of a run is told.
+#[derive(Debug)]
+pub(crate) struct RunFacts {
+    pub(crate) run: RunId,
+    pub(crate) target: TargetName,
+    pub(crate) candidate: Candidate,
+    pub(crate) intent: Digest,
+    pub(crate) actor: String,
+    pub(crate) last_release: Option<LastRelease>,
+}
+
+/// What a gate, a plan or a poll is given. It gives no permit, so nothing can be written with it.
+///
+/// A client's writing method asks for a [`Permit`], and a plan has none to give:
+///
+/// ```compile_fail
+/// use gatekit_core::{PlanContext, Permit, Result};
+///
+/// fn write(_: &Permit) {}
+///
+/// async fn plan(cx: &PlanContext) -> Result<()> {
+///     write(&cx.permit("delete everything").await?);
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PlanContext {
+    pub(crate) facts: Arc<RunFacts>,
+    pub(crate) stage: StageId,
+    pub(crate) deadline: Instant,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) events: EventSender,
+}
+
+impl PlanContext {
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.facts.run
+    }
+
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &TargetName {
+        &self.facts.target
+    }
+
+    /// What is to be shipped.
+    #[must_use]
+    pub fn candidate(&self) -> &Candidate {
+        &self.facts.candidate
+    }
+
+    /// The digest over target, candidate and fingerprint.
+    #[must_use]
+    pub fn intent(&self) -> &Digest {
+        &self.facts.intent
+    }
+
+    /// Who acts. On one machine a claim, not a proof.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.facts.actor
+    }
+
+    /// The stage that is asked.
+    #[must_use]
+    pub fn stage(&self) -> &StageId {
+        &self.stage
+    }
+
+    /// The last release of the target by the journal, with its evidence facts.
+    #[must_use]
+    pub fn last_release(&self) -> Option<&LastRelease> {
+        self.facts.last_release.as_ref()
+    }
+
+    /// When the stage has to be done: the engine stops waiting then.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// How long is left until the deadline.
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Cancelled when the run is interrupted or has lost its lock. Cancel-safe stages need not look
+    /// at it: the engine drops their futures.
+    #[must_use]
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Tells people how it is getting on. Lossy, not journalled; MUST NOT contain secrets.
+    pub fn progress(&self, message: impl Into<String>) {
+        self.events.progress(Event::new(EventBody::Progress {
+            target: self.facts.target.clone(),
+            run: self.facts.run,
+            stage: Some(self.stage.clone()),
+            message: message.into(),
+        }));
+    }
+}
+
+/// What `apply` and `roll_back` are given: everything of a [`PlanContext`], and permits to write.
+#[derive(Debug)]
+pub struct ApplyContext {
+    pub(crate) plan: PlanContext,
+    pub(crate) recorder: Recorder,
+}
+
+impl Deref for ApplyContext {
+    type Target = PlanContext;
+
+    fn deref(&self) -> &PlanContext {
+        &self.plan
+    }
+}
+
+impl ApplyContext {
+    /// A permit for one write to the target.
+    ///
+    /// Proves that the run still holds the target under the newest fence and that at least a third
+    /// of the lease is left, and journals `call`, the write's name, all in one transaction. Ask for
+    /// it immediately before the write, one per effect on the target; content-addressed uploads may
+    /// share one.
+    ///
+    /// # Errors
+    /// `lock.lost`, `lock.lease_short` or an error of the ledger, all with
+    /// [`Effect::None`]: the write MUST NOT be made.
+    pub async fn permit(&self, call: &str) -> Result<Permit> {
+        let body = Body::Calling { stage: self.stage.clone(), call: call.to_owned() };
+        self.recorder.permit(body).await.map_err(|error| error.with_effect(Effect::None))?;
+        Ok(Permit { run: self.run(), fence: self.fence()?, call: call.to_owned() })
+    }
+
+    /// The fence under which this run writes, to be left in a tag or beside the resource.
+    ///
+    /// # Errors
+    /// `lock.lost` when the run holds nothing.
+    pub fn fence(&self) -> Result<Fence> {
+        self.recorder.fence().ok_or_else(|| {
+            Error::new(code::LOCK_LOST, "the run holds no lock").with_effect(Effect::None)
+        })
+    }
+
+    /// Journals a receipt in the middle of `apply`, durably before it returns, so that a resumed run
+    /// gets it as `earlier`.
+    ///
+    /// # Errors
+    /// An error of the ledger, or `deploy.decode` when the receipt has no JSON form.
+    pub async fn checkpoint(&self, receipt: &(impl Serialize + Sync)) -> Result<()> {
+        let receipt = serde_json::to_value(receipt).map_err(|source| {
+            Error::new(code::DEPLOY_DECODE, "the receipt has no JSON form").with_source(source)
+        })?;
+        self.recorder.append(Body::Checkpoint { stage: self.stage.clone(), receipt }).await
+    }
+}
+
+/// The proof that one write was allowed and journalled. A client's writing methods ask for one;
+/// only [`ApplyContext::permit`] makes it.
+#[must_use = "a permit is asked for immediately before its write"]
+pub struct Permit {
+    run: RunId,
+    fence: Fence,
+    call: String,
+}
+
+impl Permit {
+    /// The run that may write.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The fence under which it may.
+    #[must_use]
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Permit({} under fence {})", self.call, self.fence)
+    }
+}

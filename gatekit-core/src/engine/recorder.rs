@@ -1,0 +1,105 @@
+//! The one way by which a run writes to its journal and tells its reporters.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::code;
+use crate::error::{Error, Result};
+use crate::event::{Event, EventBody};
+use crate::id::{Fence, RunId, StageId, TargetName};
+use crate::ledger::{Body, Entry, Guard, Head, Hold, Ledger, Record};
+
+use super::reporting::EventSender;
+
+/// Journals and reports for one run. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Arc<dyn Ledger>,
+    target: TargetName,
+    run: RunId,
+    actor: String,
+    hold: Mutex<Option<Hold>>,
+    events: EventSender,
+}
+
+impl Recorder {
+    pub(crate) fn new(
+        ledger: Arc<dyn Ledger>,
+        target: TargetName,
+        run: RunId,
+        actor: String,
+        events: EventSender,
+    ) -> Self {
+        Self(Arc::new(Inner { ledger, target, run, actor, hold: Mutex::new(None), events }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.0.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under which hold entries are written from now on; `None` for entries that need no lock.
+    pub(crate) fn set_hold(&self, hold: Option<Hold>) {
+        *self.lock() = hold;
+    }
+
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.lock().clone()
+    }
+
+    pub(crate) fn fence(&self) -> Option<Fence> {
+        self.lock().as_ref().map(|hold| hold.fence)
+    }
+
+    /// Appends an entry, durably before it returns, and reports it.
+    pub(crate) async fn append(&self, body: Body) -> Result<()> {
+        self.write(body, Duration::ZERO).await.map(|_| ())
+    }
+
+    /// Appends the entry of a write that is about to be made, on the condition that a third of the
+    /// lease is left; a lease that is still the run's own is renewed for it once.
+    pub(crate) async fn permit(&self, body: Body) -> Result<()> {
+        let hold =
+            self.hold().ok_or_else(|| Error::new(code::LOCK_LOST, "the run holds no lock"))?;
+        let needed = hold.lease / 3;
+        match self.write(body.clone(), needed).await {
+            Err(error) if *error.code() == code::LOCK_LEASE_SHORT => {
+                self.0.ledger.renew(&hold).await?;
+                self.write(body, needed).await.map(|_| ())
+            }
+            other => other.map(|_| ()),
+        }
+    }
+
+    async fn write(&self, body: Body, lease_left: Duration) -> Result<Record> {
+        let hold = self.hold();
+        let fence = hold.as_ref().map(|hold| hold.fence);
+        let guard = hold.map_or(Guard::Open, |hold| Guard::Holder {
+            run: hold.run,
+            fence: hold.fence,
+            lease_left,
+        });
+        let inner = &self.0;
+        let entry = Entry::new(inner.target.clone(), inner.run, inner.actor.clone(), fence, body);
+        let record = inner.ledger.append(&inner.target, &entry, guard).await?;
+        self.step(&record, entry);
+        Ok(record)
+    }
+
+    /// Reports an entry that is already durable.
+    pub(crate) fn step(&self, record: &Record, entry: Entry) {
+        let head = Head { seq: record.seq, hash: record.hash.clone() };
+        self.0.events.step(Event::new(EventBody::Step { head, entry: Box::new(entry) }));
+    }
+
+    pub(crate) fn progress(&self, stage: Option<&StageId>, message: String) {
+        self.0.events.progress(Event::new(EventBody::Progress {
+            target: self.0.target.clone(),
+            run: self.0.run,
+            stage: stage.cloned(),
+            message,
+        }));
+    }
+}

@@ -1,0 +1,345 @@
+//! The journal's entries: what happened to a target, in the order it happened.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::candidate::Candidate;
+use crate::code;
+use crate::deployer::{Live, Location, Pause, Rollout};
+use crate::digest::Digest;
+use crate::error::{Error, Failure, Result};
+use crate::gate::Enforcement;
+use crate::id::{Fence, RunId, StageId, TargetName};
+use crate::outcome::Outcome;
+use crate::time::Timestamp;
+use crate::verdict::Verdict;
+
+/// The version of the entry format that this build writes.
+pub const ENTRY_VERSION: u32 = 1;
+
+/// One journal entry. The ledger keeps the exact string of its JSON, and the chain hashes that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The version of the format: [`ENTRY_VERSION`] when it was written.
+    pub v: u32,
+    /// When, by the writer's wall clock: for people only.
+    pub at: Timestamp,
+    /// The target.
+    pub target: TargetName,
+    /// The run.
+    pub run: RunId,
+    /// Who acted. On one machine this is a claim, not a proof.
+    pub actor: String,
+    /// The fence under which it was written; `None` for what needs no lock.
+    pub fence: Option<Fence>,
+    /// What happened.
+    pub body: Body,
+}
+
+impl Entry {
+    /// An entry of the present moment.
+    #[must_use]
+    pub fn new(
+        target: TargetName,
+        run: RunId,
+        actor: impl Into<String>,
+        fence: Option<Fence>,
+        body: Body,
+    ) -> Self {
+        Self {
+            v: ENTRY_VERSION,
+            at: Timestamp::now(),
+            target,
+            run,
+            actor: actor.into(),
+            fence,
+            body,
+        }
+    }
+
+    /// The string that is stored and hashed.
+    ///
+    /// # Errors
+    /// `ledger.entry` when a value inside has no JSON form.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|source| {
+            Error::new(code::LEDGER_ENTRY, "a journal entry has no JSON form").with_source(source)
+        })
+    }
+
+    /// Reads a stored string.
+    ///
+    /// # Errors
+    /// `ledger.entry` when it is not an entry of any version this build can read.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|source| {
+            Error::new(code::LEDGER_ENTRY, "a journal entry cannot be read").with_source(source)
+        })
+    }
+}
+
+/// Why a run was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Mode {
+    /// To ship a candidate.
+    Ship,
+    /// To return to an earlier release.
+    RollBack {
+        /// The run whose release is to be live again.
+        to: RunId,
+        /// The released runs that are undone, newest first.
+        undo: Vec<RunId>,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a person decided about a suspect target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Decision {
+    /// The new release stays: every deploy must be found `After` and verified.
+    Adopt,
+    /// The old release is live: every begun deploy must be found `Before`.
+    ConfirmOld,
+    /// Undo every begun deploy.
+    RollBack,
+    /// Free the target whatever is live: the person answers for it.
+    Override,
+}
+
+/// When in a run a gate was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum GatePhase {
+    /// Before the queue.
+    Admission,
+    /// Under the lock, because its evidence had aged.
+    Recheck,
+    /// At a pause of a rollout.
+    Pause,
+    /// On what runs.
+    Verify,
+}
+
+/// How a candidate stands to what is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Lineage {
+    /// It is what is live.
+    Same,
+    /// It contains what is live.
+    Newer,
+    /// What is live contains it.
+    Older,
+    /// Neither contains the other.
+    Diverged,
+    /// Nothing is known of what is live.
+    Unknown,
+}
+
+/// What one stage's plan will touch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageScope {
+    /// The deploy.
+    pub stage: StageId,
+    /// The digest of what it will touch.
+    pub scope: Digest,
+    /// One line for people.
+    pub summary: String,
+}
+
+impl StageScope {
+    /// The scope of that stage.
+    #[must_use]
+    pub fn new(stage: StageId, scope: Digest, summary: impl Into<String>) -> Self {
+        Self { stage, scope, summary: summary.into() }
+    }
+}
+
+/// What happened. Kinds are added over time: a reader takes one it does not know for
+/// [`Body::Unknown`], and a run that has one is left to the newer build that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are explained at their variant")]
+pub enum Body {
+    /// A run began: what it ships, of which pipeline, with which arguments (without secrets), from
+    /// which a later process rebuilds the pipeline.
+    Opened {
+        mode: Mode,
+        candidate: Candidate,
+        fingerprint: Digest,
+        intent: Digest,
+        arguments: Value,
+    },
+    /// A gate was asked.
+    Verdict { stage: StageId, phase: GatePhase, enforcement: Enforcement, verdict: Verdict },
+    /// The run took its place in the queue.
+    Queued { ticket: u64 },
+    /// A gate said wait: the run holds nothing and goes on with `resume`.
+    Parked { stage: StageId, why: String },
+    /// The lock was granted, and this is what the run will touch.
+    Granted { ticket: u64, lineage: Lineage, scopes: Vec<StageScope> },
+    /// A deploy begins: from here on the target counts as touched.
+    Applying { stage: StageId, change: Value },
+    /// A permit was given for one write.
+    Calling { stage: StageId, call: String },
+    /// A receipt in the middle of a deploy.
+    Checkpoint { stage: StageId, receipt: Value },
+    /// A deploy's writes are done, and this is how their effect is recognised.
+    Applied { stage: StageId, receipt: Value },
+    /// A rollout paused, was judged, and was answered: whether it went on.
+    Answered { stage: StageId, pause: Pause, went_on: bool },
+    /// A deploy is live by `locate`. `already` when it was so before this run wrote anything.
+    Settled { stage: StageId, already: bool },
+    /// A deploy did not become live.
+    StageFailed { stage: StageId, failure: Failure, rollout: Option<Rollout>, location: Location },
+    /// Everything begun is to be undone, newest first, and why.
+    Unwinding { cause: Failure },
+    /// The undoing of a deploy begins. `change` and `receipt` are of the run that made it.
+    RollingBack { stage: StageId, of: RunId, change: Value, receipt: Option<Value> },
+    /// A deploy is undone by `locate`.
+    RolledBack { stage: StageId, of: RunId },
+    /// A later process took the run over.
+    Resumed { old: Fence, new: Fence },
+    /// A person settled a suspect target, and this is what `locate` found then.
+    Reconciled { decision: Decision, reason: String, found: Vec<(StageId, Location)> },
+    /// The run was interrupted and left for `resume`.
+    Left { why: String },
+    /// The run cannot go on without a person: the target is suspect.
+    Stuck { failure: Failure },
+    /// The run ended. `live` is what was live then.
+    Closed { outcome: Outcome, failure: Option<Failure>, live: Option<Live> },
+    /// A kind that this build does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What an entry does to the lock of its target, in the transaction that appends it. Every ledger
+/// MUST do exactly this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LockEffect {
+    /// Nothing.
+    None,
+    /// The target counts as touched: `held` becomes `mutating`.
+    Touch,
+    /// The holder gives up: `held` becomes `free`, `mutating` becomes `suspect`.
+    GiveUp,
+    /// The holder is done: the target becomes `free`.
+    Free,
+}
+
+impl Body {
+    /// What this entry does to the lock.
+    #[must_use]
+    pub fn lock_effect(&self) -> LockEffect {
+        match self {
+            Self::Applying { .. } | Self::RollingBack { .. } => LockEffect::Touch,
+            Self::Left { .. } | Self::Stuck { .. } => LockEffect::GiveUp,
+            Self::Closed { .. } => LockEffect::Free,
+            _ => LockEffect::None,
+        }
+    }
+
+    /// Whether the entry may be appended without holding the lock.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::Opened { .. } | Self::Queued { .. } | Self::Parked { .. } => true,
+            Self::Verdict { phase, .. } => *phase == GatePhase::Admission,
+            // A run that never held the lock may end, or be left, without it.
+            Self::Closed { outcome, .. } => outcome.touched_nothing(),
+            Self::Left { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The kind as it is spelled in the journal.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Verdict { .. } => "verdict",
+            Self::Queued { .. } => "queued",
+            Self::Parked { .. } => "parked",
+            Self::Granted { .. } => "granted",
+            Self::Applying { .. } => "applying",
+            Self::Calling { .. } => "calling",
+            Self::Checkpoint { .. } => "checkpoint",
+            Self::Applied { .. } => "applied",
+            Self::Answered { .. } => "answered",
+            Self::Settled { .. } => "settled",
+            Self::StageFailed { .. } => "stage_failed",
+            Self::Unwinding { .. } => "unwinding",
+            Self::RollingBack { .. } => "rolling_back",
+            Self::RolledBack { .. } => "rolled_back",
+            Self::Resumed { .. } => "resumed",
+            Self::Reconciled { .. } => "reconciled",
+            Self::Left { .. } => "left",
+            Self::Stuck { .. } => "stuck",
+            Self::Closed { .. } => "closed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A stored entry and its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number in the target's chain, from 1, without gaps.
+    pub seq: u64,
+    /// The hash before it; [`GENESIS`](super::GENESIS) for the first.
+    pub prev: Digest,
+    /// `sha256(prev ‖ entry)`.
+    pub hash: Digest,
+    /// The exact string that was hashed.
+    pub entry: String,
+}
+
+impl Record {
+    /// The entry as data.
+    ///
+    /// # Errors
+    /// `ledger.entry` when it is not an entry of any version this build can read.
+    pub fn decode(&self) -> Result<Entry> {
+        Entry::from_json(&self.entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(body: Body) -> Entry {
+        Entry::new(TargetName::new("t").unwrap(), RunId::generate(), "me", None, body)
+    }
+
+    #[test]
+    fn a_kind_of_the_future_is_read_as_unknown() {
+        let text = entry(Body::Queued { ticket: 7 }).to_json().unwrap();
+        let future = text.replace("queued", "teleported");
+        assert_eq!(Entry::from_json(&future).unwrap().body, Body::Unknown);
+    }
+
+    #[test]
+    fn the_spelled_kind_is_the_serialised_kind() {
+        for body in [
+            Body::Queued { ticket: 1 },
+            Body::Left { why: "w".into() },
+            Body::Resumed { old: Fence(1), new: Fence(2) },
+            Body::Closed { outcome: Outcome::Failed, failure: None, live: None },
+        ] {
+            let value = serde_json::to_value(&body).unwrap();
+            assert_eq!(value["kind"], body.kind());
+        }
+    }
+}

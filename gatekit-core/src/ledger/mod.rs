@@ -1,0 +1,306 @@
+//! The contract of the durable store: lock, queue and journal.
+
+mod chain;
+mod entry;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+pub use chain::{ChainVerifier, GENESIS, Head, link};
+pub use entry::{
+    Body, Decision, ENTRY_VERSION, Entry, GatePhase, Lineage, LockEffect, Mode, Record, StageScope,
+};
+
+use crate::error::Result;
+use crate::id::{Fence, RunId, TargetName};
+use crate::process::ProcessIdentity;
+
+/// The durable store of locks, queues and journals.
+///
+/// # The lock of a target
+/// ```text
+/// free ── acquire ──▶ held ── append(Applying) ──▶ mutating ── append(Closed) ──▶ free
+///                      │ lease lapsed or holder dead    │ lease lapsed or holder dead, or Left/Stuck
+///                      ▼                                ▼
+///                     free                            suspect ── take_over ──▶ mutating
+/// ```
+/// A lapsed `held` frees the target, because nothing was touched. A lapsed `mutating` makes it
+/// *suspect*: it names its run, has no holder and no lease, and nobody is granted.
+///
+/// # For implementors
+/// Every method MUST be one transaction: either all of it is durable when it returns `Ok`, or
+/// nothing of it happened. Times MUST be those of the store's own clock, never of the callers'. A
+/// holder counts as dead only when that is *proven* (see [`ProcessIdentity::liveness`]); otherwise
+/// its lease decides. Every method is safe to call again after an error; futures are cancel-safe
+/// in that a dropped call either happened in full or not at all.
+///
+/// Errors have codes of the area `ledger` when the store failed and `lock` when it refused.
+#[async_trait]
+pub trait Ledger: Debug + Send + Sync + 'static {
+    /// Another handle on the same ledger with a connection of its own, which MUST work from another
+    /// thread with another runtime: the lease is renewed through it.
+    async fn reconnect(&self) -> Result<Arc<dyn Ledger>>;
+
+    /// Takes a place in the queue and gives its ticket, the lower the sooner. Idempotent: a run
+    /// keeps the ticket it has.
+    async fn enqueue(&self, claim: &Claim) -> Result<u64>;
+
+    /// Asks for the lock, and tells the ledger that this waiter still waits.
+    ///
+    /// Grants when the target is free and the run has the lowest ticket among the waiters whose
+    /// process is not proven dead and that asked within [`WAITER_TTL`]. A skipped waiter keeps its
+    /// ticket. Every grant has a fence of its own, greater than any before. A call by the run that
+    /// holds the lock gives the same hold again.
+    ///
+    /// # Errors
+    /// `lock.no_ticket` when the run is not in the queue.
+    async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired>;
+
+    /// Gives the place in the queue up. Idempotent.
+    async fn leave(&self, target: &TargetName, run: RunId) -> Result<()>;
+
+    /// Makes the lease last `hold.lease` from now. Allowed even when it had lapsed, as long as the
+    /// fence is still the newest and nobody found the target suspect.
+    ///
+    /// # Errors
+    /// `lock.lost` when the run no longer holds it under that fence.
+    async fn renew(&self, hold: &Hold) -> Result<()>;
+
+    /// Gives an untouched target back: `held` becomes `free`. Changes nothing when the run does not
+    /// hold it under that fence; tells whether it did.
+    ///
+    /// # Errors
+    /// `lock.mutating` when the target was touched: that ends only with an entry.
+    async fn release(&self, hold: &Hold) -> Result<bool>;
+
+    /// Takes a suspect target over for its own run, to resume or reconcile it: a new fence, state
+    /// `mutating`, and an entry [`Body::Resumed`], in one transaction.
+    ///
+    /// # Errors
+    /// `lock.held` while a holder is alive or its lease has not lapsed; `lock.not_suspect` when
+    /// the target is not suspect, or suspect because of another run.
+    async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold>;
+
+    /// Appends an entry to the target's chain, and does to the lock what
+    /// [`Body::lock_effect`] says, in one transaction.
+    ///
+    /// # Errors
+    /// `lock.lost` when the guard does not hold; `lock.lease_short` when less of the lease is
+    /// left than it asks for; `ledger.guard` when an entry that needs the lock comes without one.
+    async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record>;
+
+    /// The state of the target's lock and queue. MUST NOT change anything: a lapse that nobody has
+    /// recorded yet is told as if it had been.
+    async fn state(&self, target: &TargetName) -> Result<TargetState>;
+
+    /// Up to `limit` records after `after`, in order.
+    async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>>;
+
+    /// All records of one run, in order.
+    async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>>;
+
+    /// Up to `limit` records of that kind (see [`Body::kind`]) before `before`, newest first.
+    async fn read_kind(
+        &self,
+        target: &TargetName,
+        kind: &'static str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Record>>;
+}
+
+/// How long a waiter that has stopped asking keeps its turn.
+pub const WAITER_TTL: Duration = Duration::from_secs(10);
+
+/// Who asks for a target's lock.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Claim {
+    /// The target.
+    pub target: TargetName,
+    /// The run that asks, and later owns the lock.
+    pub run: RunId,
+    /// Who acts: a claim, shown to others.
+    pub actor: String,
+    /// The process that acts, so that its death can be proven.
+    pub process: ProcessIdentity,
+}
+
+impl Claim {
+    /// A claim by this process.
+    #[must_use]
+    pub fn new(target: TargetName, run: RunId, actor: impl Into<String>) -> Self {
+        Self { target, run, actor: actor.into(), process: ProcessIdentity::current() }
+    }
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hold {
+    /// The target.
+    pub target: TargetName,
+    /// The owner.
+    pub run: RunId,
+    /// The fence of the grant.
+    pub fence: Fence,
+    /// How long the lease lasts from each renewal.
+    pub lease: Duration,
+}
+
+impl Hold {
+    /// A hold of that run under that fence.
+    #[must_use]
+    pub fn new(target: TargetName, run: RunId, fence: Fence, lease: Duration) -> Self {
+        Self { target, run, fence, lease }
+    }
+}
+
+/// What [`Ledger::acquire`] answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Acquired {
+    /// The lock is yours.
+    Granted(Hold),
+    /// Not yet.
+    Waiting {
+        /// How many waiters are ahead, not counting the holder.
+        ahead: u64,
+        /// Who holds the target.
+        holder: Option<Holder>,
+    },
+    /// The target is suspect: nobody is granted until that run is resumed or reconciled.
+    Suspect {
+        /// The run that left it.
+        run: RunId,
+        /// The fence under which it was left.
+        fence: Fence,
+    },
+}
+
+/// Under which condition an entry is appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Guard {
+    /// Only while that run holds the lock under that fence, the newest.
+    Holder {
+        /// The owner.
+        run: RunId,
+        /// The fence of its grant.
+        fence: Fence,
+        /// How much of the lease must be left; zero does not ask.
+        lease_left: Duration,
+    },
+    /// Always: for entries that need no lock, see [`Body::is_open`].
+    Open,
+}
+
+/// Who holds a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The owner.
+    pub run: RunId,
+    /// Who acts: a claim.
+    pub actor: String,
+    /// The process, where it is known.
+    pub pid: u32,
+}
+
+impl Holder {
+    /// A holder.
+    #[must_use]
+    pub fn new(run: RunId, actor: impl Into<String>, pid: u32) -> Self {
+        Self { run, actor: actor.into(), pid }
+    }
+}
+
+/// The state of a target's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum LockState {
+    /// Nobody holds it.
+    Free,
+    /// A run holds it and has touched nothing.
+    Held,
+    /// A run holds it and has begun to change the target.
+    Mutating,
+    /// A run began to change the target and vanished.
+    Suspect,
+}
+
+impl LockState {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Held => "held",
+            Self::Mutating => "mutating",
+            Self::Suspect => "suspect",
+        }
+    }
+}
+
+/// A place in the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Waiter {
+    /// The lower the sooner.
+    pub ticket: u64,
+    /// The run that waits.
+    pub run: RunId,
+    /// Who acts: a claim.
+    pub actor: String,
+    /// Whether it is still heard of; one that is not is skipped and keeps its ticket.
+    pub alive: bool,
+}
+
+impl Waiter {
+    /// A waiter.
+    #[must_use]
+    pub fn new(ticket: u64, run: RunId, actor: impl Into<String>, alive: bool) -> Self {
+        Self { ticket, run, actor: actor.into(), alive }
+    }
+}
+
+/// Lock and queue of a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TargetState {
+    /// The state of the lock.
+    pub state: LockState,
+    /// The newest fence; 0 before the first grant.
+    pub fence: Fence,
+    /// The run that holds the target or left it suspect.
+    pub run: Option<RunId>,
+    /// Who holds it; `None` when free or suspect.
+    pub holder: Option<Holder>,
+    /// How much of the holder's lease is left.
+    pub lease_left: Option<Duration>,
+    /// The waiters, first in line first.
+    pub queue: Vec<Waiter>,
+    /// The end of the journal's chain.
+    pub head: Head,
+}
+
+impl TargetState {
+    /// A target that nobody has ever shipped to.
+    #[must_use]
+    pub fn untouched() -> Self {
+        Self {
+            state: LockState::Free,
+            fence: Fence::default(),
+            run: None,
+            holder: None,
+            lease_left: None,
+            queue: Vec::new(),
+            head: Head::genesis(),
+        }
+    }
+}

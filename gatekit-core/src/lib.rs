@@ -1,0 +1,39 @@
+//! The contracts, the pipeline and the engine of gatekit: releases that go through gates.
+//!
+//! > gatekit never reports a success that did not happen, and never loses track of a target it has
+//! > touched.
+
+pub mod code;
+
+mod candidate;
+mod context;
+mod deployer;
+mod digest;
+mod engine;
+mod error;
+mod event;
+mod gate;
+mod id;
+pub mod ledger;
+mod outcome;
+mod pipeline;
+pub mod process;
+mod rollback;
+pub mod testing;
+mod time;
+mod verdict;
+
+pub use candidate::Candidate;
+pub use context::{ApplyContext, LastRelease, Permit, PlanContext};
+pub use deployer::{Deployer, Go, Live, Location, Pause, Planned, Rollout};
+pub use digest::{Digest, Hasher};
+pub use engine::Engine;
+pub use error::{Action, Code, Effect, Error, Failure, NextAction, Result, Retry, Verb};
+pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
+pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};
+pub use id::{Fence, RunId, StageId, TargetName};
+pub use outcome::{Outcome, RunReport};
+pub use pipeline::{Deploying, Gating, OnInterrupt, Pipeline, PipelineBuilder, UndecidedDeploy};
+pub use rollback::{Reversibility, Rollback};
+pub use time::Timestamp;
+pub use verdict::{Evidence, FACTS_LIMIT, Finding, Freshness, Proof, Verdict};

@@ -1,0 +1,106 @@
+//! How a run ends, and what the process says about it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::deployer::Live;
+use crate::error::{Failure, NextAction};
+use crate::id::{Fence, RunId, TargetName};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Every deploy is live by `locate`, and every enforced verify gate passed.
+    Released,
+    /// It was live already, and was verified.
+    Unchanged,
+    /// A gate or the engine said no; nothing was touched.
+    Refused,
+    /// A newer candidate is live; nothing was touched.
+    Superseded,
+    /// It failed, and the old release is confirmed live.
+    RolledBack,
+    /// A person must act: the target is suspect, or the lock was lost.
+    Stuck,
+    /// It failed before anything was touched.
+    Failed,
+    /// It waits, for an approval or in the queue; `resume` goes on later.
+    Waiting,
+    /// It was interrupted, and left for `resume`.
+    Interrupted,
+    /// A person freed a suspect target whatever is live, and answers for it.
+    Overridden,
+}
+
+impl Outcome {
+    /// The exit code of a process whose run ended so.
+    ///
+    /// | exit | outcome |
+    /// |---|---|
+    /// | 0 | released, unchanged, overridden |
+    /// | 1 | refused, superseded |
+    /// | 3 | rolled back |
+    /// | 4 | stuck |
+    /// | 5 | failed |
+    /// | 75 | waiting |
+    /// | 130 | interrupted |
+    ///
+    /// 2 is for usage and configuration errors, which are no outcome of a run.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Released | Self::Unchanged | Self::Overridden => 0,
+            Self::Refused | Self::Superseded => 1,
+            Self::RolledBack => 3,
+            Self::Stuck => 4,
+            Self::Failed => 5,
+            Self::Waiting => 75,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The word for it, as JSON spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Unchanged => "unchanged",
+            Self::Refused => "refused",
+            Self::Superseded => "superseded",
+            Self::RolledBack => "rolled_back",
+            Self::Stuck => "stuck",
+            Self::Failed => "failed",
+            Self::Waiting => "waiting",
+            Self::Interrupted => "interrupted",
+            Self::Overridden => "overridden",
+        }
+    }
+
+    /// Whether a run that ended so has certainly changed nothing on its target.
+    #[must_use]
+    pub const fn touched_nothing(self) -> bool {
+        matches!(self, Self::Refused | Self::Superseded | Self::Failed)
+    }
+}
+
+/// What a run came to: what the last line of a program's output says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "a run that is not looked at may have failed: see `outcome`"]
+#[non_exhaustive]
+pub struct RunReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The run; `None` when none was opened.
+    pub run: Option<RunId>,
+    /// The target.
+    pub target: TargetName,
+    /// The fence of its last grant; `None` when it never held the lock.
+    pub fence: Option<Fence>,
+    /// Why it did not end as wished.
+    pub failure: Option<Failure>,
+    /// What is live now, when that was read and something is.
+    pub live: Option<Live>,
+    /// What may be done next.
+    pub next: Vec<NextAction>,
+}

@@ -1,0 +1,100 @@
+//! The combinator: gate sets, deploys with rollbacks, verifications.
+
+mod builder;
+mod erased;
+
+use std::sync::Arc;
+
+pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy};
+pub(crate) use erased::ErasedDeploy;
+
+use crate::digest::Digest;
+use crate::gate::GateSlot;
+use crate::id::{StageId, TargetName};
+
+/// A way to release to one target: gates, deploys with rollbacks, verifications. Cheap to clone;
+/// built with [`Pipeline::to`].
+///
+/// ```
+/// # use gatekit_core::{Deployer, Gate, Pipeline, Result, Rollback, enforced};
+/// # fn build<D: Deployer>(checks_green: impl Gate, deployer: D, rollback: impl Rollback<D>, smoke: impl Gate) -> Result<Pipeline> {
+/// Pipeline::to("production/api")
+///     .gate(enforced(checks_green))
+///     .deploy(deployer)
+///     .rollback_with(rollback)
+///     .verify(enforced(smoke))
+///     .build()
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    pub(crate) target: TargetName,
+    pub(crate) gates: Vec<Vec<GateSlot>>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) on_interrupt: OnInterrupt,
+    fingerprint: Digest,
+}
+
+/// One step from the first deploy on.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    Deploy(Deploy),
+    Verify(Vec<GateSlot>),
+}
+
+/// A deploy with its decision how to undo it.
+#[derive(Debug, Clone)]
+pub(crate) struct Deploy {
+    pub(crate) deploy: Arc<dyn ErasedDeploy>,
+    pub(crate) at_pause: Vec<GateSlot>,
+    pub(crate) irreversible: Option<String>,
+}
+
+/// What the first interrupt does after the target was touched. Before that, a run always just
+/// stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnInterrupt {
+    /// Undo what was begun.
+    Unwind,
+    /// Leave the target suspect, for `resume` to go on.
+    LeaveForResume,
+}
+
+impl OnInterrupt {
+    /// `LeaveForResume` on GitHub Actions, where a cancelled job has ten seconds to live; `Unwind`
+    /// elsewhere.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        if std::env::var_os("GITHUB_ACTIONS").is_some() {
+            Self::LeaveForResume
+        } else {
+            Self::Unwind
+        }
+    }
+}
+
+impl Pipeline {
+    /// The target.
+    #[must_use]
+    pub fn target(&self) -> &TargetName {
+        &self.target
+    }
+
+    /// The digest of the stages' ids, order and descriptions. Crate versions are no part of it.
+    #[must_use]
+    pub fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    pub(crate) fn deploys(&self) -> impl DoubleEndedIterator<Item = &Deploy> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Deploy(deploy) => Some(deploy),
+            Step::Verify(_) => None,
+        })
+    }
+
+    pub(crate) fn deploy(&self, stage: &StageId) -> Option<&Deploy> {
+        self.deploys().find(|deploy| deploy.deploy.id() == *stage)
+    }
+}

@@ -1,0 +1,64 @@
+//! Contexts outside an engine, so that gates, deployers and rollbacks can be tested by themselves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::candidate::Candidate;
+use crate::code;
+use crate::context::{ApplyContext, PlanContext, RunFacts};
+use crate::digest::Digest;
+use crate::engine::{EventSender, Recorder};
+use crate::error::{Error, Result};
+use crate::id::{RunId, StageId, TargetName};
+use crate::ledger::{Acquired, Claim, Ledger};
+
+/// A context for `check`, `plan`, `observe`, `locate` and `live`, of a run that exists nowhere else,
+/// with `deadline` left.
+#[must_use]
+pub fn plan_context(
+    target: &TargetName,
+    candidate: Candidate,
+    stage: &StageId,
+    deadline: Duration,
+) -> PlanContext {
+    let intent = candidate.intent(target, &Digest::of(stage.as_str()));
+    PlanContext {
+        facts: Arc::new(RunFacts {
+            run: RunId::generate(),
+            target: target.clone(),
+            candidate,
+            intent,
+            actor: "test".to_owned(),
+            last_release: None,
+        }),
+        stage: stage.clone(),
+        deadline: Instant::now() + deadline,
+        cancel: CancellationToken::new(),
+        events: EventSender::silent(),
+    }
+}
+
+/// A context for `apply` and `roll_back` of the run of `plan`, which takes the lock of its target in
+/// `ledger` for `lease`. Nobody renews that lease. Called again for the same run it gives the same
+/// hold.
+///
+/// # Errors
+/// Those of the ledger; `lock.held` when the lock is not free.
+pub async fn apply_context(
+    plan: &PlanContext,
+    ledger: Arc<dyn Ledger>,
+    lease: Duration,
+) -> Result<ApplyContext> {
+    let claim = Claim::new(plan.target().clone(), plan.run(), plan.actor());
+    ledger.enqueue(&claim).await?;
+    let Acquired::Granted(hold) = ledger.acquire(&claim, lease).await? else {
+        return Err(Error::new(code::LOCK_HELD, "the lock of the target is not free"));
+    };
+    let recorder =
+        Recorder::new(ledger, claim.target, claim.run, claim.actor, EventSender::silent());
+    recorder.set_hold(Some(hold));
+    Ok(ApplyContext { plan: plan.clone(), recorder })
+}

@@ -1,0 +1,47 @@
+//! Wall-clock times, for people: nothing is ever decided by them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC.
+///
+/// Leases and queue order never look at it: those use the ledger's own clock. A clock that is set
+/// back makes the log look odd and changes nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(jiff::Timestamp);
+
+impl Timestamp {
+    /// The present moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(jiff::Timestamp::now())
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn unix_millis(self) -> i64 {
+        self.0.as_millisecond()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(at: Timestamp) -> Self {
+        at.to_string()
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = jiff::Error;
+
+    fn try_from(text: String) -> std::result::Result<Self, jiff::Error> {
+        text.parse().map(Self)
+    }
+}
