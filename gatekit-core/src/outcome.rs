@@ -77,10 +77,10 @@ impl Outcome {
         }
     }
 
-    /// Whether a run that ended so has certainly changed nothing on its target.
+    /// Whether a run can have come to this without ever holding its target.
     #[must_use]
-    pub const fn touched_nothing(self) -> bool {
-        matches!(self, Self::Refused | Self::Superseded | Self::Failed)
+    pub const fn needs_no_lock(self) -> bool {
+        matches!(self, Self::Refused | Self::Superseded | Self::Failed | Self::Stuck)
     }
 }
 
