@@ -104,3 +104,19 @@ pub struct RunReport {
     /// What may be done next.
     pub next: Vec<NextAction>,
 }
+
+impl RunReport {
+    /// The report of a call that found nothing to do, and opened no run: `why` tells what is not
+    /// there.
+    pub fn nothing_to_do(target: TargetName, why: Failure, live: Option<Live>) -> Self {
+        Self {
+            outcome: Outcome::Unchanged,
+            run: None,
+            target,
+            fence: None,
+            next: why.next.clone(),
+            failure: Some(why),
+            live,
+        }
+    }
+}

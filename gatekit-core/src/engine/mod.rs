@@ -37,11 +37,10 @@ pub use running::Running;
 
 use crate::candidate::Candidate;
 use crate::code;
-use crate::deployer::Live;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::id::{RunId, TargetName};
-use crate::ledger::{Decision, Ledger, TargetState};
+use crate::ledger::{Decision, Ledger};
 use crate::pipeline::Pipeline;
 
 use run::Run;
@@ -75,16 +74,6 @@ pub struct Engine {
     ledger: Arc<dyn Ledger>,
     settings: Settings,
     events: EventSender,
-}
-
-/// What is known of a target: lock, queue and what is live.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// Lock and queue.
-    pub lock: TargetState,
-    /// What is live, as the pipeline's first deployer reads it.
-    pub live: Option<Live>,
 }
 
 impl Engine {
@@ -224,16 +213,6 @@ impl Engine {
     pub async fn last_arguments(&self, target: &TargetName) -> Result<Option<Value>> {
         let releases = history::Releases::read(&*self.ledger, target, 1).await?;
         Ok(releases.stack.into_iter().next().map(|release| release.arguments))
-    }
-
-    /// Lock, queue and what is live. Writes nothing.
-    ///
-    /// # Errors
-    /// Those of the ledger and of the deployer's `live`.
-    pub async fn status(&self, pipeline: &Pipeline) -> Result<Status> {
-        let lock = self.ledger.state(pipeline.target()).await?;
-        let run = self.run(pipeline, RunId::generate(), Interrupter::default());
-        Ok(Status { lock, live: run.live().await? })
     }
 
     fn run(&self, pipeline: &Pipeline, run: RunId, interrupter: Interrupter) -> Run {

@@ -66,7 +66,7 @@ impl Run {
         };
         let Some(decision) = decision else {
             let undecided = undecided(&history.mode, &found).to_failure();
-            let live = self.live().await.ok().flatten();
+            let live = self.live_for_report().await;
             return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
         };
         if let Err(stop) = self.take_over().await {

@@ -250,16 +250,9 @@ impl Run {
         }
     }
 
-    /// What is live, as the first deployer reads it.
-    pub(crate) async fn live(&self) -> Result<Option<Live>> {
-        let Some(deploy) = self.pipeline.deploys().next() else { return Ok(None) };
-        let cx = self.context(&deploy.deploy.id(), Instant::now() + Duration::from_secs(30));
-        caught(&deploy.deploy.id(), deploy.deploy.live(&cx)).await
-    }
-
     /// What is live, for a report: not to be told is no reason to fail.
-    async fn live_for_report(&self) -> Option<Live> {
-        match self.live().await {
+    pub(crate) async fn live_for_report(&self) -> Option<Live> {
+        match self.pipeline.live().await {
             Ok(live) => live,
             Err(error) => {
                 self.recorder.progress(None, format!("what is live could not be read: {error}"));
