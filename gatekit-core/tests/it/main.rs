@@ -1,0 +1,3 @@
+//! What the public interface of gatekit-core must do, and must not allow.
+
+mod compile_fail;
