@@ -115,7 +115,7 @@ async fn read(mut response: Response, limit: usize, redirects: usize) -> Result<
         return Err(Trouble::BodyTooLarge(limit));
     }
     let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(Trouble::of)? {
+    while let Some(piece) = response.chunk().await.map_err(Trouble::broken_off)? {
         if piece.len() > limit - body.len() {
             return Err(Trouble::BodyTooLarge(limit));
         }
@@ -160,23 +160,15 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
-    /// Without the URL, which may hold a token.
+    /// Before there was an answer.
     fn of(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let mut unreachable = error.is_connect();
-        let mut deepest = error.to_string();
-        let mut next = error.source();
-        while let Some(source) = next {
-            unreachable |= source.is::<io::Error>();
-            deepest = source.to_string();
-            next = source.source();
-        }
-        // The outer layers only say "client error" once more.
-        if unreachable {
-            Self::Unreachable(clip(&deepest))
-        } else {
-            Self::Unreadable(clip(&deepest))
-        }
+        let (why, io) = deepest(&error.without_url());
+        if io { Self::Unreachable(why) } else { Self::Unreadable(why) }
+    }
+
+    /// In the middle of an answer.
+    fn broken_off(error: reqwest::Error) -> Self {
+        Self::Unreadable(deepest(&error.without_url()).0)
     }
 
     pub(crate) fn code(&self) -> Code {
@@ -207,4 +199,18 @@ impl fmt::Display for Trouble {
             Self::Unreadable(why) => write!(f, "no readable HTTP answer: {why}"),
         }
     }
+}
+
+/// The innermost cause, because the outer ones only say "client error", and whether the network is
+/// to blame. `error` comes without its URL, which may hold a token.
+fn deepest(error: &reqwest::Error) -> (String, bool) {
+    let mut io = error.is_connect();
+    let mut why = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        io |= source.is::<io::Error>();
+        why = source.to_string();
+        next = source.source();
+    }
+    (clip(&why), io)
 }
