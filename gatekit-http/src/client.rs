@@ -97,7 +97,13 @@ fn next_hop(
     next.set_fragment(None);
     let clean = next.username().is_empty() && next.password().is_none();
     if !clean || !address.same_origin(&next) {
-        return Err(Trouble::RedirectElsewhere(next.origin().ascii_serialization()));
+        // No more than the origin: what follows may hold a token. Schemes like `file` have none.
+        let origin = next.origin();
+        return Err(Trouble::RedirectElsewhere(if origin.is_tuple() {
+            origin.ascii_serialization()
+        } else {
+            format!("{}:", next.scheme())
+        }));
     }
     if asked.contains(&next) || asked.len() > MAX_REDIRECTS {
         return Err(Trouble::RedirectLoop(asked.len()));

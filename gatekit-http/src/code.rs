@@ -38,11 +38,11 @@ codes! {
     SMOKE_REDIRECT_LOOP = "smoke.redirect_loop";
     /// A redirect leads to another scheme, host or port. It was not followed.
     SMOKE_REDIRECT_ELSEWHERE = "smoke.redirect_elsewhere";
-    /// Nobody could be asked: connection refused or reset, name unknown, TLS refused.
+    /// Nobody could be asked: connection refused, name unknown, TLS refused.
     SMOKE_UNREACHABLE = "smoke.unreachable";
     /// No complete answer in time.
     SMOKE_TIMEOUT = "smoke.timeout";
-    /// What came back is not HTTP, or broke off.
+    /// What came back is not HTTP, or the connection ended before the answer did.
     SMOKE_UNREADABLE = "smoke.unreadable";
     /// Another process than ours answered.
     SMOKE_STRANGER = "smoke.stranger";

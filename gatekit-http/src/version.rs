@@ -146,7 +146,11 @@ impl Expected {
                     let claims = answer.headers.get(CONTENT_TYPE).is_some_and(|value| {
                         value.as_bytes().to_ascii_lowercase().windows(4).any(|w| w == b"json")
                     });
-                    return if claims { Shown::Unreadable } else { Shown::NotJson };
+                    return if claims && !answer.body.is_empty() {
+                        Shown::Unreadable
+                    } else {
+                        Shown::NotJson
+                    };
                 };
                 match json.pointer(pointer) {
                     None => Shown::Nothing,

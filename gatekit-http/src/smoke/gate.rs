@@ -47,6 +47,9 @@ pub(super) struct Limits {
 /// Redirects are followed to the same scheme, host and port only, so not from http to https either:
 /// check the https URL itself. `HTTP_PROXY` and its like are ignored, no cookie is kept, and no
 /// connection is used twice, so that an answer never comes from an old process over an old connection.
+///
+/// A check is cancel-safe: dropping its future closes the connections. Needs a tokio runtime with
+/// time and I/O.
 #[derive(Debug)]
 pub struct Smoke {
     pub(super) id: StageId,

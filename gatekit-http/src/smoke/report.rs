@@ -219,7 +219,9 @@ fn advice(code: &Code) -> &'static str {
         "smoke.redirect_loop" => "mend the redirects of the service",
         "smoke.redirect_elsewhere" => "check the URL it redirects to, if that one is meant",
         "smoke.timeout" => "see whether the service hangs, or allow it more time",
-        "smoke.unreadable" => "see what listens there: it does not answer in HTTP",
+        "smoke.unreadable" => {
+            "see what listens there, and whether it crashes: it gives no whole HTTP answer"
+        }
         "smoke.stranger" => "stop what holds that port, or give the service another one",
         "smoke.not_running" => "read the log of the service: its process has ended",
         "smoke.whose_unknown" => "find out what listens there, and why it cannot be identified",

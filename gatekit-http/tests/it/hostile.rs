@@ -105,6 +105,22 @@ async fn a_refused_connection_is_inconclusive() {
 }
 
 #[tokio::test]
+async fn a_reset_connection_is_inconclusive() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // Closing with something unread resets.
+        stream.readable().await.unwrap();
+    });
+    // The HTTP library does not always tell a reset from an early end.
+    let verdict = ask(once(format!("http://{addr}/"))).await;
+    assert_eq!(verdict.word(), "inconclusive");
+    let code = verdict.finding().unwrap().code.as_str();
+    assert!(["smoke.unreachable", "smoke.unreadable"].contains(&code), "{code}");
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_exist_is_inconclusive() {
     let gate = once("http://does-not-exist.invalid/").with_deadline(ms(10_000));
     let verdict = ask(gate.with_attempt_timeout(ms(9000))).await;
