@@ -70,6 +70,30 @@ pub struct PlanContext {
 }
 
 impl PlanContext {
+    /// A context of a run that exists nowhere else, with `deadline` left, that tells nobody.
+    pub(crate) fn detached(
+        target: TargetName,
+        candidate: Candidate,
+        stage: StageId,
+        deadline: Duration,
+    ) -> Self {
+        let facts = RunFacts {
+            run: RunId::generate(),
+            intent: candidate.intent(&target, &Digest::of(stage.as_str())),
+            target,
+            candidate,
+            actor: "nobody".to_owned(),
+            last_release: None,
+        };
+        Self {
+            facts: Arc::new(facts),
+            stage,
+            deadline: Instant::now() + deadline,
+            cancel: CancellationToken::new(),
+            events: EventSender::silent(),
+        }
+    }
+
     /// The run.
     #[must_use]
     pub fn run(&self) -> RunId {

@@ -77,10 +77,10 @@ impl Outcome {
         }
     }
 
-    /// Whether a run that ended so has certainly changed nothing on its target.
+    /// Whether a run can have come to this without ever holding its target.
     #[must_use]
-    pub const fn touched_nothing(self) -> bool {
-        matches!(self, Self::Refused | Self::Superseded | Self::Failed)
+    pub const fn needs_no_lock(self) -> bool {
+        matches!(self, Self::Refused | Self::Superseded | Self::Failed | Self::Stuck)
     }
 }
 
@@ -103,4 +103,20 @@ pub struct RunReport {
     pub live: Option<Live>,
     /// What may be done next.
     pub next: Vec<NextAction>,
+}
+
+impl RunReport {
+    /// The report of a call that found nothing to do, and opened no run: `why` tells what is not
+    /// there.
+    pub fn nothing_to_do(target: TargetName, why: Failure, live: Option<Live>) -> Self {
+        Self {
+            outcome: Outcome::Unchanged,
+            run: None,
+            target,
+            fence: None,
+            next: why.next.clone(),
+            failure: Some(why),
+            live,
+        }
+    }
 }

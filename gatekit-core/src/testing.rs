@@ -3,16 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-
 use crate::candidate::Candidate;
 use crate::code;
-use crate::context::{ApplyContext, PlanContext, RunFacts};
-use crate::digest::Digest;
+use crate::context::{ApplyContext, PlanContext};
 use crate::engine::{EventSender, Recorder};
 use crate::error::{Error, Result};
-use crate::id::{RunId, StageId, TargetName};
+use crate::id::{StageId, TargetName};
 use crate::ledger::{Acquired, Claim, Ledger};
 
 /// A context for `check`, `plan`, `observe`, `locate` and `live`, of a run that exists nowhere else,
@@ -24,21 +20,7 @@ pub fn plan_context(
     stage: &StageId,
     deadline: Duration,
 ) -> PlanContext {
-    let intent = candidate.intent(target, &Digest::of(stage.as_str()));
-    PlanContext {
-        facts: Arc::new(RunFacts {
-            run: RunId::generate(),
-            target: target.clone(),
-            candidate,
-            intent,
-            actor: "test".to_owned(),
-            last_release: None,
-        }),
-        stage: stage.clone(),
-        deadline: Instant::now() + deadline,
-        cancel: CancellationToken::new(),
-        events: EventSender::silent(),
-    }
+    PlanContext::detached(target.clone(), candidate, stage.clone(), deadline)
 }
 
 /// A context for `apply` and `roll_back` of the run of `plan`, which takes the lock of its target in

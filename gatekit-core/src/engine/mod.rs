@@ -1,8 +1,243 @@
-//! The engine.
+//! The engine: it takes a candidate through a pipeline, and answers for the target until the truth
+//! about it is known.
+//!
+//! [`ship`](Engine::ship) → `admission` (plan, gates) → `queue` (lock, recheck, plan again) →
+//! `rollout` (apply, observe, locate) → `gates` (verify) → closed; anything that fails after the
+//! first write goes through `unwind`. `history` reads back what the journal tells, for `resume`,
+//! `rollback` and `reconcile`.
+
+mod admission;
+mod gates;
+mod history;
+mod interrupt;
+mod keeper;
+mod queue;
+mod reconcile;
 mod recorder;
 mod reporting;
+mod resume;
+mod rollback;
+mod rollout;
+mod run;
+mod running;
+mod unwind;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use history::Pending;
+pub use interrupt::Interrupter;
+pub use reconcile::Findings;
 pub(crate) use recorder::Recorder;
 pub(crate) use reporting::EventSender;
-/// The engine.
-#[derive(Debug)]
-pub struct Engine;
+pub use running::Running;
+
+use crate::candidate::Candidate;
+use crate::code;
+use crate::error::{Error, Result};
+use crate::event::Reporter;
+use crate::id::{RunId, TargetName};
+use crate::ledger::{Decision, Ledger};
+use crate::pipeline::Pipeline;
+
+use run::Run;
+
+/// The shortest lease: below it, renewing at a third is at the mercy of the scheduler.
+const MIN_LEASE: Duration = Duration::from_millis(300);
+
+/// What a run is told beside its pipeline and its candidate.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) actor: String,
+    pub(crate) arguments: Value,
+    pub(crate) lease: Duration,
+    pub(crate) queue_timeout: Duration,
+    pub(crate) deadline: Duration,
+}
+
+/// Takes candidates through pipelines, on one ledger. Cheap to clone.
+///
+/// Every run is a task of its own on the current tokio runtime: dropping its handle drops no call
+/// that is in flight. A runtime that is shut down in the middle of a run counts as a killed holder:
+/// `resume` goes on.
+///
+/// # Default
+/// The actor is `$USER`, or `unknown`; a lease of 60 s; 30 min of patience in the queue; 5 min for
+/// planning and gates, again for everything from the grant to the last verification, and again for
+/// unwinding; no arguments; no reporters.
+#[derive(Debug, Clone)]
+#[must_use = "call `.ship(..)`"]
+pub struct Engine {
+    ledger: Arc<dyn Ledger>,
+    settings: Settings,
+    events: EventSender,
+}
+
+impl Engine {
+    /// An engine on `ledger`.
+    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+        Self {
+            ledger,
+            settings: Settings {
+                actor: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
+                arguments: Value::Null,
+                lease: Duration::from_secs(60),
+                queue_timeout: Duration::from_secs(30 * 60),
+                deadline: Duration::from_secs(5 * 60),
+            },
+            events: EventSender::silent(),
+        }
+    }
+
+    /// Adds a reporter, which gets the events of every run of this engine.
+    pub fn reporter(mut self, reporter: impl Reporter) -> Self {
+        self.events.add(Box::new(reporter));
+        self
+    }
+
+    /// Names who acts. A claim: on one machine nobody checks it.
+    pub fn with_actor(mut self, actor: impl Into<String>) -> Self {
+        self.settings.actor = actor.into();
+        self
+    }
+
+    /// The arguments that a later process rebuilds the pipeline from. Journalled: MUST NOT contain
+    /// secrets.
+    pub fn with_arguments(mut self, arguments: Value) -> Self {
+        self.settings.arguments = arguments;
+        self
+    }
+
+    /// How long the lock lasts without a renewal; it is renewed at a third.
+    ///
+    /// # Errors
+    /// `config.duration` below 300 ms or above a day.
+    pub fn with_lease(mut self, lease: Duration) -> Result<Self> {
+        if lease < MIN_LEASE || lease > Duration::from_secs(24 * 3600) {
+            return Err(Error::new(code::CONFIG_DURATION, "the lease is out of range")
+                .with_context("lease", format!("{lease:?}"))
+                .with_context("allowed", "300 ms to 24 h"));
+        }
+        self.settings.lease = lease;
+        Ok(self)
+    }
+
+    /// How long a run waits in the queue before it parks.
+    pub fn with_queue_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.queue_timeout = timeout;
+        self
+    }
+
+    /// How long planning and gates may take, then everything from the grant to the last
+    /// verification, then unwinding; each for itself.
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.deadline = deadline;
+        self
+    }
+
+    /// Ships `candidate` through `pipeline`: opens a run, and gives its handle at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn ship(&self, pipeline: &Pipeline, candidate: Candidate) -> Running {
+        self.spawn(pipeline, RunId::generate(), |run| run.ship(candidate))
+    }
+
+    /// Goes on with `run`, which [`Engine::pending`] names: settled deploys are kept, a deploy in
+    /// flight is applied again with the same change, unwinding goes on unwinding.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn resume(&self, pipeline: &Pipeline, run: RunId) -> Running {
+        self.spawn(pipeline, run, Run::resume)
+    }
+
+    /// Returns to an earlier release: to the one before the newest, or to the one that `to` names by
+    /// its id, its version or its run. A run of its own, which skips lineage and gates, but never the
+    /// lock, reversibility or `locate`.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn roll_back(
+        &self,
+        pipeline: &Pipeline,
+        to: Option<String>,
+        reason: impl Into<String>,
+    ) -> Running {
+        let reason = reason.into();
+        self.spawn(pipeline, RunId::generate(), |run| run.roll_back(to, reason))
+    }
+
+    /// Settles a suspect target as a person decides, after looking where it stands. Without a
+    /// decision it only tells the findings, and the outcome is `stuck`: see
+    /// [`Engine::findings`] for them as data.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn reconcile(
+        &self,
+        pipeline: &Pipeline,
+        run: RunId,
+        decision: Option<Decision>,
+        reason: impl Into<String>,
+    ) -> Running {
+        let reason = reason.into();
+        self.spawn(pipeline, run, move |run| run.reconcile(decision, reason))
+    }
+
+    /// Where the deploys that `run` began stand now. Writes nothing.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn findings(&self, pipeline: &Pipeline, run: RunId) -> Result<Findings> {
+        self.run(pipeline, run, Interrupter::default()).findings().await
+    }
+
+    /// The run that `resume` and `reconcile` are about: the one that holds the target or left it
+    /// suspect, else the newest that neither ended nor is under way, unless something was released
+    /// since.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn pending(&self, target: &TargetName) -> Result<Option<Pending>> {
+        history::pending(&*self.ledger, target).await
+    }
+
+    /// The arguments of the run that made the newest release, to rebuild its pipeline from.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn last_arguments(&self, target: &TargetName) -> Result<Option<Value>> {
+        let releases = history::Releases::read(&*self.ledger, target, 1).await?;
+        Ok(releases.stack.into_iter().next().map(|release| release.arguments))
+    }
+
+    fn run(&self, pipeline: &Pipeline, run: RunId, interrupter: Interrupter) -> Run {
+        Run::new(
+            Arc::clone(&self.ledger),
+            self.settings.clone(),
+            pipeline.clone(),
+            run,
+            self.events.clone(),
+            interrupter,
+        )
+    }
+
+    fn spawn<F>(
+        &self,
+        pipeline: &Pipeline,
+        run: RunId,
+        work: impl FnOnce(Run) -> F + Send + 'static,
+    ) -> Running
+    where
+        F: Future<Output = crate::RunReport> + Send + 'static,
+    {
+        let interrupter = Interrupter::default();
+        let state = self.run(pipeline, run, interrupter.clone());
+        let target = pipeline.target().clone();
+        Running::spawn(target, run, self.events.clone(), interrupter, work(state))
+    }
+}

@@ -1,88 +1,175 @@
-//! Events on their way to the reporters: on a thread of their own, so that a reporter that blocks or
-//! panics never holds up a run.
+//! Events on their way to the reporters: each on a thread of its own, so that a reporter that blocks
+//! or panics never holds up a run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use crate::event::{Event, EventBody, Reporter};
+use tokio::sync::oneshot;
+
+use crate::event::{Event, Reporter};
 
 /// How many unread events a reporter may be behind before progress is dropped. Steps never are.
 const PROGRESS_BACKLOG: usize = 256;
 
+/// Where a run's events go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventSender(Vec<Listener>);
+
 #[derive(Debug, Clone)]
-pub(crate) struct EventSender {
-    sender: Option<mpsc::Sender<Event>>,
+struct Listener {
+    sender: mpsc::Sender<Message>,
     backlog: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Event(Arc<Event>),
+    Flush(oneshot::Sender<()>),
 }
 
 impl EventSender {
     /// A sender that nobody listens to.
     pub(crate) fn silent() -> Self {
-        Self { sender: None, backlog: Arc::default() }
+        Self::default()
+    }
+
+    /// Starts a thread for `reporter`. Where none can be started, runs go on without it.
+    pub(crate) fn add(&mut self, mut reporter: Box<dyn Reporter>) {
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let unread = Arc::clone(&backlog);
+        let (sender, receiver) = mpsc::channel();
+        let work = move || {
+            for message in receiver {
+                match message {
+                    Message::Event(event) => {
+                        unread.fetch_sub(1, Ordering::Relaxed);
+                        let told = catch_unwind(AssertUnwindSafe(|| reporter.event(&event)));
+                        if told.is_err() {
+                            tracing::warn!(?reporter, "a reporter panicked and is left alone");
+                            return;
+                        }
+                    }
+                    // Whoever waited may have gone.
+                    Message::Flush(done) => drop(done.send(())),
+                }
+            }
+        };
+        match thread::Builder::new().name("gatekit-reporter".into()).spawn(work) {
+            Ok(_) => self.0.push(Listener { sender, backlog }),
+            Err(error) => tracing::warn!(%error, "no thread for a reporter"),
+        }
     }
 
     pub(crate) fn step(&self, event: Event) {
-        if let Some(sender) = &self.sender {
-            self.backlog.fetch_add(1, Ordering::Relaxed);
-            // Nobody listens any more: the journal has the entry.
-            let _ = sender.send(event);
+        let event = Arc::new(event);
+        for listener in &self.0 {
+            listener.send(&event);
         }
     }
 
     pub(crate) fn progress(&self, event: Event) {
-        if self.backlog.load(Ordering::Relaxed) < PROGRESS_BACKLOG {
-            self.step(event);
-        }
-    }
-}
-
-/// The reporters' thread.
-#[derive(Debug)]
-pub(crate) struct Reporting {
-    thread: Option<thread::JoinHandle<Vec<Box<dyn Reporter>>>>,
-}
-
-impl Reporting {
-    /// Starts the thread. Where it cannot be started the run goes on unreported.
-    pub(crate) fn start(mut reporters: Vec<Box<dyn Reporter>>) -> (Self, EventSender) {
-        if reporters.is_empty() {
-            return (Self { thread: None }, EventSender::silent());
-        }
-        let backlog = Arc::new(AtomicUsize::new(0));
-        let (sender, receiver) = mpsc::channel::<Event>();
-        let unread = Arc::clone(&backlog);
-        let work = move || {
-            for event in receiver {
-                unread.fetch_sub(1, Ordering::Relaxed);
-                reporters.retain_mut(|reporter| {
-                    let told = catch_unwind(AssertUnwindSafe(|| reporter.event(&event)));
-                    if told.is_err() {
-                        tracing::warn!(?reporter, "a reporter panicked and is left alone");
-                    }
-                    told.is_ok()
-                });
-                debug_assert!(
-                    !matches!(event.event, EventBody::Unknown),
-                    "the engine knows what it says"
-                );
-            }
-            reporters
-        };
-        match thread::Builder::new().name("gatekit-reporters".into()).spawn(work) {
-            Ok(thread) => {
-                (Self { thread: Some(thread) }, EventSender { sender: Some(sender), backlog })
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no thread for the reporters");
-                (Self { thread: None }, EventSender::silent())
+        let event = Arc::new(event);
+        for listener in &self.0 {
+            if listener.backlog.load(Ordering::Relaxed) < PROGRESS_BACKLOG {
+                listener.send(&event);
             }
         }
     }
 
-    /// Waits until every event was taken, and gives the reporters back. All senders must be gone.
-    pub(crate) fn finish(self) -> Vec<Box<dyn Reporter>> {
-        self.thread.and_then(|thread| thread.join().ok()).unwrap_or_default()
+    /// Waits until every reporter has taken what was sent.
+    pub(crate) async fn flush(&self) {
+        for listener in &self.0 {
+            let (done, flushed) = oneshot::channel();
+            if listener.sender.send(Message::Flush(done)).is_ok() {
+                // A reporter that panicked meanwhile drops its end: there is nothing to wait for.
+                let _ = flushed.await;
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn send(&self, event: &Arc<Event>) {
+        self.backlog.fetch_add(1, Ordering::Relaxed);
+        // A reporter that panicked no longer listens; the journal has every step.
+        let _ = self.sender.send(Message::Event(Arc::clone(event)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::event::EventBody;
+    use crate::id::{RunId, TargetName};
+
+    fn progress(message: &str) -> Event {
+        Event::new(EventBody::Progress {
+            target: TargetName::new("t").unwrap(),
+            run: RunId::generate(),
+            stage: None,
+            message: message.to_owned(),
+        })
+    }
+
+    #[derive(Debug)]
+    struct Panics;
+    impl Reporter for Panics {
+        fn event(&mut self, _: &Event) {
+            panic!("on purpose");
+        }
+    }
+
+    #[derive(Debug, Clone, Default)]
+    struct Collects(Arc<Mutex<Vec<Event>>>);
+    impl Reporter for Collects {
+        fn event(&mut self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reporter_that_panics_leaves_the_others_and_the_run_alone() {
+        let collected = Collects::default();
+        let mut sender = EventSender::silent();
+        sender.add(Box::new(Panics));
+        sender.add(Box::new(collected.clone()));
+        for i in 0..3 {
+            sender.step(progress(&i.to_string()));
+        }
+        sender.flush().await;
+        assert_eq!(collected.0.lock().unwrap().len(), 3);
+    }
+
+    #[derive(Debug)]
+    struct Blocks(mpsc::Receiver<()>, Arc<Mutex<Vec<Event>>>);
+    impl Reporter for Blocks {
+        fn event(&mut self, event: &Event) {
+            let _ = self.0.recv();
+            self.1.lock().unwrap().push(event.clone());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reporter_that_blocks_loses_progress_but_no_step() {
+        let (unblock, blocked) = mpsc::channel();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut sender = EventSender::silent();
+        sender.add(Box::new(Blocks(blocked, Arc::clone(&seen))));
+        for _ in 0..10 * PROGRESS_BACKLOG {
+            sender.progress(progress("lossy"));
+        }
+        for _ in 0..50 {
+            sender.step(progress("durable"));
+        }
+        drop(unblock);
+        sender.flush().await;
+        let seen = seen.lock().unwrap();
+        let durable = |event: &&Event| matches!(&event.event, EventBody::Progress { message, .. } if message == "durable");
+        assert_eq!(seen.iter().filter(durable).count(), 50);
+        assert!(seen.len() <= PROGRESS_BACKLOG + 51);
     }
 }

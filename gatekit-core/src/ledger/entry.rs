@@ -184,8 +184,9 @@ pub enum Body {
     Verdict { stage: StageId, phase: GatePhase, enforcement: Enforcement, verdict: Verdict },
     /// The run took its place in the queue.
     Queued { ticket: u64 },
-    /// A gate said wait: the run holds nothing and goes on with `resume`.
-    Parked { stage: StageId, why: String },
+    /// The run waits, for a gate or (without a stage) in the queue. It holds nothing and goes on with
+    /// `resume`.
+    Parked { stage: Option<StageId>, why: String },
     /// The lock was granted, and this is what the run will touch.
     Granted { ticket: u64, lineage: Lineage, scopes: Vec<StageScope> },
     /// A deploy begins: from here on the target counts as touched.
@@ -256,8 +257,8 @@ impl Body {
         match self {
             Self::Opened { .. } | Self::Queued { .. } | Self::Parked { .. } => true,
             Self::Verdict { phase, .. } => *phase == GatePhase::Admission,
-            // A run that never held the lock may end, or be left, without it.
-            Self::Closed { outcome, .. } => outcome.touched_nothing(),
+            // A run that never held the lock may end, or be left, without it; a success never does.
+            Self::Closed { outcome, .. } => outcome.needs_no_lock(),
             Self::Left { .. } => true,
             _ => false,
         }

@@ -4,11 +4,17 @@ mod builder;
 mod erased;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy};
 pub(crate) use erased::ErasedDeploy;
 
+use crate::candidate::Candidate;
+use crate::code;
+use crate::context::PlanContext;
+use crate::deployer::Live;
 use crate::digest::Digest;
+use crate::error::{Effect, Error, Result};
 use crate::gate::GateSlot;
 use crate::id::{StageId, TargetName};
 
@@ -85,6 +91,23 @@ impl Pipeline {
     #[must_use]
     pub fn fingerprint(&self) -> &Digest {
         &self.fingerprint
+    }
+
+    /// What is live now, as the first deployer reads it; `None` when nothing is. Needs no ledger and
+    /// writes nothing. Idempotent and cancel-safe.
+    ///
+    /// # Errors
+    /// Those of the deployer's `live`; `gate.deadline` when it gives no answer within 30 s.
+    pub async fn live(&self) -> Result<Option<Live>> {
+        let Some(first) = self.deploys().next() else { return Ok(None) };
+        let stage = first.deploy.id();
+        let patience = Duration::from_secs(30);
+        let cx =
+            PlanContext::detached(self.target.clone(), Candidate::new(), stage.clone(), patience);
+        tokio::time::timeout(patience, first.deploy.live(&cx)).await.unwrap_or_else(|_| {
+            let late = format!("deploy `{stage}` did not tell what is live in time");
+            Err(Error::new(code::GATE_DEADLINE, late).with_effect(Effect::None).retry_later())
+        })
     }
 
     pub(crate) fn deploys(&self) -> impl DoubleEndedIterator<Item = &Deploy> {

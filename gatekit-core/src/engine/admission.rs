@@ -1,0 +1,255 @@
+//! Shipping, from the opening to the last verification.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::gates::{SetVerdict, blocked, is_fresh, not_verified};
+use super::run::{Run, Stop};
+use crate::candidate::Candidate;
+use crate::code;
+use crate::deployer::{Location, Planned};
+use crate::error::{Error, NextAction, Verb};
+use crate::gate::GateSlot;
+use crate::id::StageId;
+use crate::ledger::{Body, GatePhase, Lineage, Mode, StageScope};
+use crate::outcome::{Outcome, RunReport};
+use crate::pipeline::Step;
+use crate::rollback::Reversibility;
+
+use super::queue::{RECHECK_LIMIT, give_back};
+
+/// The plans of a pipeline's deploys, by stage.
+pub(crate) type Plans = BTreeMap<StageId, Planned<Value>>;
+
+/// The gates in sequence, with the moment each was last asked.
+pub(crate) type Asked = Vec<(Vec<GateSlot>, Instant)>;
+
+/// How often aged evidence that could not be rechecked in time sends a run back to its gates.
+const ADMISSIONS: usize = 3;
+
+impl Run {
+    /// Opens the run and takes it to its end.
+    pub(crate) async fn ship(mut self, candidate: Candidate) -> RunReport {
+        let opened = match self.learn(candidate).await {
+            Err(error) => Err(self.ledger_stop(error)),
+            Ok(()) => self.open(Mode::Ship).await,
+        };
+        let end = match opened {
+            Ok(()) => self.forward().await,
+            Err(stop) => Err(stop),
+        };
+        self.finish(end).await
+    }
+
+    pub(crate) async fn open(&self, mode: Mode) -> Result<(), Stop> {
+        self.record(Body::Opened {
+            mode,
+            candidate: self.facts.candidate.clone(),
+            fingerprint: self.pipeline.fingerprint().clone(),
+            intent: self.facts.intent.clone(),
+            arguments: self.settings.arguments.clone(),
+        })
+        .await
+    }
+
+    /// From the gates to the last verification, of a run that has touched nothing yet.
+    pub(crate) async fn forward(&mut self) -> Result<Outcome, Stop> {
+        let opened = self.opened().await?;
+        for _ in 0..ADMISSIONS {
+            self.deadline = Instant::now() + self.settings.deadline;
+            let plans = self.plan(self.deadline).await?;
+            let asked = self.admit().await?;
+            let ticket = self.queue().await?;
+            match self.recheck(&asked, &plans, opened, ticket).await? {
+                Some(plans) => return self.steps(plans).await,
+                None => give_back(self).await.map_err(|error| self.ledger_stop(error))?,
+            }
+        }
+        Err(untouched(Error::new(
+            code::GATE_DEADLINE,
+            format!(
+                "evidence ages faster than it can be rechecked under the lock ({RECHECK_LIMIT:?})"
+            ),
+        )))
+    }
+
+    /// The entry that opened this run.
+    async fn opened(&self) -> Result<u64, Stop> {
+        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await;
+        let records = records.map_err(|error| self.ledger_stop(error))?;
+        Ok(records.first().map_or(0, |record| record.seq))
+    }
+
+    /// Plans every deploy, and refuses what could not be undone.
+    pub(crate) async fn plan(&self, deadline: Instant) -> Result<Plans, Stop> {
+        let mut plans = Plans::new();
+        for deploy in self.pipeline.deploys() {
+            self.safe_point()?;
+            let stage = deploy.deploy.id();
+            let cx = self.context(&stage, deadline);
+            let planned = match self.ask(&stage, deadline, deploy.deploy.plan(&cx)).await? {
+                Ok(planned) => planned,
+                Err(error) => return Err(untouched(error)),
+            };
+            if deploy.irreversible.is_none() {
+                let back = deploy.deploy.reversibility(&planned.change).map_err(untouched)?;
+                if let Reversibility::OneWay(why) | Reversibility::Unknown(why) = back {
+                    return Err(refused(
+                        Error::new(
+                            code::ROLLBACK_ONE_WAY,
+                            format!("deploy `{stage}` could not be undone"),
+                        )
+                        .with_context("why", why),
+                    ));
+                }
+            }
+            plans.insert(stage, planned);
+        }
+        Ok(plans)
+    }
+
+    /// Asks every gate before the queue.
+    async fn admit(&self) -> Result<Asked, Stop> {
+        let mut asked = Asked::new();
+        for set in &self.pipeline.gates {
+            let at = Instant::now();
+            let verdict = self.ask_set(set, GatePhase::Admission, self.deadline).await?;
+            not_blocked(verdict)?;
+            asked.push((set.clone(), at));
+        }
+        Ok(asked)
+    }
+
+    /// Under the lock: aged evidence again, lineage, every plan again. `None` when that took too
+    /// long for somebody who holds the lock.
+    async fn recheck(
+        &mut self,
+        asked: &Asked,
+        before: &Plans,
+        opened: u64,
+        ticket: u64,
+    ) -> Result<Option<Plans>, Stop> {
+        let limit = Instant::now() + RECHECK_LIMIT;
+        for (set, at) in asked {
+            let aged: Vec<_> =
+                set.iter().filter(|slot| !is_fresh(slot.gate.fresh_for(), *at)).cloned().collect();
+            if aged.is_empty() {
+                continue;
+            }
+            let verdict = self.ask_set(&aged, GatePhase::Recheck, limit).await?;
+            if Instant::now() >= limit {
+                return Ok(None);
+            }
+            not_blocked(verdict)?;
+        }
+        let candidate = self.facts.candidate.clone();
+        self.learn(candidate).await.map_err(|error| self.ledger_stop(error))?;
+        let lineage = self.lineage(opened)?;
+        let plans = self.plan(self.deadline).await?;
+        let scopes = scopes(&plans);
+        if let Some(changed) = changed(&scopes, &self::scopes(before)) {
+            return Err(refused(changed));
+        }
+        self.record(Body::Granted { ticket, lineage, scopes: scopes.clone() }).await?;
+        self.scopes = Some(scopes);
+        Ok(Some(plans))
+    }
+
+    /// How the candidate stands to what was released last, by the order in which the ledger saw them
+    /// begin. An older one is not shipped over a newer one.
+    fn lineage(&self, opened: u64) -> Result<Lineage, Stop> {
+        let Some(last) = &self.facts.last_release else { return Ok(Lineage::Unknown) };
+        if last.candidate == self.facts.candidate {
+            return Ok(Lineage::Same);
+        }
+        if last.opened < opened {
+            return Ok(Lineage::Newer);
+        }
+        let superseded = Error::new(
+            code::LINEAGE_OLDER,
+            "a run that began after this one has been released: its candidate stays",
+        )
+        .with_context("released by", last.run)
+        .with_next(NextAction::verb(Verb::Status, &[]))
+        .with_next(NextAction::outside("ship again, if this candidate is the one you want live"));
+        Err(Stop::End(Outcome::Superseded, superseded))
+    }
+
+    /// Deploys and verifies, step by step; then asks once more where everything stands.
+    pub(crate) async fn steps(&mut self, mut plans: Plans) -> Result<Outcome, Stop> {
+        for step in self.pipeline.steps.clone() {
+            self.safe_point()?;
+            match step {
+                Step::Deploy(deploy) => {
+                    let planned = plans.remove(&deploy.deploy.id());
+                    self.roll_out(&deploy, planned).await?;
+                }
+                Step::Verify(set) => {
+                    if let Err(cause) = self.judge(&set, GatePhase::Verify).await? {
+                        return Err(self.broken(not_verified(&cause)));
+                    }
+                }
+            }
+        }
+        self.safe_point()?;
+        for begun in &self.begun {
+            let Some(deploy) = self.pipeline.deploy(&begun.stage) else { continue };
+            let location = self.locate(deploy, begun).await?;
+            if location != Location::After {
+                return Err(self.broken(super::rollout::not_live(&begun.stage, &location)));
+            }
+        }
+        let wrote = self.begun.iter().any(|begun| !begun.already);
+        Ok(if wrote { Outcome::Released } else { Outcome::Unchanged })
+    }
+
+    /// A failure, which is unwound once the target was touched and a refusal before.
+    pub(crate) fn broken(&self, error: Error) -> Stop {
+        if self.touched() { Stop::Broken(error) } else { Stop::End(Outcome::Refused, error) }
+    }
+}
+
+fn scopes(plans: &Plans) -> Vec<StageScope> {
+    plans
+        .iter()
+        .map(|(stage, plan)| StageScope::new(stage.clone(), plan.scope.clone(), &*plan.summary))
+        .collect()
+}
+
+/// What differs between two plans' scopes.
+pub(crate) fn changed(now: &[StageScope], before: &[StageScope]) -> Option<Error> {
+    let moved = now.iter().find(|scope| {
+        !before.iter().any(|other| other.stage == scope.stage && other.scope == scope.scope)
+    })?;
+    Some(
+        Error::new(
+            code::PLAN_CHANGED,
+            format!("deploy `{}` would touch something else than what was checked", moved.stage),
+        )
+        .with_context("now", &moved.summary)
+        .with_next(NextAction::verb(Verb::Ship, &[])),
+    )
+}
+
+fn not_blocked(verdict: SetVerdict) -> Result<(), Stop> {
+    match verdict {
+        SetVerdict::Pass => Ok(()),
+        SetVerdict::Wait(stage, finding) => {
+            let waits = blocked(&stage, &crate::verdict::Verdict::Wait(finding));
+            Err(Stop::Park(Some(stage), waits))
+        }
+        SetVerdict::Blocked(stage, verdict) => {
+            Err(Stop::End(Outcome::Refused, blocked(&stage, &verdict)))
+        }
+    }
+}
+
+fn untouched(error: Error) -> Stop {
+    Stop::End(Outcome::Failed, error)
+}
+
+fn refused(error: Error) -> Stop {
+    Stop::End(Outcome::Refused, error)
+}

@@ -1,0 +1,123 @@
+//! Gate sets: asked in parallel, judged by the worst, every verdict journalled.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::run::{Run, Stop, described};
+use crate::code;
+use crate::error::Error;
+use crate::gate::{Enforcement, GateSlot};
+use crate::id::StageId;
+use crate::ledger::{Body, GatePhase};
+use crate::verdict::{Finding, Freshness, Verdict};
+
+/// How long a verify gate that says wait is left alone before it is asked again.
+const WAIT_POLL: Duration = Duration::from_secs(1);
+
+/// What a set of gates came to: as bad as its worst enforced verdict.
+#[derive(Debug)]
+pub(crate) enum SetVerdict {
+    Pass,
+    Wait(StageId, Finding),
+    /// Fail, or inconclusive.
+    Blocked(StageId, Verdict),
+}
+
+impl Run {
+    /// Asks a set in parallel and journals every verdict.
+    pub(crate) async fn ask_set(
+        &self,
+        set: &[GateSlot],
+        phase: GatePhase,
+        deadline: Instant,
+    ) -> Result<SetVerdict, Stop> {
+        self.safe_point()?;
+        let asked = set.iter().map(|slot| async move {
+            let stage = slot.gate.id();
+            let cx = self.context(&stage, deadline);
+            let verdict = match self.ask(&stage, deadline, slot.gate.check(&cx)).await? {
+                Ok(verdict) => verdict,
+                Err(error) => error.to_failure().into(),
+            };
+            Ok((stage, slot.enforcement, verdict))
+        });
+        let mut worst = SetVerdict::Pass;
+        let mut severity = 0;
+        for answer in join_all(asked).await {
+            let (stage, enforcement, verdict) = answer?;
+            self.record(Body::Verdict {
+                stage: stage.clone(),
+                phase,
+                enforcement,
+                verdict: verdict.clone(),
+            })
+            .await?;
+            if enforcement == Enforcement::Enforced && verdict.severity() > severity {
+                severity = verdict.severity();
+                worst = match verdict {
+                    Verdict::Wait(finding) => SetVerdict::Wait(stage, finding),
+                    verdict => SetVerdict::Blocked(stage, verdict),
+                };
+            }
+        }
+        Ok(worst)
+    }
+
+    /// Asks what runs, or what is paused: a set that says wait is asked again until the deadline, and
+    /// then counts as inconclusive, because nobody may hold a target while a human thinks.
+    pub(crate) async fn judge(
+        &self,
+        set: &[GateSlot],
+        phase: GatePhase,
+    ) -> Result<Result<(), Error>, Stop> {
+        loop {
+            match self.ask_set(set, phase, self.deadline).await? {
+                SetVerdict::Pass => return Ok(Ok(())),
+                SetVerdict::Blocked(stage, verdict) => return Ok(Err(blocked(&stage, &verdict))),
+                SetVerdict::Wait(stage, finding) if Instant::now() + WAIT_POLL >= self.deadline => {
+                    return Ok(Err(blocked(&stage, &Verdict::Inconclusive(finding))));
+                }
+                SetVerdict::Wait(..) => self.pause(WAIT_POLL).await?,
+            }
+        }
+    }
+}
+
+/// The failure of a gate that blocks.
+pub(crate) fn blocked(stage: &StageId, verdict: &Verdict) -> Error {
+    let code = match verdict {
+        Verdict::Fail(_) => code::GATE_FAILED,
+        Verdict::Wait(_) => code::GATE_WAITING,
+        _ => code::GATE_INCONCLUSIVE,
+    };
+    let mut error = Error::new(code, format!("gate `{stage}` says {}", verdict.word()));
+    if let Some(finding) = verdict.finding() {
+        error = error.with_context("why", format!("{} [{}]", finding.message, finding.code));
+        for next in &finding.next {
+            error = error.with_next(next.clone());
+        }
+    }
+    error
+}
+
+/// The failure of a verification: its own code, with the gate's finding as the reason.
+pub(crate) fn not_verified(cause: &Error) -> Error {
+    let cause = cause.to_failure();
+    let mut error = Error::new(code::VERIFY_FAILED, "what is live does not pass verification")
+        .with_context("because", described(&cause));
+    for next in &cause.next {
+        error = error.with_next(next.clone());
+    }
+    error
+}
+
+/// Whether evidence read at `asked` may still be relied on.
+pub(crate) fn is_fresh(freshness: Freshness, asked: Instant) -> bool {
+    match freshness {
+        Freshness::Immediate => false,
+        Freshness::For(time) => asked.elapsed() < time,
+        Freshness::BoundToCandidate => true,
+    }
+}

@@ -1,0 +1,271 @@
+//! What the journal tells: how far a run came, and which releases are in effect.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::candidate::Candidate;
+use crate::code;
+use crate::context::LastRelease;
+use crate::deployer::Live;
+use crate::digest::Digest;
+use crate::error::{Error, Failure, NextAction, Result, Verb};
+use crate::id::{RunId, StageId, TargetName};
+use crate::ledger::{Body, Entry, Ledger, Mode, Record, StageScope};
+use crate::outcome::Outcome;
+use crate::verdict::Verdict;
+
+/// A deploy that a run began, or found in place.
+#[derive(Debug, Clone)]
+pub(crate) struct Begun {
+    pub(crate) stage: StageId,
+    /// The run that made the change: another one when a rollback undoes it.
+    pub(crate) of: RunId,
+    pub(crate) change: Value,
+    pub(crate) receipt: Option<Value>,
+    pub(crate) settled: bool,
+    /// Found in place: this run wrote nothing for it, so there is nothing to undo.
+    pub(crate) already: bool,
+    pub(crate) undone: bool,
+}
+
+/// How far a run came, by its own entries.
+#[derive(Debug)]
+pub(crate) struct RunHistory {
+    pub(crate) run: RunId,
+    pub(crate) opened: u64,
+    pub(crate) mode: Mode,
+    pub(crate) candidate: Candidate,
+    pub(crate) fingerprint: Digest,
+    pub(crate) arguments: Value,
+    pub(crate) scopes: Option<Vec<StageScope>>,
+    pub(crate) begun: Vec<Begun>,
+    pub(crate) unwinding: Option<Failure>,
+    pub(crate) closed: Option<(Outcome, Option<Live>)>,
+    facts: Vec<(StageId, Value)>,
+}
+
+impl RunHistory {
+    /// Reads a run's history.
+    ///
+    /// # Errors
+    /// Those of the ledger; `ledger.entry` when an entry cannot be read; `resume.newer` when there
+    /// are entries of a kind that only a newer build knows.
+    pub(crate) async fn read(ledger: &dyn Ledger, target: &TargetName, run: RunId) -> Result<Self> {
+        Self::replay(run, &ledger.read_run(target, run).await?)
+    }
+
+    fn replay(run: RunId, records: &[Record]) -> Result<Self> {
+        let unopened = || {
+            Error::new(code::LEDGER_ENTRY, format!("run `{run}` does not begin with its opening"))
+        };
+        let (first, rest) = records.split_first().ok_or_else(unopened)?;
+        let Entry { body: Body::Opened { mode, candidate, fingerprint, arguments, .. }, .. } =
+            first.decode()?
+        else {
+            return Err(unopened());
+        };
+        let mut history = Self {
+            run,
+            opened: first.seq,
+            mode,
+            candidate,
+            fingerprint,
+            arguments,
+            scopes: None,
+            begun: Vec::new(),
+            unwinding: None,
+            closed: None,
+            facts: Vec::new(),
+        };
+        for record in rest {
+            history.apply(record.seq, record.decode()?.body)?;
+        }
+        Ok(history)
+    }
+
+    fn apply(&mut self, seq: u64, body: Body) -> Result<()> {
+        match body {
+            Body::Granted { scopes, .. } => self.scopes = Some(scopes),
+            Body::Applying { stage, change } => self.begin(stage, self.run, change, None),
+            Body::Checkpoint { stage, receipt } | Body::Applied { stage, receipt } => {
+                if let Some(begun) = self.find(&stage) {
+                    begun.receipt = Some(receipt);
+                }
+            }
+            Body::Settled { stage, already: false } => {
+                if let Some(begun) = self.find(&stage) {
+                    begun.settled = true;
+                }
+            }
+            Body::Unwinding { cause } => self.unwinding = Some(cause),
+            Body::RollingBack { stage, of, change, receipt }
+                if !self.begun.iter().any(|begun| begun.stage == stage && begun.of == of) =>
+            {
+                self.begin(stage, of, change, receipt);
+            }
+            Body::RolledBack { stage, of } => {
+                for begun in &mut self.begun {
+                    begun.undone |= begun.stage == stage && begun.of == of;
+                }
+            }
+            Body::Verdict { stage, verdict: Verdict::Pass(proof), .. } => {
+                let facts = proof.evidence().iter().map(|evidence| evidence.facts().clone());
+                self.facts.extend(facts.map(|facts| (stage.clone(), facts)));
+            }
+            Body::Closed { outcome, live, .. } => self.closed = Some((outcome, live)),
+            Body::Unknown => {
+                return Err(Error::new(
+                    code::RESUME_NEWER,
+                    "the journal has an entry that only a newer build understands",
+                )
+                .with_context("run", self.run)
+                .with_context("entry", seq)
+                .with_next(NextAction::outside("use the build that wrote it, or a newer one")));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, stage: StageId, of: RunId, change: Value, receipt: Option<Value>) {
+        self.begun.push(Begun {
+            stage,
+            of,
+            change,
+            receipt,
+            settled: false,
+            already: false,
+            undone: false,
+        });
+    }
+
+    fn find(&mut self, stage: &StageId) -> Option<&mut Begun> {
+        self.begun.iter_mut().rev().find(|begun| begun.stage == *stage)
+    }
+
+    /// Whether the run may have changed the target.
+    pub(crate) fn touched(&self) -> bool {
+        !self.begun.is_empty()
+    }
+}
+
+/// The releases in effect, newest first: what was released and not rolled back since.
+#[derive(Debug)]
+pub(crate) struct Releases {
+    /// When the run that made the newest state of things was opened: a ship or a rollback.
+    pub(crate) newest_opened: u64,
+    pub(crate) stack: Vec<RunHistory>,
+}
+
+impl Releases {
+    /// Reads at most `limit` releases.
+    pub(crate) async fn read(
+        ledger: &dyn Ledger,
+        target: &TargetName,
+        limit: usize,
+    ) -> Result<Self> {
+        let mut releases = Self { newest_opened: 0, stack: Vec::new() };
+        let mut undone = BTreeSet::new();
+        let mut before = None;
+        loop {
+            // A page is enough for most; a long stretch of failed runs costs another.
+            let page = ledger.read_kind(target, "closed", before, 32).await?;
+            let Some(last) = page.last() else { return Ok(releases) };
+            before = Some(last.seq);
+            for record in page {
+                let entry = record.decode()?;
+                if !matches!(entry.body, Body::Closed { outcome: Outcome::Released, .. })
+                    || undone.contains(&entry.run)
+                {
+                    continue;
+                }
+                let history = RunHistory::read(ledger, target, entry.run).await?;
+                releases.newest_opened = releases.newest_opened.max(history.opened);
+                match &history.mode {
+                    Mode::Ship => releases.stack.push(history),
+                    Mode::RollBack { undo, .. } => undone.extend(undo.iter().copied()),
+                }
+                if releases.stack.len() >= limit {
+                    return Ok(releases);
+                }
+            }
+        }
+    }
+
+    /// The newest, as stages are told of it.
+    pub(crate) fn last(&self) -> Option<LastRelease> {
+        self.stack.first().map(|history| LastRelease {
+            run: history.run,
+            candidate: history.candidate.clone(),
+            live: history.live(),
+            facts: history.facts.clone(),
+            opened: self.newest_opened,
+        })
+    }
+}
+
+impl RunHistory {
+    /// What was live when the run ended.
+    pub(crate) fn live(&self) -> Option<Live> {
+        self.closed.as_ref().and_then(|(_, live)| live.clone())
+    }
+
+    /// Whether a person means this release by `name`: its id, its version, or the run's id.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let live = self.live();
+        live.as_ref()
+            .is_some_and(|live| live.release == name || live.version.as_deref() == Some(name))
+            || self.run.to_string() == name
+    }
+}
+
+/// A run that `resume` would go on with.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Pending {
+    /// The run.
+    pub run: RunId,
+    /// The arguments it was opened with, to rebuild its pipeline from.
+    pub arguments: Value,
+    /// Whether it may have changed the target.
+    pub touched: bool,
+}
+
+/// Which run `resume` and `reconcile` are about: the one that left the target suspect, else the
+/// newest that neither ended nor is under way, unless something was released since.
+pub(crate) async fn pending(ledger: &dyn Ledger, target: &TargetName) -> Result<Option<Pending>> {
+    let state = ledger.state(target).await?;
+    if let Some(run) = state.run {
+        let history = RunHistory::read(ledger, target, run).await?;
+        return Ok(Some(history.pending()));
+    }
+    let under_way: BTreeSet<_> =
+        state.queue.iter().filter(|waiter| waiter.alive).map(|waiter| waiter.run).collect();
+    for record in ledger.read_kind(target, "opened", None, 32).await? {
+        let run = record.decode()?.run;
+        let history = RunHistory::read(ledger, target, run).await?;
+        match history.closed {
+            None if !under_way.contains(&run) => return Ok(Some(history.pending())),
+            Some((Outcome::Released | Outcome::Unchanged | Outcome::Overridden, _)) => {
+                return Ok(None);
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+impl RunHistory {
+    fn pending(&self) -> Pending {
+        Pending { run: self.run, arguments: self.arguments.clone(), touched: self.touched() }
+    }
+}
+
+/// The next actions when a target is suspect.
+pub(crate) fn suspect_next() -> [NextAction; 2] {
+    [
+        NextAction::verb(Verb::Resume, &[]),
+        NextAction::verb(Verb::Reconcile, &["--reason", "TEXT"]).by("operator"),
+    ]
+}

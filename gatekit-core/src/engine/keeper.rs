@@ -1,0 +1,103 @@
+//! The lease, renewed on a thread of its own with its own connection, so that blocking user code or
+//! a current-thread runtime cannot starve it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::code;
+use crate::error::{Error, Failure, Result};
+use crate::ledger::{Hold, Ledger};
+
+/// Keeps a lease until it is dropped.
+#[derive(Debug)]
+pub(crate) struct LeaseKeeper {
+    lost: CancellationToken,
+    why: Arc<Mutex<Option<Failure>>>,
+    // Dropping it ends the thread.
+    _stop: oneshot::Sender<()>,
+}
+
+impl LeaseKeeper {
+    /// Starts to renew `hold` at a third of its lease.
+    ///
+    /// # Errors
+    /// `lock.lost` when no thread can be started: a lease that nobody renews is not to be relied on.
+    pub(crate) fn start(ledger: Arc<dyn Ledger>, hold: Hold) -> Result<Self> {
+        let lost = CancellationToken::new();
+        let why = Arc::new(Mutex::new(None));
+        let (stop, stopped) = oneshot::channel();
+        let (token, reason) = (lost.clone(), Arc::clone(&why));
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            let ended = match runtime {
+                Ok(runtime) => runtime.block_on(async {
+                    tokio::select! {
+                        _ = stopped => None,
+                        error = renew_until_lost(ledger, &hold) => Some(error),
+                    }
+                }),
+                Err(error) => Some(no_keeper(error)),
+            };
+            if let Some(error) = ended {
+                *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_failure());
+                token.cancel();
+            }
+        };
+        thread::Builder::new().name("gatekit-lease".into()).spawn(work).map_err(no_keeper)?;
+        Ok(Self { lost, why, _stop: stop })
+    }
+
+    /// Cancelled when the lock is lost.
+    pub(crate) fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+
+    /// Why it is lost.
+    pub(crate) fn why(&self) -> Failure {
+        let why = self.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        why.unwrap_or_else(|| Error::new(code::LOCK_LOST, "the lock was lost").to_failure())
+    }
+}
+
+fn no_keeper(source: std::io::Error) -> Error {
+    Error::new(code::LOCK_LOST, "the lease cannot be renewed: no thread").with_source(source)
+}
+
+/// Renews until that is refused, or until it has failed for a whole lease.
+async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
+    let mut own: Option<Arc<dyn Ledger>> = None;
+    let mut renewed = Instant::now();
+    let mut pause = hold.lease / 3;
+    loop {
+        tokio::time::sleep(pause).await;
+        let outcome = renew(&ledger, &mut own, hold).await;
+        match outcome {
+            Ok(()) => {
+                renewed = Instant::now();
+                pause = hold.lease / 3;
+            }
+            Err(error) if *error.code() == code::LOCK_LOST => return error,
+            Err(error) if renewed.elapsed() >= hold.lease => {
+                return Error::new(code::LOCK_LOST, "the lease could not be renewed in time")
+                    .with_source(error);
+            }
+            Err(_) => pause = (hold.lease / 20).max(Duration::from_millis(10)),
+        }
+    }
+}
+
+async fn renew(
+    ledger: &Arc<dyn Ledger>,
+    own: &mut Option<Arc<dyn Ledger>>,
+    hold: &Hold,
+) -> Result<()> {
+    let connection = match own {
+        Some(connection) => connection,
+        None => own.insert(ledger.reconnect().await?),
+    };
+    connection.renew(hold).await
+}

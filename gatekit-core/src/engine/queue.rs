@@ -1,0 +1,139 @@
+//! The queue: waiting for the lock, taking it, giving it back untouched.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::history::suspect_next;
+use super::run::{Run, Stop};
+use crate::code;
+use crate::error::{Error, NextAction, Result, Verb};
+use crate::id::{Fence, RunId};
+use crate::ledger::{Acquired, Body, Hold, Holder};
+use crate::outcome::Outcome;
+
+/// How long evidence may be rechecked under the lock.
+pub(crate) const RECHECK_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often a waiter asks. Each waiter's own beat differs a little, so that they do not march in
+/// step.
+const POLL: Duration = Duration::from_millis(100);
+
+impl Run {
+    /// Joins the queue, waits, and takes the lock. Gives the ticket.
+    pub(crate) async fn queue(&mut self) -> Result<u64, Stop> {
+        let ticket = self.ledger.enqueue(&self.claim).await;
+        let ticket = ticket.map_err(|error| self.ledger_stop(error))?;
+        let patience = Instant::now() + self.settings.queue_timeout;
+        let beat = POLL + Duration::from_millis(u64::from(self.claim.process.pid % 37));
+        let mut told = None;
+        loop {
+            let acquired = self.ledger.acquire(&self.claim, self.settings.lease).await;
+            match acquired {
+                Ok(Acquired::Granted(hold)) => {
+                    self.hold(hold)?;
+                    return Ok(ticket);
+                }
+                Ok(Acquired::Suspect { run, fence }) => return Err(suspect(run, fence)),
+                Ok(Acquired::Waiting { ahead, holder }) => {
+                    let now = waiting(ahead, holder.as_ref());
+                    if told.is_none() {
+                        self.record(Body::Queued { ticket }).await?;
+                    }
+                    if told.as_ref() != Some(&now) {
+                        self.recorder.progress(None, now.clone());
+                        told = Some(now);
+                    }
+                }
+                // Others are busy with the ledger: the ticket keeps its place.
+                Err(error) if error.is_temporary() => {}
+                Err(error) => return Err(self.ledger_stop(error)),
+            }
+            if Instant::now() >= patience {
+                let late = Error::new(code::QUEUE_TIMEOUT, "the wait in the queue took too long")
+                    .with_context("waited", format!("{:?}", self.settings.queue_timeout))
+                    .with_context("queue", told.unwrap_or_default())
+                    .with_next(NextAction::verb(Verb::Resume, &[]))
+                    .with_next(NextAction::verb(Verb::Status, &[]));
+                return Err(Stop::Park(None, late));
+            }
+            self.pause(beat).await?;
+        }
+    }
+
+    /// Takes a target over that this run left suspect: at once when its holder is proven dead, else
+    /// when the lease has lapsed.
+    pub(crate) async fn take_over(&mut self) -> Result<(), Stop> {
+        let state = self.ledger.state(self.pipeline.target()).await;
+        let state = state.map_err(|error| self.ledger_stop(error))?;
+        let patience = state.lease_left.unwrap_or_default() + Duration::from_secs(1);
+        let patience = Instant::now() + patience;
+        let mut told = false;
+        loop {
+            match self.ledger.take_over(&self.claim, self.settings.lease).await {
+                Ok(hold) => {
+                    self.report_takeover(&hold).await;
+                    return self.hold(hold);
+                }
+                Err(error) if *error.code() == code::LOCK_HELD && Instant::now() < patience => {
+                    if !told {
+                        let wait = "the holder is not proven dead: waiting for its lease to lapse";
+                        self.recorder.progress(None, wait.to_owned());
+                        told = true;
+                    }
+                    self.pause(POLL).await?;
+                }
+                Err(error) => {
+                    let next = NextAction::verb(Verb::Status, &[]);
+                    return Err(Stop::End(Outcome::Refused, error.with_next(next)));
+                }
+            }
+        }
+    }
+
+    /// The ledger itself journalled the takeover: reporters are told of that entry here.
+    async fn report_takeover(&self, hold: &Hold) {
+        let last = self.ledger.read_kind(self.pipeline.target(), "resumed", None, 1).await;
+        for record in last.unwrap_or_default() {
+            if let Ok(entry) = record.decode()
+                && entry.fence == Some(hold.fence)
+            {
+                self.recorder.step(&record, entry);
+            }
+        }
+    }
+}
+
+/// Gives lock and ticket back: nothing was touched.
+pub(crate) async fn give_back(run: &mut Run) -> Result<()> {
+    run.keeper = None;
+    if let Some(hold) = run.recorder.hold() {
+        run.ledger.release(&hold).await?;
+        run.recorder.set_hold(None);
+    }
+    Ok(())
+}
+
+/// A target that another run left suspect ends a ship at once.
+fn suspect(run: RunId, fence: Fence) -> Stop {
+    let mut error = Error::new(
+        code::LOCK_SUSPECT,
+        "the target is suspect: its holder vanished after it began to change it",
+    )
+    .with_context("left by", run)
+    .with_context("fence", fence);
+    for next in suspect_next() {
+        error = error.with_next(next);
+    }
+    Stop::End(Outcome::Stuck, error)
+}
+
+fn waiting(ahead: u64, holder: Option<&Holder>) -> String {
+    let held = match holder {
+        Some(holder) => {
+            format!("held by run {} of {} (pid {})", holder.run, holder.actor, holder.pid)
+        }
+        None => "nobody holds the target".to_owned(),
+    };
+    format!("waiting in the queue: {ahead} ahead, {held}")
+}

@@ -1,0 +1,244 @@
+//! Settling a suspect target as a person decides.
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{Begun, RunHistory};
+use super::run::{Run, Stop, described};
+use crate::code;
+use crate::deployer::Location;
+use crate::error::{Error, NextAction, Result, Verb};
+use crate::id::StageId;
+use crate::ledger::{Body, Decision, GatePhase, LockState, Mode};
+use crate::outcome::{Outcome, RunReport};
+use crate::pipeline::Step;
+
+/// Where the deploys that a run began stand now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Findings {
+    /// Deploy by deploy, in the order they were begun.
+    pub stages: Vec<(StageId, Location)>,
+}
+
+impl Run {
+    pub(crate) async fn findings(mut self) -> Result<Findings> {
+        let stop_error = |stop| match stop {
+            Stop::End(_, error) | Stop::Lost(error) | Stop::Broken(error) => error,
+            _ => Error::new(code::RUN_INTERRUPTED, "interrupted while looking"),
+        };
+        let history = self.recall().await.map_err(stop_error)?;
+        self.begun = self.begun_of(&history).await.map_err(stop_error)?;
+        Ok(Findings { stages: self.located().await.map_err(stop_error)? })
+    }
+
+    /// What the run began, or was about to undo.
+    async fn begun_of(&self, history: &RunHistory) -> Result<Vec<Begun>, Stop> {
+        match &history.mode {
+            Mode::RollBack { undo, .. } => self.changes(undo).await,
+            Mode::Ship => Ok(history.begun.clone()),
+        }
+    }
+
+    async fn located(&self) -> Result<Vec<(StageId, Location)>, Stop> {
+        let mut located = Vec::new();
+        for begun in &self.begun {
+            let location = match self.pipeline.deploy(&begun.stage) {
+                Some(deploy) => self.locate(deploy, begun).await?,
+                None => Location::Unknown("the pipeline has no such deploy".to_owned()),
+            };
+            located.push((begun.stage.clone(), location));
+        }
+        Ok(located)
+    }
+
+    pub(crate) async fn reconcile(
+        mut self,
+        decision: Option<Decision>,
+        reason: String,
+    ) -> RunReport {
+        let looked = self.look().await;
+        let (history, found) = match looked {
+            Ok(looked) => looked,
+            Err(Stop::End(outcome, error)) => {
+                return self.report(outcome, Some(error.to_failure()));
+            }
+            Err(stop) => return self.finish(Err(stop)).await,
+        };
+        let Some(decision) = decision else {
+            let undecided = undecided(&history.mode, &found).to_failure();
+            let live = self.live_for_report().await;
+            return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
+        };
+        if let Err(stop) = self.take_over().await {
+            return self.not_taken_over(stop).await;
+        }
+        self.mark_undone(&history);
+        let recorded =
+            self.record(Body::Reconciled { decision, reason, found: found.clone() }).await;
+        if let Err(stop) = recorded {
+            return self.finish(Err(stop)).await;
+        }
+        self.decide(decision, &history, &found).await
+    }
+
+    /// The suspect run and where its deploys stand.
+    async fn look(&mut self) -> Result<(RunHistory, Vec<(StageId, Location)>), Stop> {
+        let state = self.ledger.state(self.pipeline.target()).await;
+        let state = state.map_err(|error| self.ledger_stop(error))?;
+        let mutating = matches!(state.state, LockState::Suspect | LockState::Mutating);
+        if !mutating || state.run != Some(self.id()) {
+            let nothing = Error::new(
+                code::RECONCILE_NOTHING,
+                format!("the target is {}: nothing to reconcile", state.state.as_str()),
+            )
+            .with_next(NextAction::verb(Verb::Status, &[]));
+            return Err(Stop::End(Outcome::Unchanged, nothing));
+        }
+        let history = self.recall().await?;
+        self.begun = self.begun_of(&history).await?;
+        let found = self.located().await?;
+        Ok((history, found))
+    }
+
+    async fn decide(
+        mut self,
+        decision: Decision,
+        history: &RunHistory,
+        found: &[(StageId, Location)],
+    ) -> RunReport {
+        let rolling_back = matches!(history.mode, Mode::RollBack { .. });
+        let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
+        let cause = history.unwinding.clone().unwrap_or_else(|| decided(decision).to_failure());
+        match decision {
+            Decision::Override => {
+                let cause = decided(decision).to_failure();
+                self.close(Outcome::Overridden, Some(cause)).await
+            }
+            // A rollback is finished, whichever word is used for it.
+            Decision::RollBack if rolling_back => self.go_back().await,
+            Decision::RollBack => self.unwind(cause).await,
+            Decision::ConfirmOld if rolling_back && all(&Location::After) => {
+                self.close(Outcome::RolledBack, Some(cause)).await
+            }
+            Decision::ConfirmOld if !rolling_back && all(&Location::Before) => {
+                self.close(Outcome::RolledBack, Some(cause)).await
+            }
+            Decision::Adopt if rolling_back && all(&Location::Before) => {
+                self.close(Outcome::Released, None).await
+            }
+            Decision::Adopt if !rolling_back && all(&Location::After) => {
+                match self.adoptable(history).await {
+                    Ok(()) => self.close(Outcome::Released, None).await,
+                    Err(Stop::Broken(error)) => self.refuse(decision, found, Some(error)).await,
+                    Err(stop) => self.keep_suspect(stop).await,
+                }
+            }
+            Decision::ConfirmOld | Decision::Adopt => self.refuse(decision, found, None).await,
+        }
+    }
+
+    /// Adopting is a release: the pipeline must be the same, every deploy live, and every enforced
+    /// verify gate must pass.
+    async fn adoptable(&mut self, history: &RunHistory) -> Result<(), Stop> {
+        if history.fingerprint != *self.pipeline.fingerprint() {
+            let other = Error::new(code::RESUME_FINGERPRINT, "the pipeline is not the run's own");
+            return Err(Stop::Broken(other));
+        }
+        for deploy in self.pipeline.deploys() {
+            let stage = deploy.deploy.id();
+            if !self.begun.iter().any(|begun| begun.stage == stage) {
+                let missing = format!("deploy `{stage}` was never begun");
+                let error = Error::new(code::RECONCILE_REFUSED, missing);
+                return Err(Stop::Broken(error));
+            }
+        }
+        for step in &self.pipeline.steps {
+            if let Step::Verify(set) = step
+                && let Err(error) = self.judge(set, GatePhase::Verify).await?
+            {
+                return Err(Stop::Broken(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// The decision does not fit what was found: the target stays suspect.
+    async fn refuse(
+        self,
+        decision: Decision,
+        found: &[(StageId, Location)],
+        because: Option<Error>,
+    ) -> RunReport {
+        let mut error = Error::new(
+            code::RECONCILE_REFUSED,
+            format!("what was found does not allow to {}", verb_of(decision)),
+        )
+        .with_context("found", listed(found));
+        if let Some(because) = because {
+            error = error.with_context("because", described(&because.to_failure()));
+        }
+        let error = error
+            .with_next(decision_action("--roll-back"))
+            .with_next(decision_action("--override"));
+        self.stuck(error.to_failure()).await
+    }
+
+    /// Interrupted in the middle of a decision: the target stays suspect.
+    async fn keep_suspect(self, stop: Stop) -> RunReport {
+        match stop {
+            Stop::End(_, error) | Stop::Park(_, error) => self.stuck(error.to_failure()).await,
+            Stop::Interrupted => {
+                let interrupted = Error::new(code::RUN_INTERRUPTED, "interrupted while verifying");
+                self.stuck(interrupted.to_failure()).await
+            }
+            stop => self.finish(Err(stop)).await,
+        }
+    }
+}
+
+fn decided(decision: Decision) -> Error {
+    let (code, what) = match decision {
+        Decision::Override => {
+            (code::RECONCILE_OVERRIDDEN, "a person freed the target, whatever is live")
+        }
+        _ => (code::RUN_INTERRUPTED, "the run was cut off, and a person settled it"),
+    };
+    Error::new(code, what).with_next(NextAction::verb(Verb::Status, &[]))
+}
+
+fn verb_of(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Adopt => "adopt the new release",
+        Decision::ConfirmOld => "confirm the old release",
+        Decision::RollBack => "roll back",
+        Decision::Override => "override",
+    }
+}
+
+fn listed(found: &[(StageId, Location)]) -> String {
+    let list: Vec<_> = found.iter().map(|(stage, at)| format!("`{stage}` {at}")).collect();
+    list.join("; ")
+}
+
+fn decision_action(flag: &str) -> NextAction {
+    NextAction::verb(Verb::Reconcile, &[flag, "--reason", "TEXT"]).by("operator")
+}
+
+/// The findings, with the decisions they allow first.
+fn undecided(mode: &Mode, found: &[(StageId, Location)]) -> Error {
+    let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
+    let (new, old) = match mode {
+        Mode::Ship => (Location::After, Location::Before),
+        Mode::RollBack { .. } => (Location::Before, Location::After),
+    };
+    let mut error =
+        Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
+            .with_context("found", listed(found))
+            .with_next(NextAction::verb(Verb::Resume, &[]));
+    if all(&new) {
+        error = error.with_next(decision_action("--adopt"));
+    } else if all(&old) {
+        error = error.with_next(decision_action("--confirm-old"));
+    }
+    error.with_next(decision_action("--roll-back")).with_next(decision_action("--override"))
+}

@@ -1,0 +1,9 @@
+use gatekit_core::{Fence, Permit, RunId};
+
+fn permit(run: RunId, fence: Fence) -> Permit {
+    Permit { run, fence, call: String::new() }
+}
+
+fn main() {
+    let _ = permit;
+}

@@ -1,0 +1,299 @@
+//! Killed holders, lost locks, interrupts: no false success, no lost target.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use gatekit_core::ledger::{Body, ChainVerifier, Entry, Guard, LockState};
+use gatekit_core::{Fence, OnInterrupt, Outcome, Pipeline, Rollout, code, enforced};
+use tokio::sync::Notify;
+
+use crate::world::*;
+
+fn verified(world: &World, says: Says) -> Pipeline {
+    Pipeline::to(TARGET)
+        .gate(enforced(gate("before", [Says::Pass])))
+        .deploy(fake(world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(gate("after", [says])))
+        .build()
+        .unwrap()
+}
+
+/// The ledger goes away at every append in turn, and at every append of the resume that follows:
+/// a holder that died there. What the next one finds must come to a true end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_dies_at_any_append_comes_to_a_true_end() {
+    for says in [Says::Pass, Says::Fail] {
+        let good = matches!(says, Says::Pass);
+        let mut paths = 0;
+        for first in 1.. {
+            let (bench, world, died) = die(&says, first).await;
+            if !died {
+                break;
+            }
+            for second in 0.. {
+                paths += 1;
+                let (bench, world) = if second == 0 {
+                    (Bench::sharing(&bench), world.clone())
+                } else {
+                    let (bench, world, _) = die(&says, first).await;
+                    let ledger = failing(&bench, second);
+                    if !resume_dies(&verified(&world, says.clone()), &ledger).await {
+                        break;
+                    }
+                    (bench, world)
+                };
+                come_to_an_end(&bench, &world, &says, good, (first, second)).await;
+                if second == 0 {
+                    continue;
+                }
+            }
+        }
+        assert!(paths > 40, "{paths} paths");
+    }
+}
+
+fn failing(bench: &Bench, at: usize) -> Arc<FailsAt> {
+    Arc::new(FailsAt { inner: Arc::clone(&bench.ledger), appends: Arc::new(AtomicUsize::new(0)), at })
+}
+
+/// Ships until the ledger goes away; tells whether it did.
+async fn die(says: &Says, at: usize) -> (Bench, World, bool) {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let ledger = failing(&bench, at);
+    let report = engine(ledger.clone()).ship(&verified(&world, says.clone()), candidate("v2")).await;
+    let died = ledger.dead().is_err();
+    if died {
+        assert!(!matches!(report.outcome, Outcome::Released | Outcome::RolledBack), "{report:?}");
+    }
+    (bench, world, died)
+}
+
+async fn resume_dies(pipeline: &Pipeline, ledger: &Arc<FailsAt>) -> bool {
+    let engine = engine(ledger.clone());
+    if let Ok(Some(pending)) = engine.pending(&target()).await {
+        // This very process is the "dead" holder: its lease has to lapse.
+        let _ = engine.resume(pipeline, pending.run).await;
+    }
+    ledger.dead().is_err()
+}
+
+async fn come_to_an_end(bench: &Bench, world: &World, says: &Says, good: bool, at: (usize, usize)) {
+    let engine = bench.engine();
+    let outcome = match engine.pending(&target()).await.unwrap() {
+        Some(pending) => {
+            let report = engine.resume(&verified(world, says.clone()), pending.run).await;
+            report.outcome
+        }
+        None => Outcome::Unchanged,
+    };
+    let state = bench.state().await;
+    assert_eq!(state.state, LockState::Free, "{at:?}: {outcome:?}");
+    match (outcome, good) {
+        (Outcome::Released, true) => assert_eq!(world.live(), "v2", "{at:?}"),
+        (Outcome::RolledBack, false) => assert_eq!(world.live(), "v1", "{at:?}"),
+        // It died before it was opened, or after it was closed.
+        (Outcome::Unchanged, _) => {}
+        other => panic!("{at:?}: {other:?}"),
+    }
+    let mut verifier = ChainVerifier::new(target(), None);
+    for record in bench.ledger.read(&target(), 0, 10_000).await.unwrap() {
+        verifier.push(&record).unwrap();
+    }
+    verifier.finish(&state.head).unwrap();
+    every_write_is_journalled(bench, world).await;
+}
+
+/// Design §8.3: as many permits as writes, each under the fence of its entry.
+async fn every_write_is_journalled(bench: &Bench, world: &World) {
+    let records = bench.ledger.read(&target(), 0, 10_000).await.unwrap();
+    let calls: Vec<Fence> = records
+        .iter()
+        .map(|record| record.decode().unwrap())
+        .filter(|entry| matches!(entry.body, Body::Calling { .. }))
+        .map(|entry| entry.fence.unwrap())
+        .collect();
+    for (what, fence) in &world.lock().writes {
+        assert!(calls.contains(fence), "{what} under fence {fence} is not in the journal");
+    }
+    assert!(calls.len() >= world.lock().writes.len());
+}
+
+/// Design §8.2: a holder that was overtaken while it slept cannot write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_does_not_write() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (waiting, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    world.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), Arc::clone(&go_on));
+    // Its keeper renews through a ledger that is already gone, as if the process were stopped.
+    let ledger = Arc::new(FailsRenewals(Arc::clone(&bench.ledger)));
+    let lease = Duration::from_millis(400);
+    let zombie = engine(ledger).with_lease(lease).unwrap().ship(&plain(&world), candidate("v2"));
+    waiting.notified().await;
+    let run = zombie.run();
+    tokio::time::sleep(lease * 2).await;
+    world.lock().apply = Apply::Lands;
+    let report = bench.engine().resume(&plain(&world), run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let written = world.writes();
+    go_on.notify_one();
+    let report = zombie.await;
+    assert_eq!(report.outcome, Outcome::Stuck);
+    assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+    assert_eq!(world.writes(), written, "the zombie wrote");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_run_cannot_resume_a_suspect_target_and_ships_are_refused() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let suspect = suspect(&bench, &world).await;
+    let report = bench.engine().ship(&plain(&world), candidate("v3")).await;
+    assert_eq!(report.failure.as_ref().unwrap().code, code::LOCK_SUSPECT);
+    assert_eq!(report.outcome.exit_code(), 4);
+    let report = bench.engine().resume(&plain(&world), report.run.unwrap()).await;
+    assert_eq!(report.outcome, Outcome::Unchanged, "that run has ended");
+    assert_eq!(bench.state().await.run, Some(suspect));
+}
+
+/// A run that was interrupted after it had touched the target, and left.
+async fn suspect(bench: &Bench, world: &World) -> gatekit_core::RunId {
+    world.lock().rollouts = [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
+    let pipeline = leaving(world);
+    let running = bench.engine().ship(&pipeline, candidate("v2"));
+    let (run, interrupter) = (running.run(), running.interrupter());
+    while world.live() != "v2" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    interrupter.interrupt();
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::Interrupted, "{report:?}");
+    assert_eq!(report.outcome.exit_code(), 130);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+    world.lock().rollouts.clear();
+    run
+}
+
+fn leaving(world: &World) -> Pipeline {
+    Pipeline::to(TARGET)
+        .on_interrupt(OnInterrupt::LeaveForResume)
+        .deploy(fake(world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_that_was_left_is_resumed_at_once() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let run = suspect(&bench, &world).await;
+    let report = bench.engine().resume(&plain(&world), run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(world.writes(), ["fake:v2"], "its own effect was found, not repeated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_unwinds_what_was_begun() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
+    let pipeline = Pipeline::to(TARGET)
+        .on_interrupt(OnInterrupt::Unwind)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let running = bench.engine().ship(&pipeline, candidate("v2"));
+    let interrupter = running.interrupter();
+    while world.live() != "v2" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    interrupter.interrupt();
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::RolledBack);
+    assert_eq!(report.failure.unwrap().code, code::RUN_INTERRUPTED);
+    assert_eq!(world.live(), "v1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_before_anything_is_touched_just_stops_and_can_be_resumed() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let hangs = Pipeline::to(TARGET)
+        .gate(enforced(gate("slow", [Says::Hangs, Says::Pass])))
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let running = bench.engine().ship(&hangs, candidate("v2"));
+    let run = running.run();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    running.interrupter().interrupt();
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::Interrupted);
+    assert!(world.writes().is_empty());
+    assert_eq!(bench.state().await.state, LockState::Free);
+    let report = bench.engine().resume(&hangs, run).await;
+    assert_eq!(report.outcome, Outcome::Released);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_handle_drops_no_apply() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (waiting, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    world.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), Arc::clone(&go_on));
+    let running = bench.engine().ship(&plain(&world), candidate("v2"));
+    waiting.notified().await;
+    drop(running);
+    go_on.notify_one();
+    while bench.kinds().await.last() != Some(&"closed") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(world.live(), "v2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_interrupt_answers_at_once_and_leaves_the_journal_as_it_is() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (waiting, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    world.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), go_on);
+    let running = bench.engine().ship(&plain(&world), candidate("v2"));
+    waiting.notified().await;
+    running.interrupter().interrupt();
+    running.interrupter().interrupt();
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::Interrupted);
+    assert_eq!(bench.kinds().await.last(), Some(&"applying"));
+    assert_eq!(bench.state().await.state, LockState::Mutating, "the call is still in flight");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_pipeline_cannot_resume_but_can_still_be_rolled_back() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let run = suspect(&bench, &world).await;
+    let other = verified(&world, Says::Pass);
+    let report = bench.engine().resume(&other, run).await;
+    assert_eq!(report.failure.unwrap().code, code::RESUME_FINGERPRINT);
+    assert_eq!(report.outcome, Outcome::Stuck);
+    let decision = Some(gatekit_core::ledger::Decision::RollBack);
+    let report = bench.engine().reconcile(&other, run, decision, "another build").await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!(world.live(), "v1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_with_entries_of_a_newer_build_is_left_to_that_build() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let run = suspect(&bench, &world).await;
+    let fence = bench.state().await.fence;
+    // What an older build reads of a newer one's entry.
+    let entry = Entry::new(target(), run, "newer", Some(fence), Body::Unknown);
+    let guard = Guard::Holder { run, fence, lease_left: Duration::ZERO };
+    assert!(bench.ledger.append(&target(), &entry, guard).await.is_err(), "nobody holds it");
+    let claim = gatekit_core::ledger::Claim::new(target(), run, "newer");
+    let hold = bench.ledger.take_over(&claim, Duration::from_millis(300)).await.unwrap();
+    let guard = Guard::Holder { run, fence: hold.fence, lease_left: Duration::ZERO };
+    bench.ledger.append(&target(), &entry, guard).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    let report = bench.engine().resume(&leaving(&world), run).await;
+    assert_eq!(report.failure.unwrap().code, code::RESUME_NEWER);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+}

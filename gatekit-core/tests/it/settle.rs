@@ -1,0 +1,184 @@
+//! Rollbacks that a person asks for, and decisions about a suspect target.
+
+use std::time::Duration;
+
+use gatekit_core::ledger::{Body, Decision, LockState};
+use gatekit_core::{
+    Live, Location, OnInterrupt, Outcome, Pipeline, Rollout, RunId, code, enforced,
+};
+
+use crate::world::*;
+
+async fn shipped(versions: &[&str]) -> (Bench, World) {
+    let (bench, world) = (Bench::new(), World::default());
+    for version in versions {
+        let report = bench.engine().ship(&plain(&world), candidate(version)).await;
+        assert_eq!(report.outcome, Outcome::Released, "{version}: {report:?}");
+    }
+    (bench, world)
+}
+
+#[tokio::test]
+async fn a_rollback_returns_to_the_release_before() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    let report = bench.engine().roll_back(&plain(&world), None, "v2 is broken").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(report.live, Some(Live::new("v1", Some("v1".into()))));
+    assert_eq!(world.live(), "v1");
+    let report = bench.engine().roll_back(&plain(&world), None, "v1 too").await;
+    assert_eq!(report.outcome, Outcome::Refused, "v2 is undone: nothing lies before v1");
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_NOTHING);
+    assert_eq!(world.live(), "v1");
+}
+
+#[tokio::test]
+async fn a_rollback_to_a_named_release_undoes_all_since_and_can_be_followed_by_ships() {
+    let (bench, world) = shipped(&["v1", "v2", "v3"]).await;
+    let report = bench.engine().roll_back(&plain(&world), Some("v1".into()), "back").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(world.writes()[3..], ["back:v2", "back:v1"]);
+    let report = bench.engine().ship(&plain(&world), candidate("v4")).await;
+    assert_eq!(report.outcome, Outcome::Released);
+    let report = bench.engine().roll_back(&plain(&world), None, "again").await;
+    assert_eq!((report.outcome, world.live()), (Outcome::Released, "v1".into()));
+}
+
+#[tokio::test]
+async fn a_rollback_to_what_is_unknown_or_live_already_writes_nothing() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    for (to, outcome, expected) in [
+        ("v9", Outcome::Refused, code::ROLLBACK_UNKNOWN_RELEASE),
+        ("v2", Outcome::Unchanged, code::ROLLBACK_NOTHING),
+    ] {
+        let report = bench.engine().roll_back(&plain(&world), Some(to.into()), "why").await;
+        assert_eq!((report.outcome, report.failure.unwrap().code), (outcome, expected));
+    }
+    assert_eq!(world.writes().len(), 2);
+}
+
+#[tokio::test]
+async fn a_rollback_clobbers_nobody_and_refuses_what_is_one_way() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    world.lock().live = "theirs".into();
+    let report = bench.engine().roll_back(&plain(&world), None, "why").await;
+    assert_eq!(report.outcome, Outcome::Refused);
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ELSEWHERE);
+    assert_eq!(world.live(), "theirs");
+    world.lock().live = "v2".into();
+    world.lock().one_way = Some("a table is gone".into());
+    let report = bench.engine().roll_back(&plain(&world), None, "why").await;
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ONE_WAY);
+    assert_eq!(world.writes().len(), 2, "nothing was written");
+    assert_eq!(bench.state().await.state, LockState::Free);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_that_dies_on_its_way_is_resumed_to_its_end() {
+    let (bench, world) = shipped(&["v1", "v2", "v3"]).await;
+    world.lock().rollback_fails = true;
+    let report = bench.engine().roll_back(&plain(&world), Some("v1".into()), "back").await;
+    assert_eq!(report.outcome, Outcome::Stuck);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+    world.lock().rollback_fails = false;
+    let pending = bench.engine().pending(&target()).await.unwrap().unwrap();
+    let report = bench.engine().resume(&plain(&world), pending.run).await;
+    assert_eq!((report.outcome, world.live()), (Outcome::Released, "v1".into()), "{report:?}");
+}
+
+/// A target that a run left suspect after its write had landed.
+async fn suspect(bench: &Bench, world: &World) -> (RunId, Pipeline) {
+    let pipeline = Pipeline::to(TARGET)
+        .on_interrupt(OnInterrupt::LeaveForResume)
+        .deploy(fake(world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(gate("after", [Says::Pass])))
+        .build()
+        .unwrap();
+    world.lock().rollouts = [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
+    let running = bench.engine().ship(&pipeline, candidate("v2"));
+    let (run, interrupter) = (running.run(), running.interrupter());
+    while world.live() != "v2" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    interrupter.interrupt();
+    assert_eq!(running.await.outcome, Outcome::Interrupted);
+    world.lock().rollouts.clear();
+    (run, pipeline)
+}
+
+#[tokio::test]
+async fn without_a_decision_reconcile_tells_what_it_finds_and_changes_nothing() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (run, pipeline) = suspect(&bench, &world).await;
+    let before = bench.kinds().await;
+    let report = bench.engine().reconcile(&pipeline, run, None, "").await;
+    assert_eq!(report.outcome.exit_code(), 4);
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.code, code::RECONCILE_UNDECIDED);
+    assert!(failure.to_string().contains("after the change"), "{failure}");
+    assert_eq!(bench.kinds().await, before);
+    let findings = bench.engine().findings(&pipeline, run).await.unwrap();
+    assert_eq!(findings.stages.len(), 1);
+    assert_eq!(findings.stages[0].1, Location::After);
+}
+
+#[tokio::test]
+async fn each_decision_holds_only_when_what_was_found_allows_it() {
+    use Decision::{Adopt, ConfirmOld, Override, RollBack};
+    for (decision, live, outcome, ends_live) in [
+        (Adopt, "v2", Outcome::Released, "v2"),
+        (Adopt, "v1", Outcome::Stuck, "v1"),
+        (Adopt, "theirs", Outcome::Stuck, "theirs"),
+        (ConfirmOld, "v1", Outcome::RolledBack, "v1"),
+        (ConfirmOld, "v2", Outcome::Stuck, "v2"),
+        (RollBack, "v2", Outcome::RolledBack, "v1"),
+        (RollBack, "v1", Outcome::RolledBack, "v1"),
+        (RollBack, "theirs", Outcome::Stuck, "theirs"),
+        (Override, "theirs", Outcome::Overridden, "theirs"),
+    ] {
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        let (run, pipeline) = suspect(&bench, &world).await;
+        world.lock().live = live.into();
+        let report = bench.engine().reconcile(&pipeline, run, Some(decision), "because").await;
+        let case = format!("{decision:?} with {live}: {report:?}");
+        assert_eq!(report.outcome, outcome, "{case}");
+        assert_eq!(world.live(), ends_live, "{case}");
+        let stuck = outcome == Outcome::Stuck;
+        let state = if stuck { LockState::Suspect } else { LockState::Free };
+        assert_eq!(bench.state().await.state, state, "{case}");
+        let recorded = bench.bodies().await.into_iter().any(|body| {
+            matches!(body, Body::Reconciled { decision: d, reason, .. }
+                if d == decision && reason == "because")
+        });
+        assert!(recorded, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn adopting_what_does_not_verify_is_refused() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (run, _) = suspect(&bench, &world).await;
+    let failing = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(gate("after", [Says::Fail])))
+        .build()
+        .unwrap();
+    let report = bench.engine().reconcile(&failing, run, Some(Decision::Adopt), "because").await;
+    assert_eq!(report.outcome, Outcome::Stuck);
+    assert_eq!(report.failure.unwrap().code, code::RECONCILE_REFUSED);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+}
+
+#[tokio::test]
+async fn a_free_target_needs_no_decision() {
+    let (bench, world) = shipped(&["v1"]).await;
+    let run = bench.bodies().await.len();
+    let report = bench
+        .engine()
+        .reconcile(&plain(&world), RunId::generate(), Some(Decision::RollBack), "why")
+        .await;
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert_eq!(report.failure.unwrap().code, code::RECONCILE_NOTHING);
+    assert_eq!(bench.bodies().await.len(), run);
+}

@@ -1,0 +1,489 @@
+//! Doubles: a world that one deployer changes, gates that say what they are told, a ledger that
+//! fails on command. They stand in for vendors' APIs; the ledger behind them is the real one.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gatekit_core::ledger::{
+    Acquired, Body, Claim, Entry, Guard, Hold, Ledger, Record, TargetState,
+};
+use gatekit_core::{
+    ApplyContext, Candidate, Code, Deployer, Digest, Effect, Engine, Error, Evidence, Fence,
+    Finding, Freshness, Gate, Go, Live, Location, Pause, Pipeline, PlanContext, Planned, Result,
+    Reversibility, Rollback, Rollout, RunId, StageId, TargetName, Verdict,
+};
+use gatekit_store::SqliteLedger;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+pub(crate) const BOOM: Code = Code::new("test.boom");
+
+pub(crate) fn boom(effect: Effect) -> Error {
+    Error::new(BOOM, "boom").with_effect(effect)
+}
+
+/// What happens inside `apply`.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Apply {
+    #[default]
+    Lands,
+    /// Errs before the write.
+    Refuses,
+    /// Writes, and then loses the answer.
+    LosesAnswer,
+    /// Writes, and then panics.
+    Panics,
+    /// Waits after the permit and before the write until told to go on.
+    WaitsBeforePermit(Arc<Notify>, Arc<Notify>),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) live: String,
+    pub(crate) writes: Vec<(String, Fence)>,
+    pub(crate) apply: Apply,
+    pub(crate) rollouts: VecDeque<Rollout>,
+    pub(crate) located: Option<Location>,
+    pub(crate) one_way: Option<String>,
+    pub(crate) rollback_fails: bool,
+    pub(crate) scope_salt: u32,
+    pub(crate) answers: Vec<Go>,
+}
+
+/// A place where one release is live. Its effect is recognised by the run that made it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct World(Arc<Mutex<State>>);
+
+impl World {
+    pub(crate) fn with_live(live: &str) -> Self {
+        let world = Self::default();
+        world.lock().live = live.to_owned();
+        world
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn live(&self) -> String {
+        self.lock().live.clone()
+    }
+
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.lock().writes.iter().map(|(what, _)| what.clone()).collect()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Fake {
+    pub(crate) id: &'static str,
+    pub(crate) world: World,
+}
+
+pub(crate) fn fake(world: &World) -> Fake {
+    Fake { id: "fake", world: world.clone() }
+}
+
+fn locate(state: &State, change: &(String, String)) -> Location {
+    if let Some(located) = &state.located {
+        return located.clone();
+    }
+    match &state.live {
+        live if *live == change.1 => Location::After,
+        live if *live == change.0 => Location::Before,
+        live => Location::Elsewhere(Live::new(live.clone(), None)),
+    }
+}
+
+#[async_trait]
+impl Deployer for Fake {
+    type Change = (String, String);
+    type Receipt = String;
+
+    fn id(&self) -> StageId {
+        StageId::new(self.id).unwrap()
+    }
+
+    fn describe(&self) -> Value {
+        json!({"is": "fake"})
+    }
+
+    async fn plan(&self, cx: &PlanContext) -> Result<Planned<Self::Change>> {
+        let state = self.world.lock();
+        let wish = cx.candidate().version.clone().unwrap_or_default();
+        Ok(Planned {
+            scope: Digest::of(format!("{wish} {}", state.scope_salt)),
+            summary: format!("{} becomes {wish}", state.live),
+            change: (state.live.clone(), wish),
+        })
+    }
+
+    async fn apply(
+        &self,
+        cx: &ApplyContext,
+        change: &Self::Change,
+        _earlier: Option<&String>,
+    ) -> Result<String> {
+        let how = self.world.lock().apply.clone();
+        if matches!(how, Apply::Refuses) {
+            return Err(boom(Effect::None));
+        }
+        if locate(&self.world.lock(), change) == Location::After {
+            return Ok(change.1.clone());
+        }
+        if let Apply::WaitsBeforePermit(waiting, go_on) = &how {
+            waiting.notify_one();
+            go_on.notified().await;
+        }
+        let permit = cx.permit("write").await?;
+        {
+            let mut state = self.world.lock();
+            state.live = change.1.clone();
+            state.writes.push((format!("{}:{}", self.id, change.1), permit.fence()));
+        }
+        match how {
+            Apply::LosesAnswer => Err(boom(Effect::Unknown)),
+            Apply::Panics => panic!("on purpose"),
+            _ => Ok(change.1.clone()),
+        }
+    }
+
+    async fn observe(&self, _: &PlanContext, _: &Self::Change, _: &String) -> Result<Rollout> {
+        let mut state = self.world.lock();
+        Ok(if state.rollouts.len() > 1 {
+            state.rollouts.pop_front().unwrap_or(Rollout::Settled)
+        } else {
+            state.rollouts.front().cloned().unwrap_or(Rollout::Settled)
+        })
+    }
+
+    async fn proceed(
+        &self,
+        cx: &ApplyContext,
+        _: &Self::Change,
+        _: &String,
+        _: &Pause,
+        go: Go,
+    ) -> Result<()> {
+        let _permit = cx.permit("answer").await?;
+        self.world.lock().answers.push(go);
+        Ok(())
+    }
+
+    async fn locate(
+        &self,
+        _: &PlanContext,
+        change: &Self::Change,
+        _: Option<&String>,
+    ) -> Result<Location> {
+        Ok(locate(&self.world.lock(), change))
+    }
+
+    async fn live(&self, _: &PlanContext) -> Result<Option<Live>> {
+        let live = self.world.live();
+        Ok((!live.is_empty()).then(|| Live::new(live.clone(), Some(live))))
+    }
+}
+
+/// Sets the world back.
+#[derive(Debug, Clone)]
+pub(crate) struct Back(pub(crate) World);
+
+#[async_trait]
+impl Rollback<Fake> for Back {
+    fn reversibility(&self, _: &(String, String)) -> Reversibility {
+        match &self.0.lock().one_way {
+            Some(why) => Reversibility::OneWay(why.clone()),
+            None => Reversibility::Free,
+        }
+    }
+
+    async fn roll_back(
+        &self,
+        cx: &ApplyContext,
+        change: &(String, String),
+        _: Option<&String>,
+    ) -> Result<()> {
+        if matches!(locate(&self.0.lock(), change), Location::Elsewhere(_)) {
+            return Ok(());
+        }
+        let permit = cx.permit("write back").await?;
+        let mut state = self.0.lock();
+        if state.rollback_fails {
+            return Err(boom(Effect::None));
+        }
+        state.live = change.0.clone();
+        state.writes.push((format!("back:{}", change.0), permit.fence()));
+        Ok(())
+    }
+
+    async fn observe_back(
+        &self,
+        _: &PlanContext,
+        _: &(String, String),
+        _: Option<&String>,
+    ) -> Result<Rollout> {
+        Ok(Rollout::Settled)
+    }
+}
+
+/// What a scripted gate says.
+#[derive(Debug, Clone)]
+pub(crate) enum Says {
+    Pass,
+    Fail,
+    Inconclusive,
+    Wait,
+    Errs,
+    Panics,
+    Hangs,
+}
+
+/// A gate that says what it is told, the last thing again and again.
+#[derive(Debug, Clone)]
+pub(crate) struct Scripted {
+    id: &'static str,
+    says: Arc<Mutex<VecDeque<Says>>>,
+    freshness: Freshness,
+    pub(crate) asked: Arc<AtomicUsize>,
+}
+
+pub(crate) fn gate(id: &'static str, says: impl IntoIterator<Item = Says>) -> Scripted {
+    Scripted {
+        id,
+        says: Arc::new(Mutex::new(says.into_iter().collect())),
+        freshness: Freshness::BoundToCandidate,
+        asked: Arc::default(),
+    }
+}
+
+impl Scripted {
+    pub(crate) fn ageing(mut self) -> Self {
+        self.freshness = Freshness::Immediate;
+        self
+    }
+
+    pub(crate) fn times(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Gate for Scripted {
+    fn id(&self) -> StageId {
+        StageId::new(self.id).unwrap()
+    }
+
+    fn describe(&self) -> Value {
+        json!({})
+    }
+
+    fn fresh_for(&self) -> Freshness {
+        self.freshness
+    }
+
+    async fn check(&self, _: &PlanContext) -> Result<Verdict> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let says = {
+            let mut says = self.says.lock().unwrap();
+            if says.len() > 1 { says.pop_front() } else { says.front().cloned() }
+        };
+        let finding = || Finding::new(Code::new("test.finding"), "because");
+        match says.unwrap_or(Says::Pass) {
+            Says::Pass => Ok(Verdict::pass([Evidence::read("test", b"seen", json!({"ok": 1}))])),
+            Says::Fail => Ok(Verdict::Fail(finding())),
+            Says::Inconclusive => Ok(Verdict::Inconclusive(finding())),
+            Says::Wait => Ok(Verdict::Wait(finding())),
+            Says::Errs => Err(boom(Effect::None)),
+            Says::Panics => panic!("on purpose"),
+            Says::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// A ledger whose `n`th append, and every call after it, fails: a process that died there, as far as
+/// the ledger can tell.
+#[derive(Debug)]
+pub(crate) struct FailsAt {
+    pub(crate) inner: Arc<dyn Ledger>,
+    pub(crate) appends: Arc<AtomicUsize>,
+    pub(crate) at: usize,
+}
+
+impl FailsAt {
+    pub(crate) fn dead(&self) -> Result<()> {
+        if self.appends.load(Ordering::SeqCst) >= self.at {
+            return Err(Error::new(Code::new("ledger.unreachable"), "the ledger is gone")
+                .with_effect(Effect::None));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for FailsAt {
+    async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
+        let inner = self.inner.reconnect().await?;
+        Ok(Arc::new(Self { inner, appends: Arc::clone(&self.appends), at: self.at }))
+    }
+    async fn enqueue(&self, claim: &Claim) -> Result<u64> {
+        self.dead()?;
+        self.inner.enqueue(claim).await
+    }
+    async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
+        self.dead()?;
+        self.inner.acquire(claim, lease).await
+    }
+    async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
+        self.dead()?;
+        self.inner.leave(target, run).await
+    }
+    async fn renew(&self, hold: &Hold) -> Result<()> {
+        self.dead()?;
+        self.inner.renew(hold).await
+    }
+    async fn release(&self, hold: &Hold) -> Result<bool> {
+        self.dead()?;
+        self.inner.release(hold).await
+    }
+    async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
+        self.dead()?;
+        self.inner.take_over(claim, lease).await
+    }
+    async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
+        self.dead()?;
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        self.dead()?;
+        self.inner.append(target, entry, guard).await
+    }
+    async fn state(&self, target: &TargetName) -> Result<TargetState> {
+        self.dead()?;
+        self.inner.state(target).await
+    }
+    async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.dead()?;
+        self.inner.read(target, after, limit).await
+    }
+    async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
+        self.dead()?;
+        self.inner.read_run(target, run).await
+    }
+    async fn read_kind(
+        &self,
+        target: &TargetName,
+        kind: &'static str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.dead()?;
+        self.inner.read_kind(target, kind, before, limit).await
+    }
+}
+
+/// A ledger that renews no lease: what a stopped process looks like from outside.
+#[derive(Debug)]
+pub(crate) struct FailsRenewals(pub(crate) Arc<dyn Ledger>);
+
+#[async_trait]
+impl Ledger for FailsRenewals {
+    async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
+        std::future::pending().await
+    }
+    async fn enqueue(&self, claim: &Claim) -> Result<u64> {
+        self.0.enqueue(claim).await
+    }
+    async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
+        self.0.acquire(claim, lease).await
+    }
+    async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
+        self.0.leave(target, run).await
+    }
+    async fn renew(&self, hold: &Hold) -> Result<()> {
+        self.0.renew(hold).await
+    }
+    async fn release(&self, hold: &Hold) -> Result<bool> {
+        self.0.release(hold).await
+    }
+    async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
+        self.0.take_over(claim, lease).await
+    }
+    async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
+        self.0.append(target, entry, guard).await
+    }
+    async fn state(&self, target: &TargetName) -> Result<TargetState> {
+        self.0.state(target).await
+    }
+    async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
+        self.0.read(target, after, limit).await
+    }
+    async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
+        self.0.read_run(target, run).await
+    }
+    async fn read_kind(
+        &self,
+        target: &TargetName,
+        kind: &'static str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Record>> {
+        self.0.read_kind(target, kind, before, limit).await
+    }
+}
+
+/// A ledger in a directory of its own.
+pub(crate) struct Bench {
+    _dir: Arc<tempfile::TempDir>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+}
+
+pub(crate) const TARGET: &str = "test/app";
+
+pub(crate) fn target() -> TargetName {
+    TargetName::new(TARGET).unwrap()
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Arc::new(SqliteLedger::open(dir.path().join("ledger.db")).unwrap());
+        Self { _dir: Arc::new(dir), ledger }
+    }
+
+    pub(crate) fn sharing(other: &Self) -> Self {
+        Self { _dir: Arc::clone(&other._dir), ledger: Arc::clone(&other.ledger) }
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        engine(Arc::clone(&self.ledger))
+    }
+
+    pub(crate) async fn state(&self) -> TargetState {
+        self.ledger.state(&target()).await.unwrap()
+    }
+
+    pub(crate) async fn bodies(&self) -> Vec<Body> {
+        let records = self.ledger.read(&target(), 0, 10_000).await.unwrap();
+        records.iter().map(|record| record.decode().unwrap().body).collect()
+    }
+
+    pub(crate) async fn kinds(&self) -> Vec<&'static str> {
+        self.bodies().await.iter().map(Body::kind).collect()
+    }
+}
+
+pub(crate) fn engine(ledger: Arc<dyn Ledger>) -> Engine {
+    // Short enough that a test of a time-out is over soon, long enough for a busy machine.
+    Engine::new(ledger).with_actor("tester").with_deadline(Duration::from_secs(3))
+}
+
+pub(crate) fn candidate(version: &str) -> Candidate {
+    Candidate::new().with_version(version)
+}
+
+/// The plainest pipeline: one deploy that can be undone.
+pub(crate) fn plain(world: &World) -> Pipeline {
+    Pipeline::to(TARGET).deploy(fake(world)).rollback_with(Back(world.clone())).build().unwrap()
+}

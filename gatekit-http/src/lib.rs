@@ -1,0 +1,30 @@
+//! What a URL can answer: the [`Smoke`] gate, and behind it one HTTP client that redacts.
+//!
+//! A smoke gate asks a few URLs of what should be live, and passes only when all of them answered
+//! well in one and the same round:
+//!
+//! ```
+//! use gatekit_http::{Smoke, VersionFrom};
+//!
+//! let smoke = Smoke::at("https://shop.example.com")
+//!     .get("/health")
+//!     .get("/version")
+//!     .expect_version("1.4.0", VersionFrom::JsonPointer("/version".into()))
+//!     .build()?;
+//! # Ok::<(), gatekit_core::Error>(())
+//! ```
+//!
+//! Secrets stay out of everything that is stored or shown: a URL with a password is refused, query
+//! strings are printed as `?…`, and bodies are kept as digests only.
+
+pub mod code;
+
+mod address;
+mod answerer;
+mod client;
+mod smoke;
+mod version;
+
+pub use answerer::{Answerer, Judgement};
+pub use smoke::{Smoke, SmokeBuilder};
+pub use version::VersionFrom;

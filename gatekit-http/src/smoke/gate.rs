@@ -1,0 +1,314 @@
+//! Rounds of checks, until one is good or the budget is spent.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use gatekit_core::{Gate, PlanContext, Result, StageId, Verdict};
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::builder::SmokeBuilder;
+use super::report::{Bad, Good, Outcome, Tally};
+use crate::address::Address;
+use crate::answerer::{Answerer, Judgement};
+use crate::client::{Client, Got, MAX_REDIRECTS};
+use crate::code;
+use crate::version::{Expected, Shown};
+
+/// How often, how long and how much.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) retries: u32,
+    pub(super) delay: Duration,
+    pub(super) attempt: Duration,
+    pub(super) deadline: Duration,
+    pub(super) body: usize,
+}
+
+/// Asks URLs of what should be live, and passes only when all of them answered well.
+///
+/// A round asks all checks in parallel. The gate passes when in one and the same round every check
+/// answered 2xx within the limits, the expected version was shown (see
+/// [`expect_version`](SmokeBuilder::expect_version)), and every answer was ours (see
+/// [`answered_by`](SmokeBuilder::answered_by)). Otherwise it waits the fixed delay and begins another
+/// round, until retries or time are used up. [`SmokeBuilder`] lists the defaults.
+///
+/// What each check showed last decides the verdict. An answer that says no is a `Fail`:
+/// `smoke.status`, `smoke.version`, `smoke.body_too_large`, `smoke.redirect_loop`,
+/// `smoke.redirect_elsewhere`, `smoke.stranger`, `smoke.not_running`. No answer, or one that cannot be
+/// read, is `Inconclusive`: `smoke.unreachable`, `smoke.timeout`, `smoke.unreadable`, `smoke.json`,
+/// `smoke.whose_unknown`. The finding names every check that did not pass, with what was seen last.
+///
+/// Redirects are followed to the same scheme, host and port only, so not from http to https either:
+/// check the https URL itself. `HTTP_PROXY` and its like are ignored, no cookie is kept, and no
+/// connection is used twice, so that an answer never comes from an old process over an old connection.
+///
+/// A check is cancel-safe: dropping its future closes the connections. Needs a tokio runtime with
+/// time and I/O.
+#[derive(Debug)]
+pub struct Smoke {
+    pub(super) id: StageId,
+    pub(super) checks: Vec<Address>,
+    pub(super) expected: Option<Expected>,
+    pub(super) limits: Limits,
+    pub(super) answerer: Option<Arc<dyn Answerer>>,
+    /// Made by the first check: building a pipeline costs nothing.
+    pub(super) client: OnceLock<Client>,
+}
+
+impl Smoke {
+    /// Begins a gate whose [`get`](SmokeBuilder::get) paths go behind `base`.
+    pub fn at(base: impl Into<String>) -> SmokeBuilder {
+        SmokeBuilder::new().at(base)
+    }
+
+    /// Begins a gate that checks each of these whole URLs.
+    pub fn urls(urls: impl IntoIterator<Item = impl Into<String>>) -> SmokeBuilder {
+        SmokeBuilder::new().urls(urls)
+    }
+
+    /// Begins a gate with no check yet.
+    pub fn builder() -> SmokeBuilder {
+        SmokeBuilder::new()
+    }
+
+    fn client(&self) -> Result<&Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::new(self.checks.iter().any(Address::is_https))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// When to stop asking. A little before the engine stops listening, or the finding is lost.
+    fn end(&self, cx: &PlanContext, started: Instant) -> Instant {
+        let reserve = (cx.remaining() / 20).min(Duration::from_millis(250));
+        let run = cx.deadline().checked_sub(reserve).unwrap_or(started);
+        started.checked_add(self.limits.deadline).map_or(run, |own| own.min(run))
+    }
+
+    /// The end of one attempt, and whether it is the end of all.
+    fn attempt_end(&self, end: Instant) -> (Instant, bool) {
+        match Instant::now().checked_add(self.limits.attempt) {
+            Some(own) if own < end => (own, false),
+            _ => (end, true),
+        }
+    }
+
+    /// Asks all checks at once. Ends early when our process turns out to be gone.
+    async fn round(&self, client: &Client, end: Instant) -> Vec<Outcome> {
+        let mut outcomes: Vec<_> = self.checks.iter().map(|_| Outcome::NotAsked).collect();
+        let mut pending: FuturesUnordered<_> = self
+            .checks
+            .iter()
+            .zip(&mut outcomes)
+            .map(|(address, slot)| async move {
+                let outcome = self.attempt(client, address, end).await;
+                let gone = outcome.is_final();
+                *slot = outcome;
+                gone
+            })
+            .collect();
+        while let Some(gone) = pending.next().await {
+            if gone {
+                break;
+            }
+        }
+        drop(pending);
+        outcomes
+    }
+
+    /// One attempt of one check: the answer, whose it is, and what version it shows.
+    async fn attempt(&self, client: &Client, address: &Address, end: Instant) -> Outcome {
+        let (attempt_end, last) = self.attempt_end(end);
+        let Ok(got) = timeout_at(attempt_end, client.get(address, self.limits.body)).await else {
+            return match self.gone(end).await {
+                Some(gone) => Outcome::Bad(gone),
+                None if last => Outcome::CutOff,
+                None => Outcome::Bad(Bad::maybe(
+                    code::SMOKE_TIMEOUT,
+                    format!("no complete answer within {:?}", self.limits.attempt),
+                )),
+            };
+        };
+        let facts = match got {
+            Got { peer: Some(peer), .. } => match self.whose(peer, end).await {
+                Ok(facts) => facts,
+                Err(bad) => return Outcome::Bad(bad),
+            },
+            Got { answer: Err(_), .. } => match self.gone(end).await {
+                Some(gone) => return Outcome::Bad(gone),
+                None => None,
+            },
+            Got { .. } if self.answerer.is_some() => {
+                return Outcome::Bad(Bad::maybe(
+                    code::SMOKE_WHOSE_UNKNOWN,
+                    "an answer from an unknown address".to_owned(),
+                ));
+            }
+            Got { .. } => None,
+        };
+        let answer = match got.answer {
+            Ok(answer) => answer,
+            Err(trouble) if trouble.is_no() => {
+                return Outcome::Bad(Bad::no(trouble.code(), trouble.to_string()));
+            }
+            Err(trouble) => return Outcome::Bad(Bad::maybe(trouble.code(), trouble.to_string())),
+        };
+        let shown = self.expected.as_ref().map(|expected| expected.look(&answer));
+        match shown {
+            Some(Shown::Other(other)) => Outcome::Bad(Bad::no(
+                code::SMOKE_VERSION,
+                format!("status {}, version `{other}`", answer.status),
+            )),
+            Some(Shown::Unreadable) => Outcome::Bad(Bad::maybe(
+                code::SMOKE_JSON,
+                format!("status {}, a body that claims to be JSON and is not", answer.status),
+            )),
+            shown => Outcome::Good(Good { answer, shown, peer: got.peer, facts }),
+        }
+    }
+
+    /// Whether somebody showed the expected version, when everybody answered well.
+    fn check_version(&self, outcomes: &mut [Outcome]) {
+        let Some(expected) = &self.expected else { return };
+        let Some(good) = all_good(outcomes) else { return };
+        if good.iter().any(|good| good.shown == Some(Shown::Expected)) {
+            return;
+        }
+        let no_json = good.iter().all(|good| good.shown == Some(Shown::NotJson));
+        for outcome in outcomes {
+            let Outcome::Good(good) = outcome else { continue };
+            let status = good.answer.status;
+            *outcome = Outcome::Bad(if no_json {
+                Bad::maybe(code::SMOKE_JSON, format!("status {status}, a body that is not JSON"))
+            } else {
+                Bad::no(
+                    code::SMOKE_VERSION,
+                    format!(
+                        "status {status}, no version `{}` in `{}`",
+                        expected.version, expected.from
+                    ),
+                )
+            });
+        }
+    }
+
+    /// Asks once more whose the answers are: our process may have died, and somebody else taken its
+    /// port, while the slowest check was answering.
+    async fn confirm(&self, outcomes: &mut [Outcome], end: Instant) {
+        if all_good(outcomes).is_none() {
+            return;
+        }
+        join_all(outcomes.iter_mut().map(|outcome| async move {
+            let Outcome::Good(good) = outcome else { return };
+            let Some(peer) = good.peer else { return };
+            match self.whose(peer, end).await {
+                Ok(facts) => good.facts = facts,
+                Err(bad) => *outcome = Outcome::Bad(bad),
+            }
+        }))
+        .await;
+    }
+
+    /// The facts of an answer that is ours; `None` when nobody minds whose it is.
+    async fn whose(&self, peer: SocketAddr, end: Instant) -> Result<Option<Value>, Bad> {
+        let Some(answerer) = &self.answerer else { return Ok(None) };
+        let answerer = Arc::clone(answerer);
+        let (until, _) = self.attempt_end(end);
+        let judged = timeout_at(until, spawn_blocking(move || answerer.judge(peer))).await;
+        let unknown = |why: &str| {
+            Err(Bad::maybe(code::SMOKE_WHOSE_UNKNOWN, format!("an answer of an unknown: {why}")))
+        };
+        match judged {
+            Ok(Ok(Judgement::Ours(facts))) => Ok(Some(facts)),
+            Ok(Ok(Judgement::Stranger(why))) => {
+                Err(Bad::no(code::SMOKE_STRANGER, format!("an answer of a stranger: {why}")))
+            }
+            Ok(Ok(Judgement::NotRunning(why))) => Err(Bad::gone(&why)),
+            Ok(Ok(Judgement::Unknown(why))) => unknown(&why),
+            Ok(Err(_)) => unknown("the judge panicked"),
+            Err(_) => unknown("the judge did not answer in time"),
+        }
+    }
+
+    /// Whether our process is known to be gone, so that waiting is of no use.
+    async fn gone(&self, end: Instant) -> Option<Bad> {
+        let answerer = Arc::clone(self.answerer.as_ref()?);
+        let (until, _) = self.attempt_end(end);
+        let asked = timeout_at(until, spawn_blocking(move || answerer.not_running())).await;
+        // Not to know is no reason to give up early.
+        asked.ok()?.ok()?.map(|why| Bad::gone(&why))
+    }
+}
+
+fn all_good(outcomes: &[Outcome]) -> Option<Vec<&Good>> {
+    outcomes
+        .iter()
+        .map(|outcome| if let Outcome::Good(good) = outcome { Some(good) } else { None })
+        .collect()
+}
+
+#[async_trait]
+impl Gate for Smoke {
+    fn id(&self) -> StageId {
+        self.id.clone()
+    }
+
+    fn describe(&self) -> Value {
+        let checks: Vec<_> = self
+            .checks
+            .iter()
+            .map(|check| json!({"url": check.to_string(), "has_query": check.has_query()}))
+            .collect();
+        let version = self
+            .expected
+            .as_ref()
+            .map(|expected| json!({"is": expected.version, "from": expected.from.to_string()}));
+        json!({
+            "kind": "smoke",
+            "checks": checks,
+            "version": version,
+            "retries": self.limits.retries,
+            "delay_ms": millis(self.limits.delay),
+            "attempt_timeout_ms": millis(self.limits.attempt),
+            "deadline_ms": millis(self.limits.deadline),
+            "body_limit": self.limits.body,
+            "redirects": MAX_REDIRECTS,
+            "only_ours": self.answerer.is_some(),
+        })
+    }
+
+    async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        let client = self.client()?;
+        let started = Instant::now();
+        let end = self.end(cx, started);
+        let mut tally = Tally::new(&self.checks, self.expected.as_ref(), started);
+        loop {
+            let mut outcomes = self.round(client, end).await;
+            self.check_version(&mut outcomes);
+            self.confirm(&mut outcomes, end).await;
+            if let Some(good) = all_good(&outcomes) {
+                return Ok(tally.pass(&good));
+            }
+            for message in tally.note(outcomes) {
+                cx.progress(message);
+            }
+            let next = Instant::now().checked_add(self.limits.delay);
+            let in_time = next.is_some_and(|next| next < end);
+            if tally.is_final() || tally.rounds() > self.limits.retries || !in_time {
+                return Ok(tally.verdict());
+            }
+            sleep(self.limits.delay).await;
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

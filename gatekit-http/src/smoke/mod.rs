@@ -1,0 +1,8 @@
+//! The smoke gate.
+
+mod builder;
+mod gate;
+mod report;
+
+pub use builder::SmokeBuilder;
+pub use gate::Smoke;

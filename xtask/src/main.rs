@@ -1,0 +1,106 @@
+//! The commands of gatekit's own workshop: `cargo xtask lint`, `test` and `bench`.
+
+mod bench;
+mod failure;
+mod lint;
+mod measure;
+mod peers;
+mod step;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// The workshop of gatekit.
+///
+/// Every command prints what it runs and ends with the exit code of the first command that fails.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask lint                            what CI demands of every line
+  cargo xtask test                            all tests, then the doc tests
+  cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
+  cargo xtask bench                           the figures, beside what a user would run instead";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Checks formatting, clippy on all targets and the documentation, with warnings denied.
+    #[command(after_help = "\
+Examples:
+  cargo xtask lint
+  cargo fmt --all && cargo xtask lint         format first")]
+    Lint,
+
+    /// Runs all tests, with cargo-nextest when it is installed, then the doc tests.
+    ///
+    /// The environment reaches the tests unchanged. A missing program that tests need is an error,
+    /// never a skipped test. With `CI` set, nextest runs its `ci` profile.
+    #[command(after_help = "\
+Examples:
+  cargo xtask test
+  cargo xtask test -- -p gatekit-core
+  cargo xtask test --no-doc -- verdict        tests whose names contain `verdict`
+  cargo xtask test -- verdict -- --nocapture  without cargo-nextest: arguments of the test program")]
+    Test {
+        /// Leaves the doc tests out.
+        #[arg(long)]
+        no_doc: bool,
+
+        /// Arguments for the test runner; the doc tests do not get them.
+        #[arg(last = true, value_name = "RUNNER_ARGS")]
+        runner_args: Vec<OsString>,
+    },
+
+    /// Measures whole programs and prints each figure beside its target.
+    ///
+    /// Builds `local-release` in release mode, ships a small service with it into a root of its own
+    /// under the target directory, measures `local-release status` there beside what a user would run
+    /// instead, and stops the service.
+    #[command(after_help = "\
+Examples:
+  cargo xtask bench
+  cargo xtask bench --runs 100
+  cargo xtask bench --check                   exit 1 when a figure misses its target")]
+    Bench {
+        /// How often each program is run, after one run that does not count.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+        runs: u16,
+
+        /// Ends with exit code 1 when a figure misses its target.
+        #[arg(long)]
+        check: bool,
+    },
+
+    /// Runs one program and prints its wall time and peak memory; for `bench`.
+    #[command(hide = true)]
+    BenchOne {
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Lint => lint::run(),
+        Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
+        Task::Bench { runs, check } => bench::run(usize::from(runs), check),
+        Task::BenchOne { command } => measure::measure_here(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { message, code }) => {
+            eprintln!("xtask: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
