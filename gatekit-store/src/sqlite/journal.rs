@@ -1,0 +1,139 @@
+//! The transactions of the journal.
+
+use gatekit_core::ledger::{Entry, Guard, Head, Record, link};
+use gatekit_core::{Effect, Error, RunId, TargetName, code};
+use rusqlite::{Connection, Row, ToSql, params};
+
+use super::clock::Moment;
+use super::error::Fault;
+use super::lock::{Lock, integer, number, parse};
+use super::queue::unguarded;
+
+pub(super) fn append(
+    conn: &Connection,
+    now: &Moment,
+    target: &TargetName,
+    entry: &Entry,
+    guard: Guard,
+) -> Result<Record, Fault> {
+    if entry.target != *target {
+        return Err(Error::new(code::LEDGER_ENTRY, "a journal entry names another target")
+            .with_effect(Effect::None)
+            .with_context("target", target)
+            .with_context("named", &entry.target)
+            .into());
+    }
+    let mut lock = Lock::load(conn, target)?.unwrap_or_default();
+    match guard {
+        Guard::Open if entry.body.is_open() => {}
+        Guard::Holder { run, fence, lease_left } => {
+            // The holder's own lapse is nobody's business until somebody has reaped it.
+            let Some(tenure) = lock.tenure_under(run, fence) else {
+                return Err(lock.lost(target, run, fence).into());
+            };
+            let left = tenure.left(now);
+            if left < lease_left {
+                let message = "too little of the lease is left for a write";
+                return Err(lock
+                    .refuse(code::LOCK_LEASE_SHORT, message, target)
+                    .with_context("left", format!("{left:?}"))
+                    .with_context("needed", format!("{lease_left:?}"))
+                    .retry_later()
+                    .into());
+            }
+            if entry.run != run || entry.fence.is_some_and(|named| named != fence) {
+                let message = "a journal entry names another run or fence than the lock it uses";
+                return Err(unguarded(message, entry).into());
+            }
+        }
+        _ => {
+            let message = "an entry that needs the lock came without one";
+            return Err(unguarded(message, entry).into());
+        }
+    }
+    let record = insert(conn, &mut lock, entry)?;
+    if matches!(guard, Guard::Holder { .. }) {
+        lock.apply(entry.body.lock_effect());
+    }
+    lock.save(conn, target)?;
+    Ok(record)
+}
+
+/// Writes the next record of the chain and moves the head of `lock`, which the caller saves.
+pub(super) fn insert(conn: &Connection, lock: &mut Lock, entry: &Entry) -> Result<Record, Fault> {
+    let text = entry.to_json()?;
+    let prev = lock.head.hash.clone();
+    let hash = link(&prev, &text);
+    let record = Record { seq: lock.head.seq.saturating_add(1), prev, hash, entry: text };
+    conn.prepare_cached(
+        "INSERT INTO journal (target, seq, run, kind, prev, hash, entry) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        entry.target.as_str(),
+        integer(record.seq),
+        entry.run.to_string(),
+        entry.body.kind(),
+        record.prev.as_str(),
+        record.hash.as_str(),
+        record.entry,
+    ])?;
+    lock.head = Head { seq: record.seq, hash: record.hash.clone() };
+    Ok(record)
+}
+
+pub(super) fn read(
+    conn: &Connection,
+    target: &TargetName,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Record>, Fault> {
+    let sql = "SELECT seq, prev, hash, entry FROM journal WHERE target = ?1 AND seq > ?2 \
+               ORDER BY seq LIMIT ?3";
+    records(conn, sql, params![target.as_str(), integer(after), bound(limit)])
+}
+
+pub(super) fn read_run(
+    conn: &Connection,
+    target: &TargetName,
+    run: RunId,
+) -> Result<Vec<Record>, Fault> {
+    let sql = "SELECT seq, prev, hash, entry FROM journal WHERE target = ?1 AND run = ?2 \
+               ORDER BY seq";
+    records(conn, sql, params![target.as_str(), run.to_string()])
+}
+
+pub(super) fn read_kind(
+    conn: &Connection,
+    target: &TargetName,
+    kind: &str,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<Vec<Record>, Fault> {
+    let sql = "SELECT seq, prev, hash, entry FROM journal WHERE target = ?1 AND kind = ?2 \
+               AND (?3 IS NULL OR seq < ?3) ORDER BY seq DESC LIMIT ?4";
+    records(conn, sql, params![target.as_str(), kind, before.map(integer), bound(limit)])
+}
+
+fn bound(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn records(conn: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<Record>, Fault> {
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(decode(row)?);
+    }
+    Ok(records)
+}
+
+fn decode(row: &Row<'_>) -> Result<Record, Fault> {
+    Ok(Record {
+        seq: number(row.get(0)?)?,
+        prev: parse(&row.get::<_, String>(1)?, "hash")?,
+        hash: parse(&row.get::<_, String>(2)?, "hash")?,
+        entry: row.get(3)?,
+    })
+}

@@ -1,0 +1,101 @@
+//! Opens the file for writing.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gatekit_core::Result;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::builder::SqliteLedgerBuilder;
+use super::error::{self, Fault};
+use super::place::{self, Found};
+use super::schema::{self, Kind};
+
+/// Opens or creates the ledger at the builder's absolute path.
+pub(super) fn open(options: &SqliteLedgerBuilder) -> Result<Connection> {
+    let path = options.path.as_path();
+    place::check_local(path)?;
+    let found = place::look(path)?;
+    if found == Found::Nothing {
+        if !options.create {
+            return Err(error::missing(path));
+        }
+        place::create_parents(path)?;
+    }
+    place::check_writable(path, found)?;
+    connect(options).map_err(|fault| fault.at(path, "open its file"))
+}
+
+fn connect(options: &SqliteLedgerBuilder) -> Result<Connection, Fault> {
+    let path = options.path.as_path();
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, options.create);
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    // SQLite falls back to reading by itself where it may not write.
+    if conn.is_readonly("main")? {
+        return Err(error::read_only(path, "the file cannot be written").into());
+    }
+    conn.busy_timeout(options.busy_timeout)?;
+    harden(&conn)?;
+    // A commit that was answered survives a loss of power; macOS needs to be told twice.
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "fullfsync", true)?;
+    if let Some(pages) = options.max_pages {
+        conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    }
+    claim(&mut conn, path)?;
+    use_wal(&conn, path, options.busy_timeout)?;
+    Ok(conn)
+}
+
+/// Settings for a file that others may have altered.
+pub(super) fn harden(conn: &Connection) -> Result<(), Fault> {
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    Ok(())
+}
+
+/// Makes sure that the database is a ledger of this version, and makes an empty one such.
+fn claim(conn: &mut Connection, path: &Path) -> Result<(), Fault> {
+    let mut kind = schema::kind(conn)?;
+    if kind == Kind::Empty {
+        // Asked again under the write lock: another process may have been faster.
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        kind = schema::kind(&tx)?;
+        if kind == Kind::Empty {
+            schema::create(&tx)?;
+            kind = Kind::Ours;
+        }
+        tx.commit()?;
+    }
+    match kind {
+        Kind::Ours | Kind::Empty => Ok(()),
+        Kind::Newer(version) => Err(error::newer(path, version).into()),
+        Kind::Foreign => Err(error::foreign(path).into()),
+    }
+}
+
+/// Switches to write-ahead logging, which the file then keeps. The switch needs the file for itself
+/// and SQLite does not wait for that, so this does.
+fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fault> {
+    let give_up = Instant::now() + patience;
+    loop {
+        let mode = conn
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                let error = error::plain(path, "use a write-ahead log");
+                return Err(error.with_context("journal mode", mode).into());
+            }
+            Err(error) => {
+                let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+                if !busy || Instant::now() >= give_up {
+                    return Err(error.into());
+                }
+            }
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}

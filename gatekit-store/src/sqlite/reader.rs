@@ -1,0 +1,118 @@
+//! Reads a ledger without ever writing to it.
+//!
+//! # Why is this so?
+//! A reader of a write-ahead log takes part in the index file beside it, and creates both files when
+//! they are absent, even if it may only read. So while nobody has the ledger open, it is read as an
+//! immutable file instead, and the answer counts only if the file was the same before and after.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use gatekit_core::{Error, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::error::{self, Fault};
+use super::open::harden;
+use super::place;
+use super::schema::{self, Kind};
+
+/// How often a file that changes under an immutable reader is read anew.
+const ATTEMPTS: u32 = 20;
+
+/// What tells one content of a file from another.
+type Print = (u64, u64, u64, i64, i64);
+
+/// Runs `work` on a ledger at `path`; `None` when there is none, or it has no tables yet.
+pub(super) fn read<T>(
+    path: &Path,
+    patience: Duration,
+    work: impl Fn(&Connection) -> Result<T, Fault>,
+) -> Result<Option<T>> {
+    let at = |fault: Fault| fault.at(path, "be read");
+    for _ in 0..ATTEMPTS {
+        if place::look(path)? != place::Found::Content {
+            return Ok(None);
+        }
+        let Some(before) = quiet(path) else {
+            let conn = connect(path, false, patience).map_err(at)?;
+            return run(conn, path, &work).map_err(at);
+        };
+        let answer = connect(path, true, patience).and_then(|conn| run(conn, path, &work));
+        if quiet(path) == Some(before) {
+            return answer.map_err(at);
+        }
+    }
+    Err(error::busy(path))
+}
+
+/// The print of a ledger that nobody writes to: the files beside it are absent or empty.
+fn quiet(path: &Path) -> Option<Print> {
+    if ["-wal", "-journal"].iter().any(|suffix| place::size(&place::beside(path, suffix)) > 0) {
+        return None;
+    }
+    // What cannot be looked at is left to SQLite to explain.
+    let meta = fs::metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+}
+
+fn connect(path: &Path, immutable: bool, patience: Duration) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(uri(path, immutable), flags)?;
+    conn.busy_timeout(patience)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    harden(&conn)?;
+    Ok(conn)
+}
+
+fn uri(path: &Path, immutable: bool) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str(if immutable { "?mode=ro&immutable=1" } else { "?mode=ro" });
+    uri
+}
+
+fn run<T>(
+    mut conn: Connection,
+    path: &Path,
+    work: impl Fn(&Connection) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Deferred)?;
+    let version = match schema::kind(&tx)? {
+        Kind::Empty => return Ok(None),
+        Kind::Foreign => return Err(error::foreign(path).into()),
+        Kind::Newer(version) => Some(version),
+        Kind::Ours => None,
+    };
+    work(&tx).map(Some).map_err(|fault| match version {
+        // Its tables or rows are not those that this build knows: no damage.
+        Some(version) => Fault::Refused(as_newer(path, version, fault)),
+        None => fault,
+    })
+}
+
+fn as_newer(path: &Path, version: i64, fault: Fault) -> Error {
+    error::newer(path, version).with_source(fault.at(path, "be read"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_smuggle_options_into_the_uri() {
+        let uri = uri(Path::new("/a b/c?mode=rw#x%20"), true);
+        assert_eq!(uri, "file:/a%20b/c%3Fmode%3Drw%23x%2520?mode=ro&immutable=1");
+    }
+}

@@ -1,0 +1,148 @@
+//! The tables, and how to tell whose database a file is.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::error::{self, Fault};
+
+/// "gtkt".
+const APPLICATION_ID: i64 = 0x6774_6b74;
+/// The version of the tables that this build writes.
+pub(super) const VERSION: i64 = 1;
+
+/// The tables of [`VERSION`]. A time is a boot and the milliseconds since.
+const TABLES: &str = "
+CREATE TABLE meta (
+    key TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE target (
+    name TEXT NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN ('free', 'held', 'mutating', 'suspect')),
+    fence INTEGER NOT NULL,
+    run TEXT,
+    ticket INTEGER,
+    actor TEXT,
+    process TEXT,
+    lease INTEGER,
+    end_boot TEXT,
+    end_millis INTEGER,
+    head_seq INTEGER NOT NULL,
+    head_hash TEXT NOT NULL,
+    CHECK ((state = 'free') = (run IS NULL)),
+    CHECK ((state IN ('held', 'mutating')) = (process IS NOT NULL))
+) WITHOUT ROWID;
+
+-- A fence that goes back would let an overtaken holder write.
+CREATE TRIGGER target_fence BEFORE UPDATE OF fence ON target WHEN new.fence < old.fence
+BEGIN SELECT RAISE(ABORT, 'a fence never goes back'); END;
+
+-- AUTOINCREMENT: a ticket is never given out twice.
+CREATE TABLE waiter (
+    ticket INTEGER PRIMARY KEY AUTOINCREMENT,
+    target TEXT NOT NULL,
+    run TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    process TEXT NOT NULL,
+    heard_boot TEXT NOT NULL,
+    heard_millis INTEGER NOT NULL,
+    UNIQUE (target, run)
+);
+
+CREATE TABLE journal (
+    target TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    prev TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    PRIMARY KEY (target, seq)
+) WITHOUT ROWID;
+CREATE INDEX journal_run ON journal (target, run, seq);
+CREATE INDEX journal_kind ON journal (target, kind, seq);
+
+CREATE TRIGGER journal_update BEFORE UPDATE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER journal_delete BEFORE DELETE ON journal
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+INSERT INTO meta (key, value) VALUES ('ledger_id', lower(hex(randomblob(16))));
+";
+
+/// The names of [`TABLES`]' tables, indexes and triggers.
+const NAMES: [&str; 9] = [
+    "journal",
+    "journal_delete",
+    "journal_kind",
+    "journal_run",
+    "journal_update",
+    "meta",
+    "target",
+    "target_fence",
+    "waiter",
+];
+
+/// What a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing is in it.
+    Empty,
+    /// A ledger of [`VERSION`].
+    Ours,
+    /// A ledger of a newer build.
+    Newer(i64),
+    /// Something else.
+    Foreign,
+}
+
+/// Tells what the database is.
+pub(super) fn kind(conn: &Connection) -> Result<Kind, Fault> {
+    let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version = version(conn)?;
+    if application == APPLICATION_ID {
+        return match version {
+            VERSION => whole(conn).map(|()| Kind::Ours),
+            newer if newer > VERSION => Ok(Kind::Newer(newer)),
+            other => Err(Fault::Damaged(format!("the version {other}"))),
+        };
+    }
+    let empty =
+        conn.query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |_| Ok(())).optional()?.is_none();
+    Ok(if empty && application == 0 && version == 0 { Kind::Empty } else { Kind::Foreign })
+}
+
+/// The version of the tables.
+pub(super) fn version(conn: &Connection) -> Result<i64, Fault> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Checks that nothing was dropped from the schema.
+fn whole(conn: &Connection) -> Result<(), Fault> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM sqlite_schema WHERE name = ?1")?;
+    for name in NAMES {
+        if !statement.exists([name])? {
+            return Err(Fault::Damaged(format!("no `{name}` in the schema")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a ledger that a newer build has migrated since it was opened.
+pub(super) fn still_ours(conn: &Connection, path: &Path) -> Result<(), Fault> {
+    match version(conn)? {
+        VERSION => Ok(()),
+        newer if newer > VERSION => Err(Fault::Refused(error::newer(path, newer))),
+        other => Err(Fault::Damaged(format!("the version {other}"))),
+    }
+}
+
+/// Fills an empty database, inside the caller's transaction.
+pub(super) fn create(conn: &Connection) -> Result<(), Fault> {
+    conn.execute_batch(TABLES)?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", VERSION)?;
+    Ok(())
+}
