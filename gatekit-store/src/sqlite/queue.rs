@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatekit_core::ledger::{
-    Acquired, Body, Claim, Entry, Hold, LockState, TargetState, WAITER_TTL, Waiter,
+    Acquired, Body, Claim, Entry, Hold, LockEffect, LockState, TargetState, WAITER_TTL, Waiter,
 };
 use gatekit_core::process::{Liveness, ProcessIdentity};
 use gatekit_core::{Effect, Error, NextAction, RunId, TargetName, Verb, code};
@@ -130,7 +130,7 @@ pub(super) fn release(conn: &Connection, hold: &Hold) -> Result<bool, Fault> {
             .with_next(NextAction::verb(Verb::Resume, &[]))
             .into());
     }
-    lock.apply(gatekit_core::ledger::LockEffect::Free);
+    lock.apply(LockEffect::Free);
     lock.save(conn, &hold.target)?;
     Ok(true)
 }
