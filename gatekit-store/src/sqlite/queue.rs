@@ -15,9 +15,9 @@ use super::journal;
 use super::lock::{Lock, integer, number, parse, process_from, process_text};
 
 pub(super) fn enqueue(conn: &Connection, now: &Moment, claim: &Claim) -> Result<u64, Fault> {
-    // A run that holds the target has used its ticket up; a second one would stay behind.
-    let lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
-    if let Some(ticket) = lock.tenure_of(claim.run).and_then(|tenure| tenure.ticket) {
+    // A claim that holds the target has used its ticket up; a second one would stay behind.
+    let mut lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
+    if let Some(ticket) = lock.tenure_of(claim).and_then(|tenure| tenure.ticket) {
         return Ok(ticket);
     }
     if let Some(ticket) = heartbeat(conn, now, claim)? {
@@ -67,11 +67,19 @@ pub(super) fn acquire(
     lease: Duration,
 ) -> Result<Acquired, Fault> {
     let mut lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
-    let reaped = lock.reap(now);
-    if let Some(tenure) = lock.tenure_of(claim.run) {
-        let hold = Hold::new(claim.target.clone(), claim.run, lock.fence, tenure.lease);
-        return Ok(Acquired::Granted(hold));
+    if let Some(tenure) = lock.tenure_of(claim) {
+        // Its answer was lost. The fence is the newest, so the lease may be renewed even if it lapsed.
+        tenure.lease = lease;
+        tenure.end = now.after(lease);
+        lock.save(conn, &claim.target)?;
+        return Ok(Acquired::Granted(Hold::new(
+            claim.target.clone(),
+            claim.run,
+            lock.fence,
+            lease,
+        )));
     }
+    let reaped = lock.reap(now);
     let ticket =
         heartbeat(conn, now, claim)?.ok_or_else(|| no_ticket(&lock, &claim.target, claim.run))?;
     let ahead = waiters(conn, now, &claim.target)?
@@ -143,6 +151,12 @@ pub(super) fn take_over(
 ) -> Result<Hold, Fault> {
     let target = &claim.target;
     let mut lock = Lock::load(conn, target)?.unwrap_or_default();
+    if let Some(tenure) = lock.tenure_of(claim) {
+        tenure.lease = lease;
+        tenure.end = now.after(lease);
+        lock.save(conn, target)?;
+        return Ok(Hold::new(target.clone(), claim.run, lock.fence, lease));
+    }
     lock.reap(now);
     match lock.state {
         LockState::Suspect if lock.run == Some(claim.run) => {}
