@@ -99,10 +99,11 @@ impl Arguments {
     /// Those of the deployer's, the gate's and the pipeline's builders.
     pub(crate) fn pipeline(&self, target: &TargetName, root: &Path) -> Result<Pipeline> {
         match self {
-            Self::Stop => Pipeline::to(target.as_str())
-                .deploy(ReleaseDir::stopped(root))
-                .rollback_with(PreviousRelease::new(root))
-                .build(),
+            Self::Stop => {
+                let stopped = ReleaseDir::stopped(root)?;
+                let back = PreviousRelease::of(&stopped);
+                Pipeline::to(target.as_str()).deploy(stopped).rollback_with(back).build()
+            }
             Self::Ship(ship) => ship.pipeline(target, root),
         }
     }
@@ -110,7 +111,7 @@ impl Arguments {
 
 impl ShipArguments {
     fn pipeline(&self, target: &TargetName, root: &Path) -> Result<Pipeline> {
-        let release = ReleaseDir::new(root, &self.app, &self.start)
+        let release = ReleaseDir::new(root, &self.app, &self.start)?
             .with_version(self.expect_version.clone())
             .with_grace(self.grace);
         let mut smoke =
@@ -121,9 +122,10 @@ impl ShipArguments {
         if !self.behind_proxy {
             smoke = smoke.answered_by(OurService(release.service()));
         }
+        let back = PreviousRelease::of(&release);
         Pipeline::to(target.as_str())
             .deploy(release)
-            .rollback_with(PreviousRelease::new(root).with_grace(self.grace))
+            .rollback_with(back)
             .verify(enforced(smoke.build()?))
             .build()
     }
@@ -137,7 +139,9 @@ struct OurService(ServiceProbe);
 impl Answerer for OurService {
     fn judge(&self, peer: SocketAddr) -> Judgement {
         match self.0.answers(peer) {
-            Answer::Ours { pid } => Judgement::Ours(json!({"pid": pid})),
+            Answer::Ours { pid, release } => {
+                Judgement::Ours(json!({"pid": pid, "release": release.as_str()}))
+            }
             Answer::Stranger { pid } => {
                 let who = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
                 Judgement::Stranger(format!(
@@ -145,9 +149,20 @@ impl Answerer for OurService {
                      a proxy answers there on purpose"
                 ))
             }
+            Answer::Nobody => {
+                Judgement::Unknown("the service runs, and does not listen there".to_owned())
+            }
             Answer::Dead(why) => Judgement::NotRunning(why),
             Answer::Unknown(why) => Judgement::Unknown(why),
             _ => Judgement::Unknown("this build does not know the answer".to_owned()),
+        }
+    }
+
+    fn not_running(&self) -> Option<String> {
+        // Whichever address is asked about: a dead service listens on none.
+        match self.0.answers(SocketAddr::from(([127, 0, 0, 1], 1))) {
+            Answer::Dead(why) => Some(why),
+            _ => None,
         }
     }
 }

@@ -59,7 +59,7 @@ async fn die(says: &Says, at: usize) -> (Bench, World, bool) {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let ledger = failing(&bench, at);
     let report =
-        engine(ledger.clone()).ship(&verified(&world, says.clone()), candidate("v2")).await;
+        engine(Arc::clone(&ledger) as _).ship(&verified(&world, says.clone()), candidate("v2")).await;
     let died = ledger.dead().is_err();
     if died {
         assert!(!matches!(report.outcome, Outcome::Released | Outcome::RolledBack), "{report:?}");
@@ -71,7 +71,7 @@ async fn die(says: &Says, at: usize) -> (Bench, World, bool) {
 /// Resumes until the ledger goes away again; tells whether it did.
 async fn resume_dies(bench: &Bench, pipeline: &Pipeline, at: usize) -> bool {
     let ledger = failing(bench, at);
-    let engine = engine(ledger.clone());
+    let engine = engine(Arc::clone(&ledger) as _);
     if let Some(pending) = engine.pending(&target()).await.unwrap() {
         let report = engine.resume(pipeline, pending.run).await;
         if ledger.dead().is_err() {
