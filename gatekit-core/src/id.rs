@@ -22,6 +22,35 @@ impl RunId {
     }
 }
 
+/// Tells one claim to a lock from every other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClaimId(Uuid);
+
+impl ClaimId {
+    /// A new id that no other claim has.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for ClaimId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ClaimId {
+    type Err = Error;
+
+    /// # Errors
+    /// `config.run_id` when `text` is not a UUID.
+    fn from_str(text: &str) -> Result<Self> {
+        text.parse::<RunId>().map(|RunId(id)| Self(id))
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

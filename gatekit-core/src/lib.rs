@@ -31,7 +31,7 @@ pub use engine::{Engine, Findings, Interrupter, Pending, Running};
 pub use error::{Action, Code, Effect, Error, Failure, NextAction, Result, Retry, Verb};
 pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};
-pub use id::{Fence, RunId, StageId, TargetName};
+pub use id::{ClaimId, Fence, RunId, StageId, TargetName};
 pub use outcome::{Outcome, RunReport};
 pub use pipeline::{Deploying, Gating, OnInterrupt, Pipeline, PipelineBuilder, UndecidedDeploy};
 pub use rollback::{Reversibility, Rollback};

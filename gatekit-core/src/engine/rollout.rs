@@ -55,8 +55,14 @@ impl Run {
         };
         let location = self.locate(deploy, &self.begun[index]).await?;
         // `locate` is the only judge: neither a cheerful rollout nor a gloomy one decides. But when
-        // the call itself failed, there is no receipt to tell our effect from another's.
-        if location == Location::After && self.begun[index].receipt.is_some() {
+        // the call itself failed, there is no receipt to tell our effect from another's; and what
+        // the pipeline's own gates rejected at a pause stays rejected.
+        let ours = self.begun[index].receipt.is_some();
+        let rejected = failure.as_ref().is_some_and(|failure| {
+            matches!(rollout, Some(Rollout::Paused(_)))
+                && *failure.code() == code::DEPLOY_PAUSE_REJECTED
+        });
+        if location == Location::After && ours && !rejected {
             self.record(Body::Settled { stage, already: false }).await?;
             self.begun[index].settled = true;
             return Ok(());

@@ -16,7 +16,7 @@ pub use entry::{
 };
 
 use crate::error::Result;
-use crate::id::{Fence, RunId, TargetName};
+use crate::id::{ClaimId, Fence, RunId, TargetName};
 use crate::process::ProcessIdentity;
 
 /// The durable store of locks, queues and journals.
@@ -53,8 +53,9 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     ///
     /// Grants when the target is free and the run has the lowest ticket among the waiters whose
     /// process is not proven dead and that asked within [`WAITER_TTL`]. A skipped waiter keeps its
-    /// ticket. Every grant has a fence of its own, greater than any before. A call by the run that
-    /// holds the lock gives the same hold again.
+    /// ticket. Every grant has a fence of its own, greater than any before. The claim that holds the
+    /// lock is given the same hold again; another claim of the same run waits like anybody else,
+    /// because two processes must never share a fence.
     ///
     /// # Errors
     /// `lock.no_ticket` when the run is not in the queue.
@@ -128,13 +129,22 @@ pub struct Claim {
     pub actor: String,
     /// The process that acts, so that its death can be proven.
     pub process: ProcessIdentity,
+    /// Tells this claim from every other one, also of the same run in the same process: an answer
+    /// that was lost is asked for again with the same id.
+    pub id: ClaimId,
 }
 
 impl Claim {
     /// A claim by this process.
     #[must_use]
     pub fn new(target: TargetName, run: RunId, actor: impl Into<String>) -> Self {
-        Self { target, run, actor: actor.into(), process: ProcessIdentity::current() }
+        Self {
+            target,
+            run,
+            actor: actor.into(),
+            process: ProcessIdentity::current(),
+            id: ClaimId::generate(),
+        }
     }
 }
 

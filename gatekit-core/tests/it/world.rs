@@ -2,7 +2,7 @@
 //! fails on command. They stand in for vendors' APIs; the ledger behind them is the real one.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -437,6 +437,7 @@ impl Ledger for FailsRenewals {
 pub(crate) struct Bench {
     _dir: Arc<tempfile::TempDir>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    clock: Arc<AtomicU64>,
 }
 
 pub(crate) const TARGET: &str = "test/app";
@@ -448,12 +449,16 @@ pub(crate) fn target() -> TargetName {
 impl Bench {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Arc::new(SqliteLedger::open(dir.path().join("ledger.db")).unwrap());
-        Self { _dir: Arc::new(dir), ledger }
+        let clock = Arc::new(AtomicU64::new(0));
+        let ledger = SqliteLedger::builder(dir.path().join("ledger.db"));
+        let ledger = Arc::new(ledger.clock_offset(Arc::clone(&clock)).build().unwrap());
+        Self { _dir: Arc::new(dir), ledger, clock }
     }
 
-    pub(crate) fn sharing(other: &Self) -> Self {
-        Self { _dir: Arc::clone(&other._dir), ledger: Arc::clone(&other.ledger) }
+    /// Lets every lease lapse: the holders of these tests live in this very process, so nothing else
+    /// proves them dead.
+    pub(crate) fn leases_lapse(&self) {
+        self.clock.fetch_add(3_600_000, Ordering::SeqCst);
     }
 
     pub(crate) fn engine(&self) -> Engine {

@@ -84,6 +84,19 @@ async fn every_failing_check_is_named_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_check_that_recovered_is_not_named() {
+    let server = Server::start(|n, path| match (n, path) {
+        (0 | 1, "/a") | (_, "/b") => status("500 Oh"),
+        _ => ok(""),
+    })
+    .await;
+    let gate = Smoke::at(server.url("")).get("/a").get("/b").with_retries(1).with_delay(ms(5));
+    let verdict = ask(gate).await;
+    let message = &failed(&verdict, "smoke.status").message;
+    assert!(message.starts_with("1 of 2 checks") && !message.contains("/a"), "{message}");
+}
+
+#[tokio::test]
 async fn good_answers_of_different_rounds_do_not_add_up() {
     // Each check is good in every other round, and never both in one.
     let rounds = [std::sync::atomic::AtomicUsize::new(0), std::sync::atomic::AtomicUsize::new(1)];
@@ -143,6 +156,7 @@ async fn the_deadline_of_the_run_holds_and_leaves_time_to_say_why() {
     let gate = once(server.url("/")).with_attempt_timeout(ms(60_000)).build().unwrap();
     let cx = context(ms(1000));
     let verdict = timeout(cx.remaining(), gate.check(&cx)).await.expect("before the engine stops");
+    assert!(cx.remaining() > Duration::ZERO, "the engine still listens");
     inconclusive(&verdict.unwrap(), "smoke.timeout");
     let verdict = gate.check(&context(Duration::ZERO)).await.unwrap();
     inconclusive(&verdict, "smoke.timeout");

@@ -1,7 +1,7 @@
 //! The transactions of the journal.
 
 use gatekit_core::ledger::{Entry, Guard, Head, Record, link};
-use gatekit_core::{Effect, Error, RunId, TargetName, code};
+use gatekit_core::{Effect, Error, NextAction, RunId, TargetName, Verb, code};
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::clock::Moment;
@@ -21,6 +21,7 @@ pub(super) fn append(
             .with_effect(Effect::None)
             .with_context("target", target)
             .with_context("named", &entry.target)
+            .with_next(NextAction::verb(Verb::Status, &[]))
             .into());
     }
     let mut lock = Lock::load(conn, target)?.unwrap_or_default();

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use gatekit_core::ledger::{Claim, Head, Hold, Holder, LockEffect, LockState};
 use gatekit_core::process::{Liveness, ProcessIdentity};
-use gatekit_core::{Code, Effect, Error, Fence, NextAction, RunId, TargetName, Verb, code};
+use gatekit_core::{
+    ClaimId, Code, Effect, Error, Fence, NextAction, RunId, TargetName, Verb, code,
+};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::clock::Moment;
@@ -26,6 +28,8 @@ pub(super) struct Lock {
 pub(super) struct Tenure {
     /// The ticket that was granted; `None` after a take-over.
     pub(super) ticket: Option<u64>,
+    /// Which claim of the run it was.
+    pub(super) claim: ClaimId,
     pub(super) actor: String,
     pub(super) process: ProcessIdentity,
     pub(super) lease: Duration,
@@ -46,7 +50,7 @@ impl Default for Lock {
 
 impl Lock {
     pub(super) fn load(conn: &Connection, target: &TargetName) -> Result<Option<Self>, Fault> {
-        let sql = "SELECT state, fence, run, ticket, actor, process, lease, end_boot, end_millis, \
+        let sql = "SELECT state, fence, run, ticket, claim, actor, process, lease, end_boot, end_millis, \
                    head_seq, head_hash FROM target WHERE name = ?1";
         conn.prepare_cached(sql)?
             .query_row([target.as_str()], |row| Ok(Self::decode(row)))
@@ -66,6 +70,7 @@ impl Lock {
         let tenure = match state {
             LockState::Held | LockState::Mutating => Some(Tenure {
                 ticket: row.get::<_, Option<i64>>("ticket")?.map(number).transpose()?,
+                claim: parse(&row.get::<_, String>("claim")?, "claim id")?,
                 actor: row.get("actor")?,
                 process: process_from(&row.get::<_, String>("process")?)?,
                 lease: Duration::from_millis(number(row.get("lease")?)?),
@@ -89,12 +94,15 @@ impl Lock {
     }
 
     pub(super) fn save(&self, conn: &Connection, target: &TargetName) -> Result<(), Fault> {
-        let sql = "INSERT INTO target (name, state, fence, run, ticket, actor, process, lease, \
+        let sql =
+            "INSERT INTO target (name, state, fence, run, ticket, claim, actor, process, lease, \
                    end_boot, end_millis, head_seq, head_hash) \
-                   VALUES (:name, :state, :fence, :run, :ticket, :actor, :process, :lease, \
+                   VALUES (:name, :state, :fence, 
+                   :run, :ticket, :claim, :actor, :process, :lease, \
                    :end_boot, :end_millis, :head_seq, :head_hash) \
                    ON CONFLICT (name) DO UPDATE SET state = excluded.state, \
                    fence = excluded.fence, run = excluded.run, ticket = excluded.ticket, \
+                   claim = excluded.claim, \
                    actor = excluded.actor, process = excluded.process, lease = excluded.lease, \
                    end_boot = excluded.end_boot, end_millis = excluded.end_millis, \
                    head_seq = excluded.head_seq, head_hash = excluded.head_hash";
@@ -105,6 +113,7 @@ impl Lock {
             ":fence": integer(self.fence.0),
             ":run": self.run.map(|run| run.to_string()),
             ":ticket": tenure.and_then(|tenure| tenure.ticket).map(integer),
+            ":claim": tenure.map(|tenure| tenure.claim.to_string()),
             ":actor": tenure.map(|tenure| tenure.actor.as_str()),
             ":process": tenure.map(|tenure| process_text(&tenure.process)).transpose()?,
             ":lease": tenure.map(|tenure| integer(millis(tenure.lease))),
@@ -160,6 +169,7 @@ impl Lock {
         self.run = Some(claim.run);
         self.tenure = Some(Tenure {
             ticket,
+            claim: claim.id,
             actor: claim.actor.clone(),
             process: claim.process.clone(),
             lease,
@@ -168,9 +178,11 @@ impl Lock {
         Hold::new(claim.target.clone(), claim.run, self.fence, lease)
     }
 
-    /// The tenure, if that run holds the lock.
-    pub(super) fn tenure_of(&self, run: RunId) -> Option<&Tenure> {
-        self.tenure.as_ref().filter(|_| self.run == Some(run))
+    /// The tenure, if that very claim holds the lock. Another claim of the same run does not: two
+    /// processes must never share a fence.
+    pub(super) fn tenure_of(&mut self, claim: &Claim) -> Option<&mut Tenure> {
+        let run = self.run;
+        self.tenure.as_mut().filter(|tenure| run == Some(claim.run) && tenure.claim == claim.id)
     }
 
     /// The tenure, if that run holds the lock under that fence.

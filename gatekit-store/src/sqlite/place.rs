@@ -28,6 +28,9 @@ pub(super) fn default_path() -> Result<PathBuf> {
     Ok(state.join("gatekit").join("ledger.db"))
 }
 
+/// The size of the header that every SQLite file begins with.
+const HEADER: u64 = 100;
+
 /// What is at the path of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
@@ -47,8 +50,11 @@ pub(super) fn look(path: &Path) -> Result<Found> {
     if !meta.is_file() {
         return Err(error::plain(path, "open its file: the path is not that of a file"));
     }
-    if meta.len() > 0 {
-        return Ok(Found::Content);
+    match meta.len() {
+        0 => {}
+        // SQLite takes a file of one byte for an empty one, and would write over it.
+        1..HEADER => return Err(error::corrupt(path).with_context("found", "no whole header")),
+        _ => return Ok(Found::Content),
     }
     // SQLite would throw the side file away and begin anew; entries may be in it.
     if size(&beside(path, "-wal")) > 0 {

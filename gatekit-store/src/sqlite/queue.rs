@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatekit_core::ledger::{
-    Acquired, Body, Claim, Entry, Hold, LockState, TargetState, WAITER_TTL, Waiter,
+    Acquired, Body, Claim, Entry, Hold, LockEffect, LockState, TargetState, WAITER_TTL, Waiter,
 };
 use gatekit_core::process::{Liveness, ProcessIdentity};
 use gatekit_core::{Effect, Error, NextAction, RunId, TargetName, Verb, code};
@@ -15,9 +15,9 @@ use super::journal;
 use super::lock::{Lock, integer, number, parse, process_from, process_text};
 
 pub(super) fn enqueue(conn: &Connection, now: &Moment, claim: &Claim) -> Result<u64, Fault> {
-    // A run that holds the target has used its ticket up; a second one would stay behind.
-    let lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
-    if let Some(ticket) = lock.tenure_of(claim.run).and_then(|tenure| tenure.ticket) {
+    // A claim that holds the target has used its ticket up; a second one would stay behind.
+    let mut lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
+    if let Some(ticket) = lock.tenure_of(claim).and_then(|tenure| tenure.ticket) {
         return Ok(ticket);
     }
     if let Some(ticket) = heartbeat(conn, now, claim)? {
@@ -67,11 +67,19 @@ pub(super) fn acquire(
     lease: Duration,
 ) -> Result<Acquired, Fault> {
     let mut lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
-    let reaped = lock.reap(now);
-    if let Some(tenure) = lock.tenure_of(claim.run) {
-        let hold = Hold::new(claim.target.clone(), claim.run, lock.fence, tenure.lease);
-        return Ok(Acquired::Granted(hold));
+    if let Some(tenure) = lock.tenure_of(claim) {
+        // Its answer was lost. The fence is the newest, so the lease may be renewed even if it lapsed.
+        tenure.lease = lease;
+        tenure.end = now.after(lease);
+        lock.save(conn, &claim.target)?;
+        return Ok(Acquired::Granted(Hold::new(
+            claim.target.clone(),
+            claim.run,
+            lock.fence,
+            lease,
+        )));
     }
+    let reaped = lock.reap(now);
     let ticket =
         heartbeat(conn, now, claim)?.ok_or_else(|| no_ticket(&lock, &claim.target, claim.run))?;
     let ahead = waiters(conn, now, &claim.target)?
@@ -130,7 +138,7 @@ pub(super) fn release(conn: &Connection, hold: &Hold) -> Result<bool, Fault> {
             .with_next(NextAction::verb(Verb::Resume, &[]))
             .into());
     }
-    lock.apply(gatekit_core::ledger::LockEffect::Free);
+    lock.apply(LockEffect::Free);
     lock.save(conn, &hold.target)?;
     Ok(true)
 }
@@ -143,6 +151,12 @@ pub(super) fn take_over(
 ) -> Result<Hold, Fault> {
     let target = &claim.target;
     let mut lock = Lock::load(conn, target)?.unwrap_or_default();
+    if let Some(tenure) = lock.tenure_of(claim) {
+        tenure.lease = lease;
+        tenure.end = now.after(lease);
+        lock.save(conn, target)?;
+        return Ok(Hold::new(target.clone(), claim.run, lock.fence, lease));
+    }
     lock.reap(now);
     match lock.state {
         LockState::Suspect if lock.run == Some(claim.run) => {}

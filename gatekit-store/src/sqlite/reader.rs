@@ -71,16 +71,12 @@ fn connect(path: &Path, immutable: bool, patience: Duration) -> Result<Connectio
 }
 
 fn uri(path: &Path, immutable: bool) -> String {
-    let mut uri = String::from("file:");
-    for &byte in path.as_os_str().as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    uri.push_str(if immutable { "?mode=ro&immutable=1" } else { "?mode=ro" });
-    uri
+    let encode = |&byte: &u8| {
+        let plain = byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    let path: String = path.as_os_str().as_bytes().iter().map(encode).collect();
+    format!("file:{path}?mode=ro{}", if immutable { "&immutable=1" } else { "" })
 }
 
 fn run<T>(

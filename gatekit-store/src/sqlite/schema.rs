@@ -24,6 +24,7 @@ CREATE TABLE target (
     fence INTEGER NOT NULL,
     run TEXT,
     ticket INTEGER,
+    claim TEXT,
     actor TEXT,
     process TEXT,
     lease INTEGER,

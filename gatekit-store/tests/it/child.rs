@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use gatekit_core::RunId;
-use gatekit_core::ledger::{Claim, Ledger};
+use gatekit_core::ledger::{Claim, Ledger as _};
 use gatekit_core::process::ProcessIdentity;
 use gatekit_store::SqliteLedger;
 

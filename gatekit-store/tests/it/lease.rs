@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatekit_core::ledger::{Acquired, Body, Ledger, LockState};
+use gatekit_core::ledger::{Acquired, Body, Ledger as _, LockState};
 use gatekit_core::{Fence, Outcome, code};
 
 use crate::support::*;

@@ -1,10 +1,17 @@
 //! Tests of the SQLite ledger on real files, with real connections and processes.
+#![cfg(all(feature = "sqlite", unix))]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests, which fail by panicking as tests do"
+)]
 
-#[cfg(unix)]
 mod child;
-#[cfg(unix)]
+mod damage;
+mod death;
+mod files;
+mod journal;
 mod lease;
-#[cfg(unix)]
 mod queue;
-#[cfg(unix)]
 mod support;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use gatekit_core::ledger::{Acquired, Ledger, LockState, WAITER_TTL};
+use gatekit_core::ledger::{Acquired, Ledger as _, LockState, WAITER_TTL};
 use gatekit_core::{Fence, RunId, code};
 
 use crate::child::dead_process;
