@@ -26,7 +26,10 @@ async fn a_ship_replaces_the_service_and_journals_every_write() {
     assert!(!alive(old));
     assert_eq!(world.current_file(), "two");
     let previous = fs::read_link(world.root().join("previous")).unwrap();
-    assert_eq!(previous, std::path::Path::new("releases").join(first.change.wish.release.unwrap().as_str()));
+    assert_eq!(
+        previous,
+        std::path::Path::new("releases").join(first.change.wish.release.unwrap().as_str())
+    );
 
     // Again, as a resumed run would: nothing to do, with and without the receipt.
     for earlier in [None, Some(&receipt)] {
@@ -90,7 +93,10 @@ async fn a_dead_service_is_started_again_by_the_same_release() {
     kill(world.leader());
     eventually("dead", || world.pids().is_empty());
     let change = world.plan(&one).await;
-    assert_eq!((change.before.runs.clone(), change.before.release.clone()), (None, change.wish.runs.clone()));
+    assert_eq!(
+        (change.before.runs.clone(), change.before.release.clone()),
+        (None, change.wish.runs.clone())
+    );
     assert_eq!(world.locate(&one, &change, None).await, Location::Before);
     let again = world.ship(&one).await;
     assert_ne!(again.receipt.token, first.receipt.token);
@@ -181,7 +187,8 @@ async fn pruning_spares_what_is_named_and_clears_staging() {
         ids.push(shipped.change.wish.release.unwrap());
     }
     // `current`, `previous`, and what `previous` named before: a rollback restores that link.
-    let kept: Vec<_> = world.stopped().releases().unwrap().into_iter().map(|kept| kept.id).collect();
+    let kept: Vec<_> =
+        world.stopped().releases().unwrap().into_iter().map(|kept| kept.id).collect();
     assert_eq!(kept, [ids[4].clone(), ids[3].clone(), ids[2].clone()]);
     assert_eq!(fs::read_dir(world.root().join("staging")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(world.root().join("releases")).unwrap().count(), 6);

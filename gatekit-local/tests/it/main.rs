@@ -1,6 +1,7 @@
 //! The deployer on real directories, real processes and a real ledger.
 
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
 mod copy;
 mod deploy;

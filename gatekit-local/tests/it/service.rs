@@ -4,11 +4,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use gatekit_core::process::ProcessIdentity;
-use gatekit_core::{Deployer as _, Live, Location, RunId, Rollout};
+use gatekit_core::{Deployer as _, Live, Location, Rollout, RunId};
 use gatekit_local::code;
 use serde_json::json;
 
-use crate::world::{Bystander, SLEEP, World, alive, eventually, kill, write_json};
+use crate::world::{Bystander, SLEEP, World, alive, eventually, kill, session, write_json};
 
 #[tokio::test]
 async fn the_service_runs_in_its_release_with_its_log() {
@@ -36,25 +36,18 @@ async fn stopping_ends_the_whole_service_escapees_and_children_without_token_too
                  exec sleep 304";
     let shipped = world.ship(&world.deployer("one", start)).await;
     let leader = world.leader();
-    let of_session = || {
-        let pids = fs::read_dir("/proc").unwrap().filter_map(std::io::Result::ok);
-        pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-            .filter(|pid| {
-                let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-                let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-                let fields: Vec<_> = fields.collect();
-                fields.get(3) == Some(&leader.to_string().as_str()) && fields[0] != "Z"
-            })
-            .count()
-    };
-    eventually("all started", || of_session() >= 4 && world.pids().len() >= 3);
+    let of_session = || session(leader).len();
+    eventually("all started", || of_session() >= 3 && world.pids().len() >= 2);
     let stopped = world.stopped().with_grace(Duration::from_millis(400));
     world.ship(&stopped).await;
     assert_eq!((of_session(), world.pids()), (0, vec![]));
-    assert_eq!(world.locate(&stopped, &shipped.change, None).await.to_string(), format!(
-        "between: `current` names {}, and no service runs",
-        shipped.change.wish.release.unwrap()
-    ));
+    assert_eq!(
+        world.locate(&stopped, &shipped.change, None).await.to_string(),
+        format!(
+            "between: `current` names {}, and no service runs",
+            shipped.change.wish.release.unwrap()
+        )
+    );
 }
 
 #[tokio::test]

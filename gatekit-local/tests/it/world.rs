@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use gatekit_core::ledger::{Acquired, Claim, Entry, Guard, Hold, Ledger, Record, TargetState};
 use gatekit_core::{
-    ApplyContext, Candidate, Deployer as _, Error, Location, PlanContext, Result, Rollback as _, Rollout,
-    RunId, StageId, TargetName, testing,
+    ApplyContext, Candidate, Deployer as _, Error, Location, PlanContext, Result, Rollback as _,
+    Rollout, RunId, StageId, TargetName, testing,
 };
 use gatekit_local::{PreviousRelease, ReleaseChange, ReleaseDir, ReleaseReceipt};
 use gatekit_store::SqliteLedger;
@@ -223,6 +223,12 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        let leader = fs::read(self.root().join("service.json")).ok();
+        let leader = leader.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let leader = leader.and_then(|record| record["leader"]["pid"].as_u64()?.try_into().ok());
+        // Once the leader is dead its number proves nothing: its session is looked at before.
+        let led = leader.filter(|pid| self.pids().contains(pid)).map(session);
+        led.unwrap_or_default().into_iter().for_each(kill);
         for _ in 0..100 {
             let pids = self.pids();
             if pids.is_empty() {
@@ -261,6 +267,18 @@ pub(crate) fn alive(pid: u32) -> bool {
 pub(crate) fn kill(pid: u32) {
     // It may be gone already.
     let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
+}
+
+/// The living processes of a session.
+pub(crate) fn session(leader: u32) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").unwrap().filter_map(std::io::Result::ok);
+    pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+            fields.clone().nth(3) == Some(&leader.to_string()) && fields.clone().next() != Some("Z")
+        })
+        .collect()
 }
 
 pub(crate) fn eventually(what: &str, mut is: impl FnMut() -> bool) {
