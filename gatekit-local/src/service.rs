@@ -334,3 +334,27 @@ pub(crate) async fn stop(layout: &Layout, _: &Permit, _: &Locked, grace: Duratio
         tokio::time::sleep(POLL).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_does_not_begin_without_the_word_to_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = |word: &[u8]| {
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", LAUNCHER, "gatekit", "touch begun; exit 3"])
+                .current_dir(dir.path())
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            child.stdin.take().unwrap().write_all(word).unwrap();
+            child.wait().unwrap().code()
+        };
+        assert_eq!(run(b""), Some(125));
+        assert!(!dir.path().join("begun").exists(), "its starter died before it was recorded");
+        assert_eq!(run(b"go\n"), Some(3));
+        assert!(dir.path().join("begun").exists());
+    }
+}

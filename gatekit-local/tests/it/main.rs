@@ -1,0 +1,12 @@
+//! The deployer on real directories, real processes and a real ledger.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
+
+mod copy;
+mod deploy;
+mod fence;
+mod probe;
+mod rollback;
+mod service;
+mod world;
