@@ -113,7 +113,10 @@ impl RunHistory {
                 let facts = proof.evidence().iter().map(|evidence| evidence.facts().clone());
                 self.facts.extend(facts.map(|facts| (stage.clone(), facts)));
             }
-            Body::Closed { outcome, live, .. } => self.closed = Some((outcome, live)),
+            // Two processes may have gone on with one run: the first end is the end.
+            Body::Closed { outcome, live, .. } if self.closed.is_none() => {
+                self.closed = Some((outcome, live));
+            }
             Body::Unknown => {
                 return Err(Error::new(
                     code::RESUME_NEWER,

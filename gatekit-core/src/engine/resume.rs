@@ -4,7 +4,7 @@ use super::history::{RunHistory, suspect_next};
 use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
-use crate::ledger::Mode;
+use crate::ledger::{Holder, Mode};
 use crate::outcome::{Outcome, RunReport};
 
 use super::admission::Plans;
@@ -16,7 +16,15 @@ impl Run {
             Ok(history) => history,
             Err(stop) => return self.finish(Err(stop)).await,
         };
-        if history.closed.is_some() {
+        let state = match self.ledger.state(self.pipeline.target()).await {
+            Ok(state) => state,
+            Err(error) => {
+                let stop = self.ledger_stop(error);
+                return self.halt(stop).await;
+            }
+        };
+        let holds = state.run == Some(self.id());
+        if history.closed.is_some() && !holds {
             let nothing = Error::new(code::RESUME_NOTHING, "the run has ended: nothing to resume")
                 .with_next(NextAction::verb(Verb::Status, &[]));
             return self.report(Outcome::Unchanged, Some(nothing.to_failure()));
@@ -29,6 +37,9 @@ impl Run {
             return self.resume_roll_back(history, to, undo).await;
         }
         if !history.touched() {
+            if let Some(holder) = state.holder.filter(|_| holds) {
+                return self.refuse_second_process(&holder);
+            }
             let end = self.forward().await;
             return self.finish(end).await;
         }
@@ -61,6 +72,15 @@ impl Run {
             Stop::Interrupted => self.finish(Err(Stop::LetGo)).await,
             stop => self.finish(Err(stop)).await,
         }
+    }
+
+    fn refuse_second_process(&self, holder: &Holder) -> RunReport {
+        let held = Error::new(code::LOCK_HELD, "the run is under way in another process")
+            .with_context("run", self.id())
+            .with_context("actor", &holder.actor)
+            .with_context("pid", holder.pid)
+            .with_next(NextAction::verb(Verb::Status, &[]));
+        self.report(Outcome::Refused, Some(held.to_failure()))
     }
 
     fn refuse_other_pipeline(&self, history: &RunHistory) -> RunReport {

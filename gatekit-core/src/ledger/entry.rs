@@ -264,6 +264,14 @@ impl Body {
         }
     }
 
+    /// Whether the run does not go on in the process that writes it. Without the lock this MUST NOT
+    /// be written about a run that holds its target, or left it suspect: another process of that run
+    /// is at work, or has to be.
+    #[must_use]
+    pub fn ends_run(&self) -> bool {
+        matches!(self, Self::Closed { .. } | Self::Left { .. } | Self::Parked { .. })
+    }
+
     /// The kind as it is spelled in the journal.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -91,7 +91,9 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `lock.lost` when the guard does not hold; `lock.lease_short` when less of the lease is
-    /// left than it asks for; `ledger.guard` when an entry that needs the lock comes without one.
+    /// left than it asks for; `ledger.guard` when an entry that needs the lock comes without one;
+    /// `lock.held` when one that ends its run (see [`Body::ends_run`]) comes without the lock although
+    /// that run has it.
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record>;
 
     /// The state of the target's lock and queue. MUST NOT change anything: a lapse that nobody has

@@ -304,3 +304,30 @@ async fn a_run_with_entries_of_a_newer_build_is_left_to_that_build() {
     assert_eq!(report.failure.unwrap().code, code::RESUME_NEWER);
     assert_eq!(bench.state().await.state, LockState::Suspect);
 }
+
+/// Two people resume one parked run at the same moment: it goes on once, and neither of them writes
+/// an end into a run that the other is carrying on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_resumed_twice_at_once_goes_on_once() {
+    for _ in 0..10 {
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        let pipeline = Pipeline::to(TARGET)
+            .gate(enforced(gate("approval", [Says::Wait, Says::Pass])))
+            .deploy(fake(&world))
+            .rollback_with(Back(world.clone()))
+            .build()
+            .unwrap();
+        let run = bench.engine().ship(&pipeline, candidate("v2")).await.run.unwrap();
+        let (one, two) = (bench.engine(), bench.engine());
+        let (one, two) = (one.resume(&pipeline, run), two.resume(&pipeline, run));
+        let (one, two) = tokio::join!(one.wait(), two.wait());
+        let released = [&one, &two].iter().filter(|it| it.outcome == Outcome::Released).count();
+        assert!(released >= 1, "{one:?}\n{two:?}");
+        assert_eq!(world.writes(), ["fake:v2"]);
+        assert_eq!(bench.state().await.state, LockState::Free);
+        let again = bench.engine().resume(&pipeline, run).await;
+        assert_eq!(again.outcome, Outcome::Unchanged, "{again:?}");
+        let pending = bench.engine().pending(&target()).await.unwrap();
+        assert!(pending.is_none(), "{pending:?}");
+    }
+}

@@ -26,7 +26,13 @@ pub(super) fn append(
     }
     let mut lock = Lock::load(conn, target)?.unwrap_or_default();
     match guard {
-        Guard::Open if entry.body.is_open() => {}
+        Guard::Open if entry.body.is_open() => {
+            lock.reap(now);
+            if entry.body.ends_run() && lock.run == Some(entry.run) {
+                let message = "the run is going on in another process, or left its target suspect";
+                return Err(lock.refuse(code::LOCK_HELD, message, target).into());
+            }
+        }
         Guard::Holder { run, fence, lease_left } => {
             // The holder's own lapse is nobody's business until somebody has reaped it.
             let Some(tenure) = lock.tenure_under(run, fence) else {

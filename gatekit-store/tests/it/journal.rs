@@ -32,7 +32,11 @@ async fn what_needs_the_lock_is_refused_without_one() {
     for body in [applying(), calling(), closed(Outcome::Released), closed(Outcome::RolledBack)] {
         refused(append_open(&ledger, hold.run, body).await, &code::LEDGER_GUARD);
     }
-    append_open(&ledger, hold.run, closed(Outcome::Refused)).await.unwrap();
+    // Its own holder is at work: nobody ends the run behind its back. Another run may end.
+    for body in [closed(Outcome::Refused), Body::Left { why: "w".into() }] {
+        refused(append_open(&ledger, hold.run, body).await, &code::LOCK_HELD);
+    }
+    append_open(&ledger, RunId::generate(), closed(Outcome::Refused)).await.unwrap();
     assert_eq!(state(&ledger).await.head.seq, 1);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatekit_core::ledger::{Acquired, Body, Ledger as _, LockState};
-use gatekit_core::{Fence, Outcome, code};
+use gatekit_core::{Fence, Outcome, RunId, code};
 
 use crate::support::*;
 
@@ -50,8 +50,9 @@ async fn open_entries_do_nothing_to_the_lock() {
     let ledger = place.open();
     let claim = claim();
     hold(&ledger, &claim).await;
-    append_open(&ledger, claim.run, Body::Left { why: "w".into() }).await.unwrap();
-    append_open(&ledger, claim.run, closed(Outcome::Failed)).await.unwrap();
+    append_open(&ledger, claim.run, queued()).await.unwrap();
+    append_open(&ledger, RunId::generate(), Body::Left { why: "w".into() }).await.unwrap();
+    append_open(&ledger, RunId::generate(), closed(Outcome::Failed)).await.unwrap();
     assert_eq!(state(&ledger).await.state, LockState::Held);
 }
 
