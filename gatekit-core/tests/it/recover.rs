@@ -58,8 +58,9 @@ fn failing(bench: &Bench, at: usize) -> Arc<FailsAt> {
 async fn die(says: &Says, at: usize) -> (Bench, World, bool) {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let ledger = failing(&bench, at);
-    let report =
-        engine(Arc::clone(&ledger) as _).ship(&verified(&world, says.clone()), candidate("v2")).await;
+    let report = engine(Arc::clone(&ledger) as _)
+        .ship(&verified(&world, says.clone()), candidate("v2"))
+        .await;
     let died = ledger.dead().is_err();
     if died {
         assert!(!matches!(report.outcome, Outcome::Released | Outcome::RolledBack), "{report:?}");

@@ -451,7 +451,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicU64::new(0));
         let ledger = SqliteLedger::builder(dir.path().join("ledger.db"));
-        let ledger = Arc::new(ledger.clock_offset(Arc::clone(&clock)).build().unwrap());
+        let ledger = Arc::new(ledger.durable(true).clock_offset(Arc::clone(&clock)).build().unwrap());
         Self { _dir: Arc::new(dir), ledger, clock }
     }
 

@@ -58,7 +58,10 @@ pub(super) fn harden(conn: &Connection) -> Result<(), Fault> {
 
 /// Makes sure that the database is a ledger of this version, and makes an empty one such.
 fn claim(conn: &mut Connection, path: &Path) -> Result<(), Fault> {
-    let mut kind = schema::kind(conn)?;
+    // In one transaction, because it asks several questions while others may be creating.
+    let tx = conn.transaction()?;
+    let mut kind = schema::kind(&tx)?;
+    drop(tx);
     if kind == Kind::Empty {
         // Asked again under the write lock: another process may have been faster.
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -69,7 +69,7 @@ pub(super) fn acquire(
     let mut lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
     if let Some(tenure) = lock.tenure_of(claim) {
         // Its answer was lost. The fence is the newest, so the lease may be renewed even if it lapsed.
-        tenure.lease = lease;
+        let lease = tenure.lease;
         tenure.end = now.after(lease);
         lock.save(conn, &claim.target)?;
         return Ok(Acquired::Granted(Hold::new(
@@ -151,8 +151,9 @@ pub(super) fn take_over(
 ) -> Result<Hold, Fault> {
     let target = &claim.target;
     let mut lock = Lock::load(conn, target)?.unwrap_or_default();
-    if let Some(tenure) = lock.tenure_of(claim) {
-        tenure.lease = lease;
+    if let Some(tenure) = lock.tenure_of(claim).filter(|tenure| tenure.ticket.is_none()) {
+        // Its answer was lost: what it took over is its own.
+        let lease = tenure.lease;
         tenure.end = now.after(lease);
         lock.save(conn, target)?;
         return Ok(Hold::new(target.clone(), claim.run, lock.fence, lease));

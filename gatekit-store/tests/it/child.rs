@@ -121,7 +121,10 @@ async fn entry() {
         "compete" => {
             let ledger = open().unwrap();
             ledger.enqueue(&claim).await.unwrap();
+            let began = std::time::Instant::now();
             let hold = loop {
+                // Nobody ends a child whose test was killed.
+                assert!(began.elapsed() < Duration::from_secs(60), "never granted");
                 match ledger.acquire(&claim, LEASE).await.unwrap() {
                     gatekit_core::ledger::Acquired::Granted(hold) => break hold,
                     _ => std::thread::sleep(Duration::from_millis(5)),

@@ -167,7 +167,7 @@ async fn twenty_processes_create_one_ledger_at_once() {
 
 #[test]
 fn forty_threads_create_one_ledger_at_once() {
-    for _ in 0..5 {
+    for _ in 0..15 {
         let place = Place::new();
         std::thread::scope(|scope| {
             for _ in 0..40 {

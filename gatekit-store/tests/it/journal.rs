@@ -29,7 +29,7 @@ async fn what_needs_the_lock_is_refused_without_one() {
     let place = Place::new();
     let ledger = place.open();
     let hold = hold(&ledger, &claim()).await;
-    for body in [applying(), calling(), closed(Outcome::Released), closed(Outcome::Stuck)] {
+    for body in [applying(), calling(), closed(Outcome::Released), closed(Outcome::RolledBack)] {
         refused(append_open(&ledger, hold.run, body).await, &code::LEDGER_GUARD);
     }
     append_open(&ledger, hold.run, closed(Outcome::Refused)).await.unwrap();

@@ -1,0 +1,7 @@
+//! The real executable, as a person or a program uses it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod interface;
+mod killed;
+mod site;
