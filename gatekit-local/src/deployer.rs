@@ -51,7 +51,7 @@ impl Deployer for ReleaseDir {
     /// Those of [`ReleaseDir::artifact`]; `release_dir.source_changed` when the candidate names an
     /// artifact `app` with another digest; `release_dir.nested` when the root lies in the directory
     /// to ship; `release_dir.no_release` and `.altered` for a kept release;
-    /// `release_dir.nothing_to_ship`; `release_dir.cannot_tell` when nobody can say what runs.
+    /// `release_dir.nothing_to_ship`; `release_dir.platform`; `release_dir.cannot_tell` when nobody can say what runs.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<ReleaseChange>> {
         let (dir, artifact) = (self.clone(), cx.candidate().artifacts.get("app").cloned());
         blocking(move || dir.plan_now(artifact.as_ref())).await.no_effect()
@@ -167,6 +167,9 @@ impl ReleaseDir {
                 ));
             }
         };
+        if wish.runs.is_some() && !cfg!(target_os = "linux") {
+            return Err(refuse(code::PLATFORM, "a service can be managed on Linux only"));
+        }
         // For a stop the release is part of the before-state, not of what is touched.
         let scope = json!({
             "root": tree::encode(self.layout.root().as_os_str()), "runs": &wish.runs,
