@@ -106,7 +106,11 @@ impl Run {
         history: &RunHistory,
         found: &[(StageId, Location)],
     ) -> RunReport {
-        let rolling_back = matches!(history.mode, Mode::RollBack { .. });
+        let returning_to = match &history.mode {
+            Mode::RollBack { to, .. } => Some(*to),
+            Mode::Ship => None,
+        };
+        let rolling_back = returning_to.is_some();
         let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
         let cause = history.unwinding.clone().unwrap_or_else(|| decided(decision).to_failure());
         match decision {
@@ -115,8 +119,10 @@ impl Run {
                 self.close(Outcome::Overridden, Some(cause)).await
             }
             // A rollback is finished, whichever word is used for it.
-            Decision::RollBack if rolling_back => self.go_back().await,
-            Decision::RollBack => self.unwind(cause).await,
+            Decision::RollBack => match returning_to {
+                Some(to) => self.go_back(to).await,
+                None => self.unwind(cause).await,
+            },
             Decision::ConfirmOld if rolling_back && all(&Location::After) => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }

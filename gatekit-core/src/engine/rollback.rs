@@ -1,10 +1,10 @@
 //! Returning to an earlier release: a run of its own, which undoes what was released since.
 
-use super::history::{Begun, Releases, RunHistory};
+use super::history::{Begun, Releases, RunHistory, suspect_next};
 use super::run::{Run, Stop};
 use crate::candidate::Candidate;
 use crate::code;
-use crate::deployer::Location;
+use crate::deployer::{Live, Location};
 use crate::error::{Error, NextAction, Verb};
 use crate::id::RunId;
 use crate::ledger::{Body, Lineage, Mode};
@@ -61,7 +61,7 @@ impl Run {
             Err(stop) => return self.finish(Err(stop)).await,
         }
         self.mark_undone(&history);
-        self.go_back().await
+        self.go_back(to).await
     }
 
     /// What this rollback has undone already, by its own entries.
@@ -79,7 +79,7 @@ impl Run {
             Ok(begun) => self.begun = begun,
             Err(stop) => return self.finish(Err(stop)).await,
         }
-        self.go_back().await
+        self.go_back(to).await
     }
 
     async fn ready_to_go_back(&mut self, to: RunId, undo: &[RunId]) -> Result<Vec<Begun>, Stop> {
@@ -114,10 +114,36 @@ impl Run {
     }
 
     /// Undoes the changes, and closes with the older release live.
-    pub(crate) async fn go_back(mut self) -> RunReport {
+    pub(crate) async fn go_back(mut self, to: RunId) -> RunReport {
         self.unwinding = true;
-        let undone = self.undo_all().await;
+        let undone = match self.undo_all().await {
+            Ok(()) => self.is_live(to).await,
+            Err(stop) => Err(stop),
+        };
         self.undone(undone, Outcome::Released, None).await
+    }
+
+    /// Everything since is undone: now the older release itself must be live. It need not be: its
+    /// service may have died long before the release that is rolled back was shipped.
+    async fn is_live(&self, to: RunId) -> Result<(), Stop> {
+        let history = RunHistory::read(&*self.ledger, self.pipeline.target(), to).await;
+        let wanted = history.map_err(|error| self.ledger_stop(error))?.live();
+        let live = self.pipeline.live().await.map_err(Stop::Broken)?;
+        let release = |live: &Option<Live>| live.as_ref().map(|live| live.release.clone());
+        if release(&live) == release(&wanted) {
+            return Ok(());
+        }
+        let told = |live: Option<Live>| live.map_or("nothing".to_owned(), |live| live.to_string());
+        let mut error = Error::new(
+            code::ROLLBACK_STUCK,
+            "everything since is undone, and the release that was asked for is not live",
+        )
+        .with_context("asked for", told(wanted))
+        .with_context("live", told(live));
+        for next in suspect_next() {
+            error = error.with_next(next);
+        }
+        Err(Stop::Broken(error))
     }
 
     /// The changes of the runs to undo, oldest first, as [`Run::undo_all`] takes them. Without their

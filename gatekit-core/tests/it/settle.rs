@@ -85,6 +85,19 @@ async fn a_rollback_that_dies_on_its_way_is_resumed_to_its_end() {
     assert_eq!((report.outcome, world.live()), (Outcome::Released, "v1".into()), "{report:?}");
 }
 
+#[tokio::test]
+async fn a_rollback_after_which_the_release_is_not_live_is_no_success() {
+    let (bench, world) = shipped(&["v1"]).await;
+    // v1 is gone by the time v2 comes: v2's way back leads to nothing.
+    world.lock().live = "".into();
+    let report = bench.engine().ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released);
+    let report = bench.engine().roll_back(&plain(&world), None, "back to v1").await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_STUCK);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+}
+
 /// A target that a run left suspect after its write had landed.
 async fn suspect(bench: &Bench, world: &World) -> (RunId, Pipeline) {
     let pipeline = Pipeline::to(TARGET)
