@@ -2,12 +2,13 @@
 //! nothing half-written.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -361,4 +362,285 @@ fn names_that_are_not_utf8_are_released_as_they_are() {
     let unspeakable = site.path("x").with_file_name(std::ffi::OsStr::from_bytes(b"\xff"));
     fs::rename(&app, &unspeakable).unwrap();
     ran(site.ship_app(&unspeakable, "v1")).expect(2, "usage", "usage.path");
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_never_released_torn() {
+    assert_never_torn(|_| {});
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_copied_is_never_released_torn() {
+    assert_never_torn(|site| {
+        let patience = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < patience {
+            let log = site.run(["log"]);
+            let granted = |line: &Value| line["entry"].as_str().unwrap().contains("\"granted\"");
+            if log.lines.iter().filter(|line| granted(line)).count() == 2 {
+                return;
+            }
+        }
+        panic!("the second ship was not granted in 20 s");
+    });
+}
+
+/// Ships a big file that is rewritten without a pause as soon as `moment` returns.
+fn assert_never_torn(moment: impl FnOnce(&Site) + Send) {
+    const SIZE: usize = 24 << 20;
+    let site = Site::new();
+    site.ship("v1").expect(0, "released", "");
+    let app = site.app("v2");
+    let big = app.join("big");
+    fs::write(&big, vec![b'a'; SIZE]).unwrap();
+    let over = AtomicBool::new(false);
+    let done = thread::scope(|scope| {
+        scope.spawn(|| {
+            moment(&site);
+            // In place, so that whoever reads it sees some of both.
+            let mut file = fs::OpenOptions::new().write(true).open(&big).unwrap();
+            for letter in [b'b', b'a'].into_iter().cycle() {
+                file.rewind().unwrap();
+                for _ in 0..SIZE / 65_536 {
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    file.write_all(&[letter; 65_536]).unwrap();
+                }
+            }
+        });
+        let done = ran(site.ship_app(&app, "v2"));
+        over.store(true, Ordering::Relaxed);
+        done
+    });
+    if done.outcome() == "released" {
+        let copy = fs::read(site.root().join("current/big")).unwrap();
+        let first = copy.first().copied();
+        assert!(copy.len() == SIZE && copy.iter().all(|byte| Some(*byte) == first), "torn");
+        assert_at_rest(&site, Some("v2"));
+        return;
+    }
+    assert!(matches!(done.exit, Some(3 | 5)), "{:#}", done.report());
+    assert!(
+        done.report().to_string().contains("not what was to be shipped"),
+        "{:#}",
+        done.report()
+    );
+    assert!(!done.report()["next"].as_array().unwrap().is_empty());
+    assert_at_rest(&site, Some("v1"));
+    ran(site.ship_app(&app, "v2")).expect(0, "released", "");
+}
+
+/// A disk of its own that is small.
+struct SmallDisk {
+    dir: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// `None` where mounting is not permitted; the tests with a limit on files run everywhere.
+    fn new(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(dir.path())
+            .stderr(Stdio::null())
+            .status();
+        mount.is_ok_and(|status| status.success()).then_some(Self { dir })
+    }
+
+    /// Leaves that much.
+    fn fill(&self, free: u64) {
+        let path = self.dir.path().join("ballast");
+        let mut file = fs::File::create(&path).unwrap();
+        while file.write_all(&[0; 4096]).is_ok() {}
+        let size = file.metadata().unwrap().len();
+        file.set_len(size.saturating_sub(free)).unwrap();
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.dir.path().join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a killed service may not have let go of its log yet.
+        let _ = Command::new("umount").arg("-l").arg(self.dir.path()).status();
+    }
+}
+
+/// Brings a target to rest after its run could not.
+fn settle(site: &Site) {
+    let resumed = site.run(["resume"]);
+    if site.status()["state"] == "suspect" {
+        let back = site.run(["reconcile", "--roll-back", "--reason", "the disk was full"]);
+        assert_eq!(back.exit, Some(3), "{back:?}\nafter {resumed:?}");
+    }
+}
+
+/// The live release serves, and the journal is whole.
+#[track_caller]
+fn assert_settled(site: &Site) -> String {
+    let status = site.status();
+    let live = status["live"]["version"].as_str().unwrap_or_default().to_owned();
+    assert_at_rest(site, Some(&live).filter(|live| !live.is_empty()).map(String::as_str));
+    live
+}
+
+#[test]
+fn a_disk_that_is_full_before_the_ship_fails_it_and_the_old_release_serves() {
+    let Some(disk) = SmallDisk::new("4m") else { return };
+    let site = Site::rooted(disk.dir.path().join("root"));
+    disk.fill(0);
+    ran(site.ship_command("v1")).expect(5, "failed", "ledger.full");
+    assert_eq!(site.status()["live"], Value::Null);
+    disk.free();
+    site.ship("v1").expect(0, "released", "");
+    disk.fill(0);
+    let done = ran(site.ship_command("v2"));
+    assert!(matches!(done.exit, Some(5)), "{done:?}");
+    assert_eq!(site.status()["live"]["version"], "v1", "status can be read on a full disk");
+    assert_eq!(site.answers().as_deref(), Some("v1"));
+    site.assert_verifies();
+    disk.free();
+    settle(&site);
+    assert_at_rest(&site, Some("v1"));
+    site.ship("v2").expect(0, "released", "");
+    assert_at_rest(&site, Some("v2"));
+}
+
+#[test]
+fn a_disk_that_fills_up_while_the_release_is_copied_leaves_the_old_one() {
+    let Some(disk) = SmallDisk::new("4m") else { return };
+    let site = Site::rooted(disk.dir.path().join("root"));
+    site.ship("v1").expect(0, "released", "");
+    let app = site.app("v2");
+    fs::write(app.join("big"), vec![7; 8 << 20]).unwrap();
+    let done = ran(site.ship_app(&app, "v2"));
+    assert_eq!(done.code(), "release_dir.disk_full", "{:#}", done.report());
+    assert!(matches!(done.exit, Some(3 | 5)), "{:#}", done.report());
+    assert!(!done.report()["next"].as_array().unwrap().is_empty());
+    assert_at_rest(&site, Some("v1"));
+    fs::remove_file(app.join("big")).unwrap();
+    ran(site.ship_app(&app, "v2")).expect(0, "released", "");
+    assert_at_rest(&site, Some("v2"));
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_moment_loses_nothing() {
+    let Some(disk) = SmallDisk::new("4m") else { return };
+    let site = Site::rooted(disk.dir.path().join("root"));
+    site.ship("v0").expect(0, "released", "");
+    let mut live = "v0".to_owned();
+    for step in 0..14_u64 {
+        let version = format!("v{}", step + 1);
+        disk.fill(step * 8192);
+        let done = site.ship(&version);
+        let at = format!("{} KiB free: {:#}\n{}", step * 8, done.report(), done.stderr);
+        assert!(matches!(done.exit, Some(0 | 3 | 4 | 5)), "{at}");
+        let claims = if done.exit == Some(0) { &version } else { &live };
+        if done.exit != Some(4) {
+            assert_eq!(site.answers().as_deref(), Some(claims.as_str()), "{at}");
+        }
+        assert_eq!(site.services().len(), 1, "{at}");
+        if done.exit != Some(0) {
+            assert!(!done.report()["next"].as_array().unwrap().is_empty(), "{at}");
+        }
+        disk.free();
+        settle(&site);
+        live = assert_settled(&site);
+        assert!(!live.is_empty(), "{at}");
+    }
+    site.ship("last").expect(0, "released", "");
+}
+
+/// That command with no file growing over so many blocks of 512 bytes: full for whoever writes.
+fn limited(command: &Command, blocks: u32) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.env_remove("GATEKIT_LEDGER").env_remove("GITHUB_ACTIONS").stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn files_that_cannot_grow_fail_the_ship_and_the_old_release_serves() {
+    let site = Site::new();
+    // SQLite takes it for a fault of the disk: it is not the error of a full one.
+    ran(limited(&site.ship_command("v0"), 8)).expect(5, "failed", "ledger.io");
+    assert_eq!(site.status()["live"], Value::Null);
+    site.ship("v1").expect(0, "released", "");
+    let app = site.app("v2");
+    fs::write(app.join("big"), vec![7; 8 << 20]).unwrap();
+    for blocks in [0, 8, 40, 80, 4096] {
+        // Nothing that an earlier round may have copied is of use to this one.
+        fs::write(app.join("round"), blocks.to_string()).unwrap();
+        let done = ran(limited(&site.ship_app(&app, "v2"), blocks));
+        let at = format!("{blocks}: {:#}\n{}", done.report(), done.stderr);
+        assert!(matches!(done.exit, Some(3..=5)), "{at}");
+        assert!(!done.report()["next"].as_array().unwrap().is_empty(), "{at}");
+        assert_eq!(site.answers().as_deref(), Some("v1"), "{at}");
+        // A run whose failure could not be written down is still open: it may be resumed to its end.
+        settle(&site);
+        if assert_settled(&site) == "v2" {
+            site.run(["rollback", "--reason", "once more"]).expect(0, "released", "");
+        }
+        assert_at_rest(&site, Some("v1"));
+    }
+    ran(site.ship_app(&app, "v2")).expect(0, "released", "");
+}
+
+/// A library that moves the clock of the processes it is loaded into, and nobody else's.
+#[cfg(target_os = "linux")]
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (result == 0 && clock == CLOCK_REALTIME) now->tv_sec += 86400;
+    return result;
+}
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_clock_that_is_set_back_changes_nothing() {
+    let site = Site::new();
+    let (source, library) = (site.path("clock.c"), site.path("clock.so"));
+    fs::write(&source, CLOCK).unwrap();
+    let cc =
+        Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(cc.unwrap().success(), "the README asks for a C compiler");
+    let ahead = |mut command: Command| {
+        command.env("LD_PRELOAD", &library);
+        command
+    };
+    ran(ahead(site.ship_command("v1"))).expect(0, "released", "");
+    // A day earlier from here on.
+    assert_at_rest(&site, Some("v1"));
+    site.ship("v2").expect(0, "released", "");
+    let times: Vec<String> = site
+        .run(["log"])
+        .lines
+        .iter()
+        .map(|line| {
+            let entry: Value = serde_json::from_str(line["entry"].as_str().unwrap()).unwrap();
+            entry["at"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert!(times.last() < times.first(), "the clock was not set back: {times:?}");
+    site.run(["rollback", "--reason", "why"]).expect(0, "released", "");
+    assert_at_rest(&site, Some("v1"));
+
+    // And while a holder that was killed still has the lock.
+    let mut command = ahead(site.ship_command("v3"));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    thread::sleep(Duration::from_millis(700));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    settle(&site);
+    assert_settled(&site);
+    site.ship("v4").expect(0, "released", "");
+    assert_at_rest(&site, Some("v4"));
 }
