@@ -334,6 +334,14 @@ fn a_password_in_a_url_is_refused_and_appears_nowhere() {
             assert!(said.contains("smoke.secret_in_url") && !said.contains("hunter2"), "{said}");
         }
     }
+    for args in [["status", "--root", "r"], ["status", "--target", "a"], ["status", "--help", "-h"]]
+    {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).env("GATEKIT_LEDGER", "postgres://me:hunter2@localhost/db");
+        let output = command.current_dir(site.path("")).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!said.contains("hunter2"), "{said}");
+    }
     let found = Command::new("grep").args(["-rqa", "hunter2"]).arg(site.root()).status().unwrap();
     assert_eq!(found.code(), Some(1), "the password is on disk");
     assert_at_rest(&site, Some("v1"));
