@@ -75,7 +75,7 @@ pub(crate) struct Common {
     pub(crate) output: Output,
 
     /// The ledger, as `sqlite:PATH` [default: ledger.db in the root]
-    #[arg(long, global = true, value_name = "URL", env = "GATEKIT_LEDGER")]
+    #[arg(long, global = true, value_name = "URL", env = "GATEKIT_LEDGER", hide_env_values = true)]
     pub(crate) ledger: Option<String>,
 }
 

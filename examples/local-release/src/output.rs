@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use gatekit_core::ledger::{Body, Entry, Record, TargetState};
 use gatekit_core::{
-    Action, Code, Error, Event, EventBody, Live, NextAction, Outcome, Reporter, RunReport,
+    Action, Code, Error, Event, EventBody, Live, NextAction, Outcome, Reporter, RunReport, Verb,
 };
 use serde_json::{Value, json};
 
@@ -207,6 +207,7 @@ fn next_lines(next: &[NextAction], common: &Common, print: fn(&str)) {
 fn class(code: &Code) -> (u8, &'static str) {
     match (code.area(), code.as_str()) {
         (_, "ledger.corrupt" | "log.broken" | "ledger.entry") => (4, "stuck"),
+        (_, "rollback.nothing") => (1, "refused"),
         ("usage" | "config" | "smoke" | "release_dir", _)
         | (_, "ledger.foreign" | "ledger.newer" | "ledger.network_fs" | "ledger.ephemeral") => {
             (2, "usage")
@@ -217,8 +218,15 @@ fn class(code: &Code) -> (u8, &'static str) {
 
 /// An error that no run came to. Gives the exit code.
 pub(crate) fn error(error: &Error, common: &Common) -> u8 {
-    let failure = error.to_failure();
+    let mut failure = error.to_failure();
     let (exit, outcome) = class(&failure.code);
+    if failure.next.is_empty() {
+        // Nobody is left without a way on: what is wrong with the call, or what the call left.
+        failure.next.push(match exit {
+            2 => NextAction::outside("correct the command line: local-release --help"),
+            _ => NextAction::verb(Verb::Status, &[]),
+        });
+    }
     if common.output == Output::Json {
         say(&json!({
             "v": 1, "outcome": outcome, "run": null, "target": common.target, "fence": null,

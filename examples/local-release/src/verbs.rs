@@ -61,8 +61,9 @@ fn ledger_path(common: &Common) -> Result<PathBuf> {
     }
 }
 
-/// The ledger for writing, made when it does not exist.
+/// The ledger for writing, made when it does not exist, but not for a call that cannot run.
 fn open(common: &Common) -> Result<Arc<dyn Ledger>> {
+    Engine::check_lease(common.lease)?;
     Ok(Arc::new(SqliteLedger::open(ledger_path(common)?)?))
 }
 
@@ -132,10 +133,12 @@ pub(crate) async fn stop(common: &Common) -> Result<RunReport> {
 }
 
 async fn rollback(to: Option<String>, reason: &str, common: &Common) -> Result<RunReport> {
-    let last = match open_to_read(common)? {
-        Some(ledger) => Engine::new(ledger).last_arguments(&common.target).await?,
-        None => None,
+    let Some(ledger) = open_to_read(common)? else {
+        let nothing = "there is no earlier release to return to";
+        return Err(Error::new(gatekit_core::code::ROLLBACK_NOTHING, nothing)
+            .with_next(NextAction::verb(Verb::Status, &[])));
     };
+    let last = Engine::new(ledger).last_arguments(&common.target).await?;
     // A target without a release has nothing to return to: the engine says so.
     let arguments = last.map_or(Ok(Arguments::Stop), |last| Arguments::from_json(&last))?;
     let pipeline = arguments.pipeline(&common.target, &root(common)?)?;

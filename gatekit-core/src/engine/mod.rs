@@ -114,15 +114,24 @@ impl Engine {
     /// How long the lock lasts without a renewal; it is renewed at a third.
     ///
     /// # Errors
-    /// `config.duration` below 300 ms or above a day.
+    /// Those of [`Engine::check_lease`].
     pub fn with_lease(mut self, lease: Duration) -> Result<Self> {
+        Self::check_lease(lease)?;
+        self.settings.lease = lease;
+        Ok(self)
+    }
+
+    /// Whether a lock may last that long, asked before a ledger is opened or made.
+    ///
+    /// # Errors
+    /// `config.duration` below 300 ms or above a day.
+    pub fn check_lease(lease: Duration) -> Result<()> {
         if lease < MIN_LEASE || lease > Duration::from_secs(24 * 3600) {
             return Err(Error::new(code::CONFIG_DURATION, "the lease is out of range")
                 .with_context("lease", format!("{lease:?}"))
                 .with_context("allowed", "300 ms to 24 h"));
         }
-        self.settings.lease = lease;
-        Ok(self)
+        Ok(())
     }
 
     /// How long a run waits in the queue before it parks.

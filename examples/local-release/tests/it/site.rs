@@ -62,15 +62,26 @@ impl Done {
 
 pub(crate) struct Site {
     dir: tempfile::TempDir,
+    root: PathBuf,
     pub(crate) port: u16,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        Self::within(dir, root)
+    }
+
+    /// With its root elsewhere, as on another disk.
+    pub(crate) fn rooted(root: PathBuf) -> Self {
+        Self::within(tempfile::tempdir().unwrap(), root)
+    }
+
+    fn within(dir: tempfile::TempDir, root: PathBuf) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        Self { dir, port }
+        Self { dir, root, port }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -78,7 +89,7 @@ impl Site {
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.path("root")
+        self.root.clone()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
