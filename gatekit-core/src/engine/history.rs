@@ -26,6 +26,8 @@ pub(crate) struct Begun {
     pub(crate) settled: bool,
     /// Found in place: this run wrote nothing for it, so there is nothing to undo.
     pub(crate) already: bool,
+    /// The hook of a pause at which the pipeline's gates did not let it go on.
+    pub(crate) rejected: Option<String>,
     pub(crate) undone: bool,
 }
 
@@ -98,6 +100,11 @@ impl RunHistory {
                     begun.settled = true;
                 }
             }
+            Body::Answered { stage, pause, went_on: false } => {
+                if let Some(begun) = self.find(&stage) {
+                    begun.rejected = Some(pause.hook);
+                }
+            }
             Body::Unwinding { cause } => self.unwinding = Some(cause),
             Body::RollingBack { stage, of, change, receipt }
                 if !self.begun.iter().any(|begun| begun.stage == stage && begun.of == of) =>
@@ -139,6 +146,7 @@ impl RunHistory {
             receipt,
             settled: false,
             already: false,
+            rejected: None,
             undone: false,
         });
     }

@@ -56,13 +56,16 @@ impl Run {
         decision: Option<Decision>,
         reason: String,
     ) -> RunReport {
-        let looked = self.look().await;
+        let looked = match self.is_suspect().await {
+            Ok(()) => self.look().await,
+            Err(stop) => Err(stop),
+        };
         let (history, found) = match looked {
             Ok(looked) => looked,
             Err(Stop::End(outcome, error)) => {
                 return self.report(outcome, Some(error.to_failure()));
             }
-            Err(stop) => return self.finish(Err(stop)).await,
+            Err(stop) => return self.not_taken_over(stop).await,
         };
         let Some(decision) = decision else {
             let undecided = undecided(&history.mode, &found).to_failure();
@@ -72,17 +75,22 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.not_taken_over(stop).await;
         }
+        // Look again: only what is seen under the lock may be decided on.
+        let (history, found) = match self.look().await {
+            Ok(looked) => looked,
+            Err(stop) => return self.keep_suspect(stop).await,
+        };
         self.mark_undone(&history);
         let recorded =
             self.record(Body::Reconciled { decision, reason, found: found.clone() }).await;
         if let Err(stop) = recorded {
-            return self.finish(Err(stop)).await;
+            return self.keep_suspect(stop).await;
         }
         self.decide(decision, &history, &found).await
     }
 
-    /// The suspect run and where its deploys stand.
-    async fn look(&mut self) -> Result<(RunHistory, Vec<(StageId, Location)>), Stop> {
+    /// Whether there is something to decide.
+    async fn is_suspect(&self) -> Result<(), Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
         let state = state.map_err(|error| self.ledger_stop(error))?;
         let mutating = matches!(state.state, LockState::Suspect | LockState::Mutating);
@@ -94,6 +102,11 @@ impl Run {
             .with_next(NextAction::verb(Verb::Status, &[]));
             return Err(Stop::End(Outcome::Unchanged, nothing));
         }
+        Ok(())
+    }
+
+    /// The suspect run and where its deploys stand.
+    async fn look(&mut self) -> Result<(RunHistory, Vec<(StageId, Location)>), Stop> {
         let history = self.recall().await?;
         self.begun = self.begun_of(&history).await?;
         let found = self.located().await?;
@@ -192,12 +205,14 @@ impl Run {
     /// Interrupted in the middle of a decision: the target stays suspect.
     async fn keep_suspect(self, stop: Stop) -> RunReport {
         match stop {
-            Stop::End(_, error) | Stop::Park(_, error) => self.stuck(error.to_failure()).await,
+            Stop::End(_, error) | Stop::Park(_, error) | Stop::Broken(error) => {
+                self.stuck(error.to_failure()).await
+            }
             Stop::Interrupted => {
                 let interrupted = Error::new(code::RUN_INTERRUPTED, "interrupted while verifying");
                 self.stuck(interrupted.to_failure()).await
             }
-            stop => self.finish(Err(stop)).await,
+            stop => self.halt(stop).await,
         }
     }
 }

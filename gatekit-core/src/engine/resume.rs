@@ -14,13 +14,13 @@ impl Run {
     pub(crate) async fn resume(mut self) -> RunReport {
         let history = match self.recall().await {
             Ok(history) => history,
-            Err(stop) => return self.finish(Err(stop)).await,
+            Err(stop) => return self.not_taken_over(stop).await,
         };
         let state = match self.ledger.state(self.pipeline.target()).await {
             Ok(state) => state,
             Err(error) => {
                 let stop = self.ledger_stop(error);
-                return self.halt(stop).await;
+                return self.not_taken_over(stop).await;
             }
         };
         let holds = state.run == Some(self.id());
@@ -46,6 +46,11 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.not_taken_over(stop).await;
         }
+        // Read again: until the takeover another process may have carried the run on.
+        let history = match self.recall().await {
+            Ok(history) => history,
+            Err(stop) => return self.halt(stop).await,
+        };
         self.begun = history.begun;
         self.scopes = history.scopes;
         if let Some(cause) = history.unwinding {

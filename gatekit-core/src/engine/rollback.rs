@@ -56,9 +56,14 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.not_taken_over(stop).await;
         }
+        // Read again: until the takeover another process may have carried the run on.
+        let history = match self.recall().await {
+            Ok(history) => history,
+            Err(stop) => return self.halt(stop).await,
+        };
         match self.changes(&undo).await {
             Ok(begun) => self.begun = begun,
-            Err(stop) => return self.finish(Err(stop)).await,
+            Err(stop) => return self.halt(stop).await,
         }
         self.mark_undone(&history);
         self.go_back(to).await

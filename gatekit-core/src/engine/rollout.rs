@@ -43,6 +43,9 @@ impl Run {
         if self.begun[index].settled {
             return Ok(());
         }
+        if let Some(hook) = &self.begun[index].rejected {
+            return Err(Stop::Broken(pause_rejected(&stage, hook)));
+        }
         let begun = self.begun[index].clone();
         let (rollout, failure) = match self.apply(deploy, index).await? {
             Err(failure) => (None, Some(failure)),
@@ -58,10 +61,8 @@ impl Run {
         // the call itself failed, there is no receipt to tell our effect from another's; and what
         // the pipeline's own gates rejected at a pause stays rejected.
         let ours = self.begun[index].receipt.is_some();
-        let rejected = failure.as_ref().is_some_and(|failure| {
-            matches!(rollout, Some(Rollout::Paused(_)))
-                && *failure.code() == code::DEPLOY_PAUSE_REJECTED
-        });
+        let rejected =
+            failure.as_ref().is_some_and(|failure| *failure.code() == code::DEPLOY_PAUSE_REJECTED);
         if location == Location::After && ours && !rejected {
             self.record(Body::Settled { stage, already: false }).await?;
             self.begun[index].settled = true;
@@ -91,6 +92,7 @@ impl Run {
             receipt: None,
             settled: false,
             already: false,
+            rejected: None,
             undone: false,
         };
         if self.locate(deploy, &begun).await? == Location::After {
@@ -213,17 +215,29 @@ impl Run {
         self.record(Body::Answered { stage: stage.clone(), pause: pause.clone(), went_on }).await?;
         let cx = self.writing_context(stage);
         let call = deploy.deploy.proceed(&cx, &begun.change, receipt, pause, go);
-        if let Err(error) = caught(stage, call).await {
-            return self.write_failed(error).map(Some);
-        }
-        Ok(rejected.map(|why| {
-            Error::new(
-                code::DEPLOY_PAUSE_REJECTED,
-                format!("the rollout of `{stage}` is not to go on from its pause `{}`", pause.hook),
-            )
-            .with_context("why", why)
-        }))
+        let answered = match caught(stage, call).await {
+            Ok(()) => None,
+            Err(error) => Some(self.write_failed(error)?),
+        };
+        // Rejected stays rejected, whether or not the backend could be told.
+        Ok(match rejected {
+            None => answered,
+            Some(why) => {
+                let error = pause_rejected(stage, &pause.hook).with_context("why", why);
+                Some(match answered {
+                    Some(source) => error.with_source(source),
+                    None => error,
+                })
+            }
+        })
     }
+}
+
+fn pause_rejected(stage: &StageId, hook: &str) -> Error {
+    Error::new(
+        code::DEPLOY_PAUSE_REJECTED,
+        format!("the rollout of `{stage}` is not to go on from its pause `{hook}`"),
+    )
 }
 
 /// What a rollout that has ended says; `None` when it says that all is well.
