@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gatekit_core::{Candidate, Code, Error, Pipeline, Result, TargetName, enforced};
+use gatekit_core::{
+    Candidate, Code, Effect, Error, NextAction, Pipeline, Result, TargetName, enforced,
+};
 use gatekit_http::{Answerer, Judgement, Smoke, VersionFrom};
 use gatekit_local::{Answer, PreviousRelease, ReleaseDir, ServiceProbe};
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use crate::args::Ship;
 
 /// A path on the command line cannot be used.
 pub(crate) const USAGE_PATH: Code = Code::new("usage.path");
+/// The target is released under another root.
+pub(crate) const USAGE_ROOT: Code = Code::new("usage.root");
 /// The journalled arguments of a run cannot be read by this build.
 pub(crate) const CONFIG_ARGUMENTS: Code = Code::new("config.arguments");
 
@@ -79,8 +83,28 @@ impl ShipArguments {
 }
 
 impl Arguments {
-    pub(crate) fn to_json(&self) -> Value {
-        json!({"v": 1, "local-release": self})
+    /// As they are journalled, with the root they are about.
+    pub(crate) fn to_json(&self, root: &Path) -> Value {
+        json!({"v": 1, "root": root.to_string_lossy(), "local-release": self})
+    }
+
+    /// Refuses to look for a target's release under another root than where it was made: there it
+    /// would seem that nothing was ever released.
+    ///
+    /// # Errors
+    /// `usage.root` when the journalled root is another one.
+    pub(crate) fn check_root(arguments: &Value, root: &Path, target: &TargetName) -> Result<()> {
+        let journalled = arguments["root"].as_str().unwrap_or_default();
+        if journalled == root.to_string_lossy() {
+            return Ok(());
+        }
+        let elsewhere = format!("target `{target}` is released under another root");
+        let here = format!("pass `--root {journalled}`, or name another target with `--target`");
+        Err(Error::new(USAGE_ROOT, elsewhere)
+            .with_context("journalled", journalled)
+            .with_context("given", root.display())
+            .with_effect(Effect::None)
+            .with_next(NextAction::outside(here)))
     }
 
     /// # Errors

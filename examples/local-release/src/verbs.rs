@@ -61,6 +61,24 @@ fn ledger_path(common: &Common) -> Result<PathBuf> {
     }
 }
 
+/// The root, when it is the one that the target is released under: a ledger that lies elsewhere may
+/// know the target from another root, under which nothing of it would be found.
+async fn known_root(common: &Common) -> Result<PathBuf> {
+    let root = root(common)?;
+    let beside = common.ledger.is_none();
+    if let Some(ledger) = if beside { None } else { open_to_read(common)? } {
+        let engine = Engine::new(ledger);
+        let arguments = match engine.pending(&common.target).await? {
+            Some(pending) => Some(pending.arguments),
+            None => engine.last_arguments(&common.target).await?,
+        };
+        if let Some(arguments) = arguments {
+            Arguments::check_root(&arguments, &root, &common.target)?;
+        }
+    }
+    Ok(root)
+}
+
 /// The ledger for writing, made when it does not exist, but not for a call that cannot run.
 fn open(common: &Common) -> Result<Arc<dyn Ledger>> {
     Engine::check_lease(common.lease)?;
@@ -116,19 +134,21 @@ async fn ship(args: &Ship, common: &Common) -> Result<RunReport> {
 }
 
 pub(crate) async fn ship_arguments(arguments: ShipArguments, common: &Common) -> Result<RunReport> {
-    let pipeline = Arguments::Ship(arguments.clone()).pipeline(&common.target, &root(common)?)?;
+    let root = known_root(common).await?;
     let candidate = arguments.candidate()?;
-    let engine = engine(open(common)?, common)?;
-    let engine = engine.with_arguments(Arguments::Ship(arguments).to_json());
+    let arguments = Arguments::Ship(arguments);
+    let pipeline = arguments.pipeline(&common.target, &root)?;
+    let engine = engine(open(common)?, common)?.with_arguments(arguments.to_json(&root));
     finish(engine.ship(&pipeline, candidate)).await
 }
 
 pub(crate) async fn stop(common: &Common) -> Result<RunReport> {
-    let pipeline = Arguments::Stop.pipeline(&common.target, &root(common)?)?;
+    let root = known_root(common).await?;
+    let pipeline = Arguments::Stop.pipeline(&common.target, &root)?;
     if open_to_read(common)?.is_none() {
         return nothing(NEVER_SHIPPED, "stop", common).await;
     }
-    let engine = engine(open(common)?, common)?.with_arguments(Arguments::Stop.to_json());
+    let engine = engine(open(common)?, common)?.with_arguments(Arguments::Stop.to_json(&root));
     finish(engine.ship(&pipeline, Candidate::new().with_input("verb", "stop"))).await
 }
 
@@ -141,8 +161,9 @@ async fn rollback(to: Option<String>, reason: &str, common: &Common) -> Result<R
     let last = Engine::new(ledger).last_arguments(&common.target).await?;
     // A target without a release has nothing to return to: the engine says so.
     let arguments = last.map_or(Ok(Arguments::Stop), |last| Arguments::from_json(&last))?;
-    let pipeline = arguments.pipeline(&common.target, &root(common)?)?;
-    let engine = engine(open(common)?, common)?.with_arguments(arguments.to_json());
+    let root = known_root(common).await?;
+    let pipeline = arguments.pipeline(&common.target, &root)?;
+    let engine = engine(open(common)?, common)?.with_arguments(arguments.to_json(&root));
     finish(engine.roll_back(&pipeline, to, reason)).await
 }
 
@@ -150,7 +171,7 @@ async fn resume(common: &Common) -> Result<RunReport> {
     let Some(pending) = pending(common).await? else {
         return nothing(gatekit_core::code::RESUME_NOTHING, "resume", common).await;
     };
-    let pipeline = rebuilt(&pending.arguments, common)?;
+    let pipeline = rebuilt(&pending.arguments, common).await?;
     finish(engine(open(common)?, common)?.resume(&pipeline, pending.run)).await
 }
 
@@ -158,7 +179,7 @@ async fn reconcile(args: &Reconcile, common: &Common) -> Result<RunReport> {
     let Some(pending) = pending(common).await?.filter(|pending| pending.touched) else {
         return nothing(gatekit_core::code::RECONCILE_NOTHING, "reconcile", common).await;
     };
-    let pipeline = rebuilt(&pending.arguments, common)?;
+    let pipeline = rebuilt(&pending.arguments, common).await?;
     let reason = args.reason.clone().unwrap_or_default();
     let engine = engine(open(common)?, common)?;
     finish(engine.reconcile(&pipeline, pending.run, args.decision(), reason)).await
@@ -171,21 +192,21 @@ async fn pending(common: &Common) -> Result<Option<Pending>> {
     }
 }
 
-fn rebuilt(arguments: &Value, common: &Common) -> Result<Pipeline> {
-    Arguments::from_json(arguments)?.pipeline(&common.target, &root(common)?)
+async fn rebuilt(arguments: &Value, common: &Common) -> Result<Pipeline> {
+    Arguments::from_json(arguments)?.pipeline(&common.target, &known_root(common).await?)
 }
 
 /// There is nothing to do: a success that changes nothing.
 async fn nothing(code: Code, verb: &str, common: &Common) -> Result<RunReport> {
     let nothing = Error::new(code, format!("there is nothing to {verb}"))
         .with_next(NextAction::verb(Verb::Status, &[]));
-    let pipeline = Arguments::Stop.pipeline(&common.target, &root(common)?)?;
+    let pipeline = Arguments::Stop.pipeline(&common.target, &known_root(common).await?)?;
     let live = pipeline.live().await?;
     Ok(RunReport::nothing_to_do(common.target.clone(), nothing.to_failure(), live))
 }
 
 async fn status(common: &Common) -> Result<()> {
-    let pipeline = Arguments::Stop.pipeline(&common.target, &root(common)?)?;
+    let pipeline = Arguments::Stop.pipeline(&common.target, &known_root(common).await?)?;
     let lock = match open_to_read(common)? {
         Some(ledger) => ledger.state(&common.target).await?,
         None => TargetState::untouched(),

@@ -398,3 +398,15 @@ async fn two_ships_at_once_take_turns() {
     assert_eq!(outcomes, ["released", "unchanged"], "{first:?} {second:?}");
     assert_eq!(world.writes(), ["fake:v2"]);
 }
+
+/// The backend could not be told to roll back, and the write is in place: still no success.
+#[tokio::test]
+async fn what_was_rejected_at_a_pause_is_rejected_even_if_the_answer_fails() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::Paused(Pause::at("hook")), Rollout::Settled].into();
+    world.lock().answer_fails = true;
+    let report = bench.engine().ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::DEPLOY_PAUSE_REJECTED);
+    assert_eq!(world.live(), "v1");
+}

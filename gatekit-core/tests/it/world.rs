@@ -49,6 +49,7 @@ pub(crate) struct State {
     pub(crate) located: Option<Location>,
     pub(crate) one_way: Option<String>,
     pub(crate) rollback_fails: bool,
+    pub(crate) answer_fails: bool,
     pub(crate) scope_salt: u32,
     pub(crate) answers: Vec<Go>,
 }
@@ -169,6 +170,9 @@ impl Deployer for Fake {
         go: Go,
     ) -> Result<()> {
         let _permit = cx.permit("answer").await?;
+        if self.world.lock().answer_fails {
+            return Err(boom(Effect::Unknown));
+        }
         self.world.lock().answers.push(go);
         Ok(())
     }

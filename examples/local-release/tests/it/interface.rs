@@ -127,3 +127,27 @@ fn events_are_lines_that_say_what_they_are() {
     assert_eq!((kinds.first(), kinds.last()), (Some(&"opened"), Some(&"closed")));
     assert!(events.iter().all(|event| event["v"] == 1));
 }
+
+#[test]
+fn a_shared_ledger_knows_under_which_root_a_target_is_released() {
+    let site = Site::new();
+    let ledger = format!("sqlite:{}", site.path("shared.db").display());
+    let mut ship = site.ship_command("v1");
+    ship.args(["--ledger", &ledger]);
+    Done::of(&ship.output().unwrap()).expect(0, "released", "");
+    for verb in [
+        &["status"][..],
+        &["stop"],
+        &["resume"],
+        &["rollback", "--reason", "why"],
+        &["reconcile", "--roll-back", "--reason", "why"],
+    ] {
+        let mut command = Command::new(PROGRAM);
+        command.args(verb).args(["--output", "json", "--ledger", &ledger, "--root"]);
+        let done = Done::of(&command.arg(site.path("other")).output().unwrap());
+        done.expect(2, "usage", "usage.root");
+    }
+    assert_eq!(site.answers().as_deref(), Some("v1"));
+    let done = site.run(["stop", "--ledger", &ledger]);
+    done.expect(0, "released", "");
+}
