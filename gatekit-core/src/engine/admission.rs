@@ -36,10 +36,10 @@ impl Run {
             Err(error) => Err(self.ledger_stop(error)),
             Ok(()) => self.open(Mode::Ship).await,
         };
-        let end = match opened {
-            Ok(()) => self.forward().await,
-            Err(stop) => Err(stop),
-        };
+        if let Err(stop) = opened {
+            return self.unheld(stop).await;
+        }
+        let end = self.forward().await;
         self.finish(end).await
     }
 

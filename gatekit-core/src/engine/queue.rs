@@ -73,6 +73,7 @@ impl Run {
             match self.ledger.take_over(&self.claim, self.settings.lease).await {
                 Ok(hold) => {
                     self.report_takeover(&hold).await;
+                    self.recorder.set_touched();
                     return self.hold(hold);
                 }
                 Err(error) if *error.code() == code::LOCK_HELD && Instant::now() < patience => {

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::{Begun, RunHistory};
+use super::rollout::not_live;
 use super::run::{Run, Stop, described};
 use crate::code;
 use crate::deployer::Location;
 use crate::error::{Error, NextAction, Result, Verb};
 use crate::id::StageId;
-use crate::ledger::{Body, Decision, GatePhase, LockState, Mode};
+use crate::ledger::{Body, Decision, GatePhase, Holder, LockState, Mode};
 use crate::outcome::{Outcome, RunReport};
 use crate::pipeline::Step;
 
@@ -57,23 +58,26 @@ impl Run {
         reason: String,
     ) -> RunReport {
         let looked = match self.is_suspect().await {
-            Ok(()) => self.look().await,
+            Ok(holder) => self.look().await.map(|(history, found)| (holder, history, found)),
             Err(stop) => Err(stop),
         };
-        let (history, found) = match looked {
+        let (holder, history, found) = match looked {
             Ok(looked) => looked,
             Err(Stop::End(outcome, error)) => {
                 return self.report(outcome, Some(error.to_failure()));
             }
-            Err(stop) => return self.not_taken_over(stop).await,
+            Err(stop) => return self.unheld(stop).await,
         };
         let Some(decision) = decision else {
+            if let Some(holder) = holder {
+                return self.refuse_second_process(&holder);
+            }
             let undecided = undecided(&history.mode, &found).to_failure();
             let live = self.live_for_report().await;
             return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
         };
         if let Err(stop) = self.take_over().await {
-            return self.not_taken_over(stop).await;
+            return self.unheld(stop).await;
         }
         // Look again: only what is seen under the lock may be decided on.
         let (history, found) = match self.look().await {
@@ -89,8 +93,8 @@ impl Run {
         self.decide(decision, &history, &found).await
     }
 
-    /// Whether there is something to decide.
-    async fn is_suspect(&self) -> Result<(), Stop> {
+    /// Whether there is something to decide; gives the holder that is still at work.
+    async fn is_suspect(&self) -> Result<Option<Holder>, Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
         let state = state.map_err(|error| self.ledger_stop(error))?;
         let mutating = matches!(state.state, LockState::Suspect | LockState::Mutating);
@@ -102,7 +106,7 @@ impl Run {
             .with_next(NextAction::verb(Verb::Status, &[]));
             return Err(Stop::End(Outcome::Unchanged, nothing));
         }
-        Ok(())
+        Ok(state.holder)
     }
 
     /// The suspect run and where its deploys stand.
@@ -125,6 +129,8 @@ impl Run {
         };
         let rolling_back = returning_to.is_some();
         let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
+        // Another pipeline may look at another place, where the old release seems to be untouched.
+        let same = history.fingerprint == *self.pipeline.fingerprint();
         let cause = history.unwinding.clone().unwrap_or_else(|| decided(decision).to_failure());
         match decision {
             Decision::Override => {
@@ -136,15 +142,18 @@ impl Run {
                 Some(to) => self.go_back(to).await,
                 None => self.unwind(cause).await,
             },
-            Decision::ConfirmOld if rolling_back && all(&Location::After) => {
+            Decision::ConfirmOld if rolling_back && same && all(&Location::After) => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }
-            Decision::ConfirmOld if !rolling_back && all(&Location::Before) => {
+            Decision::ConfirmOld if !rolling_back && same && all(&Location::Before) => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }
-            Decision::Adopt if rolling_back && all(&Location::Before) => {
-                self.close(Outcome::Released, None).await
-            }
+            // Whether the older release itself is live is asked there too.
+            Decision::Adopt if rolling_back && same && all(&Location::Before) => match returning_to
+            {
+                Some(to) => self.go_back(to).await,
+                None => self.close(Outcome::Released, None).await,
+            },
             Decision::Adopt if !rolling_back && all(&Location::After) => {
                 match self.adoptable(history).await {
                     Ok(()) => self.close(Outcome::Released, None).await,
@@ -176,6 +185,11 @@ impl Run {
                 && let Err(error) = self.judge(set, GatePhase::Verify).await?
             {
                 return Err(Stop::Broken(error));
+            }
+        }
+        for (stage, location) in self.located().await? {
+            if location != Location::After {
+                return Err(Stop::Broken(not_live(&stage, &location)));
             }
         }
         Ok(())

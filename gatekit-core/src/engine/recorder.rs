@@ -1,5 +1,6 @@
 //! The one way by which a run writes to its journal and tells its reporters.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::code;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventBody};
 use crate::id::{Fence, RunId, StageId, TargetName};
-use crate::ledger::{Body, Entry, Guard, Head, Hold, Ledger, Record};
+use crate::ledger::{Body, Entry, Guard, Head, Hold, Ledger, LockEffect, Record};
 
 use super::reporting::EventSender;
 
@@ -22,6 +23,8 @@ struct Inner {
     run: RunId,
     actor: String,
     hold: Mutex<Option<Hold>>,
+    /// Whether an entry of this run says that the target was touched.
+    touched: AtomicBool,
     events: EventSender,
 }
 
@@ -33,7 +36,15 @@ impl Recorder {
         actor: String,
         events: EventSender,
     ) -> Self {
-        Self(Arc::new(Inner { ledger, target, run, actor, hold: Mutex::new(None), events }))
+        Self(Arc::new(Inner {
+            ledger,
+            target,
+            run,
+            actor,
+            hold: Mutex::new(None),
+            touched: AtomicBool::new(false),
+            events,
+        }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
@@ -43,6 +54,15 @@ impl Recorder {
     /// Under which hold entries are written from now on; `None` for entries that need no lock.
     pub(crate) fn set_hold(&self, hold: Option<Hold>) {
         *self.lock() = hold;
+    }
+
+    /// The target was touched by this run, in this process or in an earlier one.
+    pub(crate) fn set_touched(&self) {
+        self.0.touched.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn touched(&self) -> bool {
+        self.0.touched.load(Ordering::SeqCst)
     }
 
     pub(crate) fn hold(&self) -> Option<Hold> {
@@ -82,6 +102,10 @@ impl Recorder {
             lease_left,
         });
         let inner = &self.0;
+        // Also when the append fails: nobody can tell then whether the entry is there.
+        if body.lock_effect() == LockEffect::Touch {
+            self.set_touched();
+        }
         let entry = Entry::new(inner.target.clone(), inner.run, inner.actor.clone(), fence, body);
         let record = inner.ledger.append(&inner.target, &entry, guard).await?;
         self.step(&record, entry);

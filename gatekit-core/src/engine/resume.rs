@@ -14,13 +14,13 @@ impl Run {
     pub(crate) async fn resume(mut self) -> RunReport {
         let history = match self.recall().await {
             Ok(history) => history,
-            Err(stop) => return self.not_taken_over(stop).await,
+            Err(stop) => return self.unheld(stop).await,
         };
         let state = match self.ledger.state(self.pipeline.target()).await {
             Ok(state) => state,
             Err(error) => {
                 let stop = self.ledger_stop(error);
-                return self.not_taken_over(stop).await;
+                return self.unheld(stop).await;
             }
         };
         let holds = state.run == Some(self.id());
@@ -44,7 +44,7 @@ impl Run {
             return self.finish(end).await;
         }
         if let Err(stop) = self.take_over().await {
-            return self.not_taken_over(stop).await;
+            return self.unheld(stop).await;
         }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {
@@ -70,8 +70,8 @@ impl Run {
         Ok(history)
     }
 
-    /// The target stays as it is: no entry is written for a takeover that did not happen.
-    pub(crate) async fn not_taken_over(self, stop: Stop) -> RunReport {
+    /// Ends a run that was not opened, or not taken over: nothing is journalled about it.
+    pub(crate) async fn unheld(self, stop: Stop) -> RunReport {
         match stop {
             Stop::End(outcome, error) => self.report(outcome, Some(error.to_failure())),
             Stop::Interrupted => self.finish(Err(Stop::LetGo)).await,
@@ -79,7 +79,7 @@ impl Run {
         }
     }
 
-    fn refuse_second_process(&self, holder: &Holder) -> RunReport {
+    pub(crate) fn refuse_second_process(&self, holder: &Holder) -> RunReport {
         let held = Error::new(code::LOCK_HELD, "the run is under way in another process")
             .with_context("run", self.id())
             .with_context("actor", &holder.actor)

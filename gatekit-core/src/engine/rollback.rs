@@ -40,7 +40,7 @@ impl Run {
         };
         match opened {
             Ok(()) => self.begin_roll_back(to, undo).await,
-            Err(stop) => self.finish(Err(stop)).await,
+            Err(stop) => self.unheld(stop).await,
         }
     }
 
@@ -54,7 +54,7 @@ impl Run {
             return self.begin_roll_back(to, undo).await;
         }
         if let Err(stop) = self.take_over().await {
-            return self.not_taken_over(stop).await;
+            return self.unheld(stop).await;
         }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {

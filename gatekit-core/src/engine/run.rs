@@ -126,7 +126,7 @@ impl Run {
 
     /// Whether the run may have changed the target.
     pub(crate) fn touched(&self) -> bool {
-        self.begun.iter().any(|begun| !begun.already && !begun.undone)
+        self.recorder.touched()
     }
 
     pub(crate) fn context(&self, stage: &StageId, deadline: Instant) -> PlanContext {
@@ -285,7 +285,8 @@ impl Run {
             }
             Stop::End(outcome, error) => self.close(outcome, Some(error.to_failure())).await,
             Stop::Park(stage, error) => self.park(stage, error.to_failure()).await,
-            Stop::Broken(error) => self.stuck(error.to_failure()).await,
+            Stop::Broken(error) if self.touched() => self.stuck(error.to_failure()).await,
+            Stop::Broken(error) => self.close(Outcome::Refused, Some(error.to_failure())).await,
             Stop::Interrupted => self.leave().await,
             Stop::LetGo => self.report(Outcome::Interrupted, Some(interrupted().to_failure())),
             Stop::Lost(error) => self.lost(error.to_failure()),
