@@ -44,6 +44,7 @@ pub(crate) struct RunFacts {
     pub(crate) intent: Digest,
     pub(crate) actor: String,
     pub(crate) last_release: Option<LastRelease>,
+    pub(crate) chain: Option<Digest>,
 }
 
 /// What a gate, a plan or a poll is given. It gives no permit, so nothing can be written with it.
@@ -84,6 +85,7 @@ impl PlanContext {
             candidate,
             actor: "nobody".to_owned(),
             last_release: None,
+            chain: None,
         };
         Self {
             facts: Arc::new(facts),
@@ -134,6 +136,14 @@ impl PlanContext {
     #[must_use]
     pub fn last_release(&self) -> Option<&LastRelease> {
         self.facts.last_release.as_ref()
+    }
+
+    /// The hash of the first entry of the target's journal: it tells this history of the target from
+    /// that of any other ledger. `None` before the first entry, and outside an engine. Left beside
+    /// a resource with the fence, it shows later whether the two fences can be compared at all.
+    #[must_use]
+    pub fn chain(&self) -> Option<&Digest> {
+        self.facts.chain.as_ref()
     }
 
     /// When the stage has to be done: the engine stops waiting then.
@@ -195,7 +205,12 @@ impl ApplyContext {
     pub async fn permit(&self, call: &str) -> Result<Permit> {
         let body = Body::Calling { stage: self.stage.clone(), call: call.to_owned() };
         self.recorder.permit(body).await.map_err(|error| error.with_effect(Effect::None))?;
-        Ok(Permit { run: self.run(), fence: self.fence()?, call: call.to_owned() })
+        Ok(Permit {
+            run: self.run(),
+            fence: self.fence()?,
+            chain: self.chain().cloned(),
+            call: call.to_owned(),
+        })
     }
 
     /// The fence under which this run writes, to be left in a tag or beside the resource.
@@ -227,6 +242,7 @@ impl ApplyContext {
 pub struct Permit {
     run: RunId,
     fence: Fence,
+    chain: Option<Digest>,
     call: String,
 }
 
@@ -235,6 +251,12 @@ impl Permit {
     #[must_use]
     pub fn run(&self) -> RunId {
         self.run
+    }
+
+    /// Which history of the target its fence belongs to: see [`PlanContext::chain`].
+    #[must_use]
+    pub fn chain(&self) -> Option<&Digest> {
+        self.chain.as_ref()
     }
 
     /// The fence under which it may.

@@ -41,6 +41,8 @@ codes! {
     NO_RELEASE = "release_dir.no_release";
     /// The deployer was made for reading only: it has nothing to ship.
     NOTHING_TO_SHIP = "release_dir.nothing_to_ship";
+    /// Another ledger, or another target, has released under the root.
+    OTHER_LEDGER = "release_dir.other_ledger";
     /// Another process is writing under the root.
     BUSY = "release_dir.busy";
     /// Somebody else's release is live.

@@ -53,6 +53,7 @@ impl Deployer for ReleaseDir {
     /// to ship; `release_dir.no_release` and `.altered` for a kept release;
     /// `release_dir.nothing_to_ship`; `release_dir.platform`; `release_dir.cannot_tell` when nobody can say what runs.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<ReleaseChange>> {
+        fence::same_history(&self.layout, cx.chain())?;
         let (dir, artifact) = (self.clone(), cx.candidate().artifacts.get("app").cloned());
         blocking(move || dir.plan_now(artifact.as_ref())).await.no_effect()
     }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::time::Duration;
 
-use gatekit_core::{Effect, Fence, NextAction, Permit, Result, RunId};
+use gatekit_core::{Digest, Effect, Fence, NextAction, Permit, Result, RunId};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ struct Newest {
     v: u32,
     fence: Fence,
     run: RunId,
+    /// Which history of the target the fence belongs to, where that was known.
+    #[serde(default)]
+    chain: Option<Digest>,
 }
 
 /// The right to make one write under the root. The lock goes with it, and with its process.
@@ -58,13 +61,44 @@ pub(crate) async fn lock(layout: &Layout, permit: &Permit, deadline: Instant) ->
         }
         tokio::time::sleep(POLL).await;
     }
-    claim(layout, permit.fence(), permit.run())?;
+    claim(layout, permit.fence(), permit.run(), permit.chain())?;
     Ok(Locked { _lock: file })
 }
 
-fn claim(layout: &Layout, fence: Fence, run: RunId) -> Result<()> {
+/// Refuses a root that another ledger has written under: its fences and these cannot be compared, and
+/// what is live there is not in this journal.
+pub(crate) fn same_history(layout: &Layout, chain: Option<&Digest>) -> Result<()> {
+    match read_json::<Newest>(&layout.fence()).no_effect()? {
+        Some(newest) => newest.same_history(layout, chain),
+        None => Ok(()),
+    }
+}
+
+impl Newest {
+    fn same_history(&self, layout: &Layout, chain: Option<&Digest>) -> Result<()> {
+        match (&self.chain, chain) {
+            (Some(known), Some(own)) if known != own => Err(refuse(
+                code::OTHER_LEDGER,
+                "another ledger or target has released under this root",
+            )
+            .with_context("last_writer", format!("fence {} of run {}", self.fence, self.run))
+            .with_next(NextAction::outside("use the ledger and the target it was released with"))
+            .with_next(
+                NextAction::outside(format!(
+                    "if that ledger is lost and nobody ships here: delete {}",
+                    layout.fence().display()
+                ))
+                .by("operator"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn claim(layout: &Layout, fence: Fence, run: RunId, chain: Option<&Digest>) -> Result<()> {
     let path = layout.fence();
     if let Some(newest) = read_json::<Newest>(&path).no_effect()? {
+        newest.same_history(layout, chain)?;
         if newest.fence == fence && newest.run == run {
             return Ok(());
         }
@@ -87,7 +121,7 @@ fn claim(layout: &Layout, fence: Fence, run: RunId) -> Result<()> {
             ));
         }
     }
-    write_json(&path, &Newest { v: VERSION, fence, run }).no_effect()
+    write_json(&path, &Newest { v: VERSION, fence, run, chain: chain.cloned() }).no_effect()
 }
 
 fn busy(layout: &Layout) -> gatekit_core::Error {
@@ -114,16 +148,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path()).unwrap();
         let (old, new, other) = (RunId::generate(), RunId::generate(), RunId::generate());
-        claim(&layout, Fence(1), old).unwrap();
-        claim(&layout, Fence(1), old).unwrap();
-        claim(&layout, Fence(3), new).unwrap();
+        claim(&layout, Fence(1), old, None).unwrap();
+        claim(&layout, Fence(1), old, None).unwrap();
+        claim(&layout, Fence(3), new, None).unwrap();
         for (fence, run) in [(1, old), (2, new), (3, other), (0, new)] {
-            let error = claim(&layout, Fence(fence), run).unwrap_err();
+            let error = claim(&layout, Fence(fence), run, None).unwrap_err();
             assert_eq!(error.code(), &gatekit_core::code::LOCK_LOST);
             assert_eq!(error.effect(), Effect::None);
         }
-        claim(&layout, Fence(4), old).unwrap();
+        claim(&layout, Fence(4), old, None).unwrap();
+        let (one, two) = (Digest::of("one"), Digest::of("two"));
+        claim(&layout, Fence(5), new, Some(&one)).unwrap();
+        claim(&layout, Fence(6), old, Some(&one)).unwrap();
+        let error = claim(&layout, Fence(9), other, Some(&two)).unwrap_err();
+        assert_eq!(error.code(), &code::OTHER_LEDGER, "a greater number of another ledger");
+        assert!(same_history(&layout, Some(&two)).is_err());
+        same_history(&layout, Some(&one)).unwrap();
         std::fs::write(layout.fence(), "{").unwrap();
-        assert_eq!(claim(&layout, Fence(9), old).unwrap_err().code(), &code::CORRUPT);
+        assert_eq!(claim(&layout, Fence(9), old, None).unwrap_err().code(), &code::CORRUPT);
     }
 }

@@ -16,6 +16,8 @@ use crate::args::Ship;
 
 /// A path on the command line cannot be used.
 pub(crate) const USAGE_PATH: Code = Code::new("usage.path");
+/// A URL has a query, which may be a secret.
+pub(crate) const USAGE_QUERY: Code = Code::new("usage.query");
 /// The target is released under another root.
 pub(crate) const USAGE_ROOT: Code = Code::new("usage.root");
 /// The journalled arguments of a run cannot be read by this build.
@@ -44,8 +46,17 @@ pub(crate) struct ShipArguments {
 
 impl ShipArguments {
     /// # Errors
-    /// `usage.path` when the directory does not exist, or its path cannot be journalled.
+    /// `usage.query` when a check has a query; `usage.path` when the directory does not exist, or its path cannot be journalled.
     pub(crate) fn new(ship: &Ship) -> Result<Self> {
+        // The arguments are journalled whole, and a query often carries a token.
+        if ship.checks.iter().any(|url| url.contains('?')) {
+            return Err(Error::new(
+                USAGE_QUERY,
+                "a `--check` URL has a query, which is not journalled",
+            )
+            .with_effect(Effect::None)
+            .with_next(NextAction::outside("give the check a path without a query")));
+        }
         let app = ship.app.canonicalize().map_err(|source| {
             Error::new(USAGE_PATH, format!("`--app {}` cannot be used", ship.app.display()))
                 .with_source(source)

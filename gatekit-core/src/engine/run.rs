@@ -81,6 +81,7 @@ impl Run {
             candidate,
             actor: settings.actor.clone(),
             last_release: None,
+            chain: None,
         };
         let actor = settings.actor.clone();
         Self {
@@ -113,7 +114,9 @@ impl Run {
     /// Names what is shipped, and reads what was released last.
     pub(crate) async fn learn(&mut self, candidate: Candidate) -> Result<()> {
         let releases = Releases::read(&*self.ledger, self.pipeline.target(), 1).await?;
+        let first = self.ledger.read(self.pipeline.target(), 0, 1).await?;
         self.facts = Arc::new(RunFacts {
+            chain: first.into_iter().next().map(|record| record.hash),
             run: self.id(),
             target: self.pipeline.target().clone(),
             intent: candidate.intent(self.pipeline.target(), self.pipeline.fingerprint()),

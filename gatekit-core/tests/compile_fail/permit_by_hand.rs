@@ -1,7 +1,7 @@
 use gatekit_core::{Fence, Permit, RunId};
 
 fn permit(run: RunId, fence: Fence) -> Permit {
-    Permit { run, fence, call: String::new() }
+    Permit { run, fence, chain: None, call: String::new() }
 }
 
 fn main() {

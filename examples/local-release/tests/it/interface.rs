@@ -151,3 +151,36 @@ fn a_shared_ledger_knows_under_which_root_a_target_is_released() {
     let done = site.run(["stop", "--ledger", &ledger]);
     done.expect(0, "released", "");
 }
+
+#[test]
+fn a_query_that_may_be_a_secret_reaches_neither_journal_nor_output() {
+    let site = Site::new();
+    site.ship("v1").expect(0, "released", "");
+    let mut ship = site.ship_command("v2");
+    let output = ship.args(["--check", &site.url("/ready?token=canary-7c1d")]).output().unwrap();
+    let said = [output.stdout.clone(), output.stderr.clone()].concat();
+    assert!(!String::from_utf8_lossy(&said).contains("canary-7c1d"));
+    Done::of(&output).expect(2, "usage", "usage.query");
+    assert_eq!(site.answers().as_deref(), Some("v1"));
+}
+
+#[test]
+fn a_root_whose_ledger_is_lost_is_refused_before_it_is_touched() {
+    let site = Site::new();
+    for version in ["v1", "v2"] {
+        site.ship(version).expect(0, "released", "");
+    }
+    for file in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+        // The side files may be gone already.
+        let _ = fs::remove_file(site.root().join(file));
+    }
+    for _ in 0..4 {
+        // However often: a new ledger's fences never count against the old one's.
+        site.ship("v3").expect(5, "failed", "release_dir.other_ledger");
+        assert_eq!(site.status()["state"], "free");
+    }
+    assert_eq!(site.answers().as_deref(), Some("v2"));
+    assert_eq!(site.status()["live"]["version"], "v2", "what runs is told all the same");
+    fs::remove_file(site.root().join("fence.json")).unwrap();
+    site.ship("v3").expect(0, "released", "");
+}
