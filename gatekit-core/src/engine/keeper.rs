@@ -74,7 +74,12 @@ async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
     let mut pause = hold.lease / 3;
     loop {
         tokio::time::sleep(pause).await;
-        let outcome = renew(&ledger, &mut own, hold).await;
+        // A store that hangs must count as lost when its lease has lapsed.
+        let left = hold.lease.saturating_sub(renewed.elapsed());
+        let outcome = tokio::time::timeout(left, renew(&ledger, &mut own, hold)).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Error::new(code::LOCK_LOST, "the ledger did not answer before the lease lapsed"))
+        });
         match outcome {
             Ok(()) => {
                 renewed = Instant::now();

@@ -331,3 +331,22 @@ async fn a_run_that_is_resumed_twice_at_once_goes_on_once() {
         assert!(pending.is_none(), "{pending:?}");
     }
 }
+
+/// The rejection was journalled, and the process died before it could unwind: the rollout may look
+/// settled by the time somebody resumes.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rejected_at_a_pause_is_unwound_by_a_resume() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::Paused(gatekit_core::Pause::at("hook"))].into();
+    // opened, granted, applying, calling, applied, answered: the next append finds no ledger.
+    let ledger = failing(&bench, 7);
+    let report = engine(Arc::clone(&ledger) as _).ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(bench.kinds().await.last(), Some(&"answered"));
+    bench.leases_lapse();
+    world.lock().rollouts = [Rollout::Settled].into();
+    let report = bench.engine().resume(&plain(&world), report.run.unwrap()).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::DEPLOY_PAUSE_REJECTED);
+    assert_eq!(world.live(), "v1");
+}

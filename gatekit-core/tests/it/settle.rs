@@ -1,5 +1,6 @@
 //! Rollbacks that a person asks for, and decisions about a suspect target.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatekit_core::ledger::{Body, Decision, LockState};
@@ -194,4 +195,27 @@ async fn a_free_target_needs_no_decision() {
     assert_eq!(report.outcome, Outcome::Unchanged);
     assert_eq!(report.failure.unwrap().code, code::RECONCILE_NOTHING);
     assert_eq!(bench.bodies().await.len(), run);
+}
+
+/// The holder is still at work when the decision is made, and undoes what was seen: only what is seen
+/// under the lock counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_seen_before_the_takeover_decides_nothing() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
+    let holder = engine(Arc::new(FailsRenewals(Arc::clone(&bench.ledger))));
+    let holder = holder.ship(&plain(&world), candidate("v2"));
+    while world.live() != "v2" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let deciding =
+        bench.engine().reconcile(&plain(&world), holder.run(), Some(Decision::Adopt), "looks good");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.lock().live = "v1".into();
+    bench.leases_lapse();
+    let report = deciding.await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::RECONCILE_REFUSED);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+    assert_eq!(holder.await.failure.unwrap().code, code::LOCK_LOST);
 }
