@@ -65,6 +65,7 @@ pub(crate) fn step(entry: &Entry) -> Option<String> {
             let version = candidate.version.as_deref().unwrap_or("without a version");
             format!("opened by {}: candidate {version}", entry.actor)
         }
+        Body::Continued { process } => format!("carried on by process {}", process.pid),
         Body::Verdict { stage, verdict, .. } => match verdict.finding() {
             None => format!("gate {stage}: pass"),
             Some(finding) => format!("gate {stage}: {}, {}", verdict.word(), finding.message),

@@ -50,6 +50,7 @@ impl Run {
             fingerprint: self.pipeline.fingerprint().clone(),
             intent: self.facts.intent.clone(),
             arguments: self.settings.arguments.clone(),
+            process: self.claim.process.clone(),
         })
         .await
     }

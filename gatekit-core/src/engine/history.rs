@@ -13,6 +13,7 @@ use crate::error::{Error, Failure, NextAction, Result, Verb};
 use crate::id::{RunId, StageId, TargetName};
 use crate::ledger::{Body, Entry, Ledger, Mode, Record, StageScope};
 use crate::outcome::Outcome;
+use crate::process::{Liveness, ProcessIdentity};
 use crate::verdict::Verdict;
 
 /// A deploy that a run began, or found in place.
@@ -44,6 +45,8 @@ pub(crate) struct RunHistory {
     pub(crate) begun: Vec<Begun>,
     pub(crate) unwinding: Option<Failure>,
     pub(crate) closed: Option<(Outcome, Option<Live>)>,
+    /// Which process carries the run; `None` when it is parked or left.
+    carrier: Option<ProcessIdentity>,
     facts: Vec<(StageId, Value)>,
 }
 
@@ -62,8 +65,10 @@ impl RunHistory {
             Error::new(code::LEDGER_ENTRY, format!("run `{run}` does not begin with its opening"))
         };
         let (first, rest) = records.split_first().ok_or_else(unopened)?;
-        let Entry { body: Body::Opened { mode, candidate, fingerprint, arguments, .. }, .. } =
-            first.decode()?
+        let Entry {
+            body: Body::Opened { mode, candidate, fingerprint, arguments, process, .. },
+            ..
+        } = first.decode()?
         else {
             return Err(unopened());
         };
@@ -78,6 +83,7 @@ impl RunHistory {
             begun: Vec::new(),
             unwinding: None,
             closed: None,
+            carrier: Some(process),
             facts: Vec::new(),
         };
         for record in rest {
@@ -88,6 +94,8 @@ impl RunHistory {
 
     fn apply(&mut self, seq: u64, body: Body) -> Result<()> {
         match body {
+            Body::Continued { process } => self.carrier = Some(process),
+            Body::Parked { .. } | Body::Left { .. } => self.carrier = None,
             Body::Granted { scopes, .. } => self.scopes = Some(scopes),
             Body::Applying { stage, change } => self.begin(stage, self.run, change, None),
             Body::Checkpoint { stage, receipt } | Body::Applied { stage, receipt } => {
@@ -257,7 +265,9 @@ pub(crate) async fn pending(ledger: &dyn Ledger, target: &TargetName) -> Result<
         let run = record.decode()?.run;
         let history = RunHistory::read(ledger, target, run).await?;
         match history.closed {
-            None if !under_way.contains(&run) => return Ok(Some(history.pending())),
+            None if !under_way.contains(&run) && !history.is_carried() => {
+                return Ok(Some(history.pending()));
+            }
             Some((Outcome::Released | Outcome::Unchanged | Outcome::Overridden, _)) => {
                 return Ok(None);
             }
@@ -268,6 +278,11 @@ pub(crate) async fn pending(ledger: &dyn Ledger, target: &TargetName) -> Result<
 }
 
 impl RunHistory {
+    /// Whether a process that lives is at work on it: also one that plans, or asks its gates.
+    fn is_carried(&self) -> bool {
+        self.carrier.as_ref().is_some_and(|process| process.liveness() == Liveness::Alive)
+    }
+
     fn pending(&self) -> Pending {
         Pending { run: self.run, arguments: self.arguments.clone(), touched: self.touched() }
     }

@@ -4,7 +4,7 @@ use super::history::{RunHistory, suspect_next};
 use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
-use crate::ledger::{Holder, Mode};
+use crate::ledger::{Body, Holder, Mode};
 use crate::outcome::{Outcome, RunReport};
 
 use super::admission::Plans;
@@ -40,6 +40,9 @@ impl Run {
             if let Some(holder) = state.holder.filter(|_| holds) {
                 return self.refuse_second_process(&holder);
             }
+            if let Err(stop) = self.carry_on().await {
+                return self.unheld(stop).await;
+            }
             let end = self.forward().await;
             return self.finish(end).await;
         }
@@ -58,6 +61,11 @@ impl Run {
         }
         let end = self.steps(Plans::new()).await;
         self.finish(end).await
+    }
+
+    /// Journals that this process carries the run now.
+    pub(crate) async fn carry_on(&self) -> Result<(), Stop> {
+        self.record(Body::Continued { process: self.claim.process.clone() }).await
     }
 
     /// Reads what the journal tells of this run, and takes its candidate on.

@@ -51,6 +51,9 @@ impl Run {
         undo: Vec<RunId>,
     ) -> RunReport {
         if !history.touched() {
+            if let Err(stop) = self.carry_on().await {
+                return self.unheld(stop).await;
+            }
             return self.begin_roll_back(to, undo).await;
         }
         if let Err(stop) = self.take_over().await {

@@ -11,6 +11,7 @@ use crate::error::{Error, Failure, Result};
 use crate::gate::Enforcement;
 use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::outcome::Outcome;
+use crate::process::ProcessIdentity;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
 
@@ -169,17 +170,20 @@ impl StageScope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are explained at their variant")]
+#[expect(missing_docs, reason = "the fields are explained at their variant")]
 pub enum Body {
     /// A run began: what it ships, of which pipeline, with which arguments (without secrets), from
-    /// which a later process rebuilds the pipeline.
+    /// which a later process rebuilds the pipeline, and which process carries it.
     Opened {
         mode: Mode,
         candidate: Candidate,
         fingerprint: Digest,
         intent: Digest,
         arguments: Value,
+        process: ProcessIdentity,
     },
+    /// Another process carries on a run that has touched nothing yet.
+    Continued { process: ProcessIdentity },
     /// A gate was asked.
     Verdict { stage: StageId, phase: GatePhase, enforcement: Enforcement, verdict: Verdict },
     /// The run took its place in the queue.
@@ -255,7 +259,10 @@ impl Body {
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self {
-            Self::Opened { .. } | Self::Queued { .. } | Self::Parked { .. } => true,
+            Self::Opened { .. }
+            | Self::Continued { .. }
+            | Self::Queued { .. }
+            | Self::Parked { .. } => true,
             Self::Verdict { phase, .. } => *phase == GatePhase::Admission,
             // A run that never held the lock may end, or be left, without it; a success never does.
             Self::Closed { outcome, .. } => outcome.needs_no_lock(),
@@ -277,6 +284,7 @@ impl Body {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Opened { .. } => "opened",
+            Self::Continued { .. } => "continued",
             Self::Verdict { .. } => "verdict",
             Self::Queued { .. } => "queued",
             Self::Parked { .. } => "parked",

@@ -73,8 +73,8 @@ async fn die(says: &Says, at: usize) -> (Bench, World, bool) {
 async fn resume_dies(bench: &Bench, pipeline: &Pipeline, at: usize) -> bool {
     let ledger = failing(bench, at);
     let engine = engine(Arc::clone(&ledger) as _);
-    if let Some(pending) = engine.pending(&target()).await.unwrap() {
-        let report = engine.resume(pipeline, pending.run).await;
+    if let Some(run) = bench.last_opened().await {
+        let report = engine.resume(pipeline, run).await;
         if ledger.dead().is_err() {
             let ended = matches!(report.outcome, Outcome::Released | Outcome::RolledBack);
             assert!(!ended, "{report:?}");
@@ -87,9 +87,9 @@ async fn resume_dies(bench: &Bench, pipeline: &Pipeline, at: usize) -> bool {
 
 async fn come_to_an_end(bench: &Bench, world: &World, says: &Says, at: (usize, usize)) {
     let engine = bench.engine();
-    let outcome = match engine.pending(&target()).await.unwrap() {
-        Some(pending) => {
-            let report = engine.resume(&verified(world, says.clone()), pending.run).await;
+    let outcome = match bench.last_opened().await {
+        Some(run) => {
+            let report = engine.resume(&verified(world, says.clone()), run).await;
             report.outcome
         }
         None => Outcome::Unchanged,
@@ -349,4 +349,24 @@ async fn what_was_rejected_at_a_pause_is_unwound_by_a_resume() {
     assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
     assert_eq!(report.failure.unwrap().code, code::DEPLOY_PAUSE_REJECTED);
     assert_eq!(world.live(), "v1");
+}
+
+/// Planning and asking gates needs no lock and no ticket: the journal tells that somebody is at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_still_at_its_gates_is_not_pending() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let hangs = Pipeline::to(TARGET)
+        .gate(enforced(gate("slow", [Says::Hangs])))
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let running = bench.engine().ship(&hangs, candidate("v2"));
+    while bench.last_opened().await.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(bench.engine().pending(&target()).await.unwrap().is_none());
+    running.interrupter().interrupt();
+    assert_eq!(running.await.outcome, Outcome::Interrupted);
+    assert!(bench.engine().pending(&target()).await.unwrap().is_some(), "it was left");
 }

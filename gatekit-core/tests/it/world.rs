@@ -474,6 +474,13 @@ impl Bench {
         self.ledger.state(&target()).await.unwrap()
     }
 
+    /// The run that was opened last. `pending` would not name one whose process lives, and the
+    /// processes that "die" in these tests are all this one.
+    pub(crate) async fn last_opened(&self) -> Option<RunId> {
+        let opened = self.ledger.read_kind(&target(), "opened", None, 1).await.unwrap();
+        opened.first().map(|record| record.decode().unwrap().run)
+    }
+
     pub(crate) async fn bodies(&self) -> Vec<Body> {
         let records = self.ledger.read(&target(), 0, 10_000).await.unwrap();
         records.iter().map(|record| record.decode().unwrap().body).collect()
