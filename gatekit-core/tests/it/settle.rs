@@ -201,21 +201,27 @@ async fn a_free_target_needs_no_decision() {
 /// under the lock counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_seen_before_the_takeover_decides_nothing() {
-    let (bench, world) = (Bench::new(), World::with_live("v1"));
-    world.lock().rollouts = [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
-    let holder = engine(Arc::new(FailsRenewals(Arc::clone(&bench.ledger))));
-    let holder = holder.ship(&plain(&world), candidate("v2"));
-    while world.live() != "v2" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    for (decision, seen, then) in
+        [(Decision::Adopt, "v2", "v1"), (Decision::ConfirmOld, "v1", "v2")]
+    {
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        world.lock().rollouts =
+            [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
+        let holder = engine(Arc::new(FailsRenewals(Arc::clone(&bench.ledger))));
+        let holder = holder.ship(&plain(&world), candidate("v2"));
+        while world.live() != "v2" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.lock().live = seen.into();
+        let deciding =
+            bench.engine().reconcile(&plain(&world), holder.run(), Some(decision), "looks good");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.lock().live = then.into();
+        bench.leases_lapse();
+        let report = deciding.await;
+        assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+        assert_eq!(report.failure.unwrap().code, code::RECONCILE_REFUSED);
+        assert_eq!(bench.state().await.state, LockState::Suspect);
+        assert_eq!(holder.await.failure.unwrap().code, code::LOCK_LOST);
     }
-    let deciding =
-        bench.engine().reconcile(&plain(&world), holder.run(), Some(Decision::Adopt), "looks good");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    world.lock().live = "v1".into();
-    bench.leases_lapse();
-    let report = deciding.await;
-    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
-    assert_eq!(report.failure.unwrap().code, code::RECONCILE_REFUSED);
-    assert_eq!(bench.state().await.state, LockState::Suspect);
-    assert_eq!(holder.await.failure.unwrap().code, code::LOCK_LOST);
 }
