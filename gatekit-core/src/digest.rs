@@ -32,6 +32,11 @@ impl Digest {
         Self::of(text)
     }
 
+    /// 64 zeros: what stands where there is no digest yet.
+    pub(crate) fn zeros() -> Self {
+        Self("0".repeat(64))
+    }
+
     /// The 64 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -69,7 +69,10 @@ const ACTS: [Act; 4] = [
 pub(crate) async fn run() -> u8 {
     let stage = match Stage::set() {
         Ok(stage) => stage,
-        Err(error) => return output::error(&error, &common(Path::new("."))),
+        Err(error) => {
+            say(&format!("error: {error} [{}]", error.code()));
+            return Outcome::Failed.exit_code();
+        }
     };
     say(&format!("gatekit, shown on this machine: root {}", stage.common.root.display()));
     let played = play(&stage).await;
@@ -124,7 +127,7 @@ impl Stage {
             fs::write(app.join("name"), act.directory).map_err(setup)?;
         }
         Ok(Self {
-            common: common(&root.path().join("root")),
+            common: common(&root.path().join("root"))?,
             port,
             start: format!("exec {program} demo-service --port {port}"),
             root,
@@ -158,18 +161,17 @@ impl Stage {
     }
 }
 
-fn common(root: &Path) -> Common {
-    Common {
+fn common(root: &Path) -> Result<Common> {
+    Ok(Common {
         root: root.to_owned(),
-        #[expect(clippy::unwrap_used, reason = "a constant name, shipped by every test")]
-        target: TargetName::new("local/app").unwrap(),
+        target: TargetName::new("local/app")?,
         queue_timeout: Duration::from_secs(60),
         lease: Duration::from_secs(60),
         deadline: Duration::from_secs(30),
         actor: None,
         output: Output::Human,
         ledger: None,
-    }
+    })
 }
 
 async fn play(stage: &Stage) -> Result<()> {

@@ -12,8 +12,7 @@ use crate::error::{Error, NextAction, Result};
 use crate::id::TargetName;
 
 /// The hash before the first entry: 64 zeros.
-#[expect(clippy::unwrap_used, reason = "a constant, checked by a test")]
-pub static GENESIS: LazyLock<Digest> = LazyLock::new(|| "0".repeat(64).parse().unwrap());
+pub static GENESIS: LazyLock<Digest> = LazyLock::new(Digest::zeros);
 
 /// The hash of `entry` after `prev`: `printf '%s%s' "$prev" "$entry" | sha256sum`.
 #[must_use]
