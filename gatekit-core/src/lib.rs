@@ -27,7 +27,7 @@ pub use candidate::Candidate;
 pub use context::{ApplyContext, LastRelease, Permit, PlanContext};
 pub use deployer::{Deployer, Go, Live, Location, Pause, Planned, Rollout};
 pub use digest::{Digest, Hasher};
-pub use engine::{Engine, Findings, Interrupter, Pending, Running};
+pub use engine::{Engine, Interrupter, Pending, Running};
 pub use error::{Action, Code, Effect, Error, Failure, NextAction, Result, Retry, Verb};
 pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};

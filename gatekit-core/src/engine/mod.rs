@@ -30,7 +30,6 @@ use serde_json::Value;
 
 pub use history::Pending;
 pub use interrupt::Interrupter;
-pub use reconcile::Findings;
 pub(crate) use recorder::Recorder;
 pub(crate) use reporting::EventSender;
 pub use running::Running;
@@ -181,8 +180,7 @@ impl Engine {
     }
 
     /// Settles a suspect target as a person decides, after looking where it stands. Without a
-    /// decision it only tells the findings, and the outcome is `stuck`: see
-    /// [`Engine::findings`] for them as data.
+    /// decision it only tells the findings, in the failure's context, and the outcome is `stuck`.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -195,14 +193,6 @@ impl Engine {
     ) -> Running {
         let reason = reason.into();
         self.spawn(pipeline, run, move |run| run.reconcile(decision, reason))
-    }
-
-    /// Where the deploys that `run` began stand now. Writes nothing.
-    ///
-    /// # Errors
-    /// Those of the ledger.
-    pub async fn findings(&self, pipeline: &Pipeline, run: RunId) -> Result<Findings> {
-        self.run(pipeline, run, Interrupter::default()).findings().await
     }
 
     /// The run that `resume` and `reconcile` are about: the one that holds the target or left it

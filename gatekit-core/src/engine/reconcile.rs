@@ -1,37 +1,17 @@
 //! Settling a suspect target as a person decides.
 
-use serde::{Deserialize, Serialize};
-
 use super::history::{Begun, RunHistory};
 use super::rollout::not_live;
 use super::run::{Run, Stop, described};
 use crate::code;
 use crate::deployer::Location;
-use crate::error::{Error, NextAction, Result, Verb};
+use crate::error::{Error, NextAction, Verb};
 use crate::id::StageId;
 use crate::ledger::{Body, Decision, GatePhase, Holder, LockState, Mode};
 use crate::outcome::{Outcome, RunReport};
 use crate::pipeline::Step;
 
-/// Where the deploys that a run began stand now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Findings {
-    /// Deploy by deploy, in the order they were begun.
-    pub stages: Vec<(StageId, Location)>,
-}
-
 impl Run {
-    pub(crate) async fn findings(mut self) -> Result<Findings> {
-        let stop_error = |stop| match stop {
-            Stop::End(_, error) | Stop::Lost(error) | Stop::Broken(error) => error,
-            _ => Error::new(code::RUN_INTERRUPTED, "interrupted while looking"),
-        };
-        let history = self.recall().await.map_err(stop_error)?;
-        self.begun = self.begun_of(&history).await.map_err(stop_error)?;
-        Ok(Findings { stages: self.located().await.map_err(stop_error)? })
-    }
-
     /// What the run began, or was about to undo.
     async fn begun_of(&self, history: &RunHistory) -> Result<Vec<Begun>, Stop> {
         match &history.mode {

@@ -207,7 +207,10 @@ impl Mount {
     fn new(options: &str) -> Option<Self> {
         let dir = tempfile::TempDir::new().unwrap();
         let mount = Self(dir);
-        run("mount", &["-t", "tmpfs", "-o", options, "none"], mount.0.path()).then_some(mount)
+        let mounted = run("mount", &["-t", "tmpfs", "-o", options, "none"], mount.0.path());
+        let skips = !mounted && std::env::var_os("CI").is_some();
+        assert!(!skips, "CI skips nothing: mounting must be permitted");
+        mounted.then_some(mount)
     }
 }
 

@@ -452,7 +452,10 @@ impl SmallDisk {
             .arg(dir.path())
             .stderr(Stdio::null())
             .status();
-        mount.is_ok_and(|status| status.success()).then_some(Self { dir })
+        let mounted = mount.is_ok_and(|status| status.success());
+        let skips = !mounted && std::env::var_os("CI").is_some();
+        assert!(!skips, "CI skips nothing: mounting must be permitted");
+        mounted.then_some(Self { dir })
     }
 
     /// Leaves that much.
