@@ -61,6 +61,15 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// `lock.no_ticket` when the run is not in the queue.
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired>;
 
+    /// Waits until it may be worth asking again with [`acquire`](Self::acquire), but no longer than
+    /// `longest`, which MUST be shorter than [`WAITER_TTL`]. A hint: it may end early, and it may
+    /// miss the moment, so whoever waits asks again afterwards whatever happened. Cancel-safe.
+    ///
+    /// The default knows nothing of others' doings and lets a waiter ask every 100 ms.
+    async fn wait_for_turn(&self, _claim: &Claim, longest: Duration) {
+        tokio::time::sleep(longest.min(Duration::from_millis(100))).await;
+    }
+
     /// Gives the place in the queue up. Idempotent.
     async fn leave(&self, target: &TargetName, run: RunId) -> Result<()>;
 

@@ -1,0 +1,2 @@
+//! Proofs for implementations of gatekit's contracts: what every ledger, gate, deployer and rollback
+//! must do, and what no pipeline may do whatever fails.
