@@ -166,6 +166,7 @@ impl Lock {
         self.state = state;
         self.fence = self.fence.next();
         self.run = Some(claim.run);
+        let lease = kept(lease);
         self.tenure = Some(Tenure {
             ticket,
             claim: claim.id,
@@ -210,6 +211,11 @@ impl Tenure {
     pub(super) fn left(&self, now: &Moment) -> Duration {
         now.until(&self.end, self.lease)
     }
+}
+
+/// A lease as it is stored: the claim must be told the same lease when it asks again.
+pub(super) fn kept(lease: Duration) -> Duration {
+    Duration::from_millis(integer(millis(lease)).unsigned_abs())
 }
 
 pub(super) fn process_text(process: &ProcessIdentity) -> Result<String, Fault> {
