@@ -2,6 +2,7 @@
 
 mod chain;
 mod entry;
+mod memory;
 pub mod refusal;
 
 use std::fmt::Debug;
@@ -15,6 +16,7 @@ pub use chain::{ChainVerifier, GENESIS, Head, link};
 pub use entry::{
     Body, Decision, ENTRY_VERSION, Entry, GatePhase, Lineage, LockEffect, Mode, Record, StageScope,
 };
+pub use memory::MemoryLedger;
 
 use crate::error::Result;
 use crate::id::{ClaimId, Fence, RunId, TargetName};
@@ -37,6 +39,8 @@ use crate::process::ProcessIdentity;
 /// still has the newest fence and may go on under it.
 ///
 /// # For implementors
+/// [`MemoryLedger`] is the reference: its state machine is the contract as code.
+///
 /// Every method MUST be one transaction: either all of it is durable when it returns `Ok`, or
 /// nothing of it happened. Times MUST be those of the store's own clock, never of the callers'. A
 /// holder counts as dead only when that is *proven* (see [`ProcessIdentity::liveness`]); otherwise
