@@ -1,5 +1,6 @@
-//! The suites on gatekit's own references.
+//! The suites on gatekit's own references, and on implementations that are broken on purpose.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod ledger;
+mod broken_ledger;
+mod memory;
