@@ -2,12 +2,14 @@
 
 mod builder;
 mod erased;
+mod intercept;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy};
 pub(crate) use erased::ErasedDeploy;
+pub use intercept::{Call, Fate, Interceptor};
 
 use crate::candidate::Candidate;
 use crate::code;

@@ -1,0 +1,3 @@
+//! The testkit against gatekit's own engine and stores.
+
+mod explorer;
