@@ -1,5 +1,6 @@
 //! Every single fault, every ordered pair of faults, and how many paths that makes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -60,7 +61,7 @@ impl<'a> Explorer<'a> {
 
     /// Walks one path alone: the script of one that failed, say.
     pub fn replay(&self, script: &Script) -> Replay {
-        let Walk { wrong, story, .. } = walk(self.scene, self.settles, script);
+        let Walk { wrong, story, .. } = walk(self.scene, self.settles, script, true);
         Replay { script: script.clone(), wrong, story }
     }
 
@@ -80,7 +81,7 @@ impl<'a> Explorer<'a> {
             failures: Vec::new(),
         };
         let nothing = Script::default();
-        let baseline = walk(self.scene, self.settles, &nothing);
+        let baseline = walk(self.scene, self.settles, &nothing, false);
         exploration.baseline = Census::of(&baseline.trace, intruder);
         let singles = faults(&baseline.trace, intruder);
         exploration.singles = singles.len();
@@ -110,7 +111,7 @@ impl<'a> Explorer<'a> {
     fn walk_from(&self, first: &Fault, intruder: bool, exploration: &Mutex<Exploration>) {
         let lock = || exploration.lock().unwrap_or_else(PoisonError::into_inner);
         let script = Script::default().then(first.clone());
-        let single = walk(self.scene, self.settles, &script);
+        let single = walk(self.scene, self.settles, &script, false);
         let after = single.fired.last().map_or(&[][..], |at| &single.trace[*at..]).to_vec();
         let broken = lock().take(&script, single);
         if broken || !self.pairs {
@@ -124,7 +125,7 @@ impl<'a> Explorer<'a> {
         }
         for second in faults(&after, intruder) {
             let script = script.then(second);
-            let pair = walk(self.scene, self.settles, &script);
+            let pair = walk(self.scene, self.settles, &script, false);
             lock().take(&script, pair);
         }
     }
@@ -209,8 +210,8 @@ impl Exploration {
     }
 }
 
-/// How many failures are printed.
-const SHOWN: usize = 20;
+/// How many failures are printed of each kind.
+const SHOWN: usize = 3;
 
 impl fmt::Display for Exploration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -229,12 +230,17 @@ impl fmt::Display for Exploration {
         if !self.failures.is_empty() {
             write!(f, "; {} failed", self.failures.len())?;
         }
-        for (script, wrong) in self.failures.iter().take(SHOWN) {
-            write!(f, "\n  {script}")?;
-            wrong.iter().try_for_each(|wrong| write!(f, "\n    {wrong}"))?;
+        // One mistake breaks many paths: alike ones are told together, the shortest script first.
+        let mut alike = BTreeMap::<_, Vec<_>>::new();
+        for (script, wrong) in &self.failures {
+            alike.entry(wrong).or_default().push(script);
         }
-        if self.failures.len() > SHOWN {
-            write!(f, "\n  and {} more", self.failures.len() - SHOWN)?;
+        for (wrong, mut scripts) in alike {
+            scripts.sort_by_key(|script| script.0.len());
+            write!(f, "\n  {} paths:", scripts.len())?;
+            wrong.iter().try_for_each(|wrong| write!(f, " {wrong};"))?;
+            let mut shown = scripts.iter().take(SHOWN);
+            shown.try_for_each(|script| write!(f, "\n    {script}"))?;
         }
         Ok(())
     }

@@ -6,9 +6,11 @@ use gatekit_core::ledger::{
     Body, ChainVerifier, Decision, Entry, GatePhase, Ledger, LockState, TargetState,
 };
 use gatekit_core::testing::StageKind;
-use gatekit_core::{Enforcement, Location, Outcome, Result, RunId, StageId, TargetName, Verdict};
+use gatekit_core::{
+    Enforcement, Location, Outcome, Result, RunId, StageId, TargetName, Verdict, code,
+};
 
-/// The journal of a target, its chain verified, and the state of its lock.
+/// The journal of a target, and the state of its lock.
 #[derive(Debug)]
 pub(super) struct Journal {
     pub(super) entries: Vec<Entry>,
@@ -16,16 +18,28 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) async fn read(ledger: &dyn Ledger, target: &TargetName) -> Result<Self> {
+    pub(super) fn new() -> Self {
+        Self { entries: Vec::new(), state: TargetState::untouched() }
+    }
+
+    /// Reads what is new.
+    pub(super) async fn read(&mut self, ledger: &dyn Ledger, target: &TargetName) -> Result<()> {
+        self.state = ledger.state(target).await?;
+        let after = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
+        for record in ledger.read(target, after, usize::MAX).await? {
+            self.entries.push(record.decode()?);
+        }
+        Ok(())
+    }
+
+    /// Design §8.10: the chain is whole.
+    pub(super) async fn verify(ledger: &dyn Ledger, target: &TargetName) -> Result<()> {
         let state = ledger.state(target).await?;
         let mut verifier = ChainVerifier::new(target.clone(), None);
-        let mut entries = Vec::new();
         for record in ledger.read(target, 0, usize::MAX).await? {
             verifier.push(&record)?;
-            entries.push(record.decode()?);
         }
-        verifier.finish(&state.head)?;
-        Ok(Self { entries, state })
+        verifier.finish(&state.head).map(drop)
     }
 
     /// The entries of a run, each with its place.
@@ -59,6 +73,15 @@ impl Journal {
         self.last(run, |body| matches!(body, Body::Calling { .. })).is_some()
     }
 
+    /// Whether a person decided that the run is not to go on.
+    pub(super) fn was_given_up(&self, run: RunId) -> bool {
+        self.last(run, |body| {
+            matches!(body, Body::Reconciled { decision, .. }
+                if matches!(decision, Decision::ConfirmOld | Decision::RollBack))
+        })
+        .is_some()
+    }
+
     /// Whether an enforced gate did not pass in what was journalled after the first `from` entries.
     pub(super) fn was_blocked(&self, from: usize) -> bool {
         self.entries.iter().skip(from).any(|entry| {
@@ -88,6 +111,19 @@ impl Journal {
     /// Design §8.1 and §8.4: what the end of a run says is what its entries before it say.
     pub(super) fn check_end(&self, run: RunId, stages: &[(StageId, StageKind)]) -> Vec<String> {
         let mut wrong = Vec::new();
+        let mut applied = false;
+        for (_, body) in self.of(run) {
+            match body {
+                Body::Applying { .. } => applied = false,
+                Body::Applied { .. } => applied = true,
+                Body::StageFailed { stage, failure, location: Location::After, .. }
+                    if applied && failure.code != code::DEPLOY_PAUSE_REJECTED =>
+                {
+                    wrong.push(format!("`{stage}` failed, and is live"));
+                }
+                _ => {}
+            }
+        }
         match self.closed(run) {
             Some(outcome @ (Outcome::Released | Outcome::Unchanged)) => {
                 if self.last(run, |body| matches!(body, Body::RollingBack { .. })).is_none() {

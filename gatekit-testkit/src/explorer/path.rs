@@ -32,9 +32,10 @@ pub(super) struct Walk {
 }
 
 /// Walks one path.
-pub(super) fn walk(scene: &dyn Scene, settles: Settles, script: &Script) -> Walk {
+pub(super) fn walk(scene: &dyn Scene, settles: Settles, script: &Script, tell: bool) -> Walk {
     let world = scene.world();
     let mut path = Path::new(scene, settles, &world, script);
+    path.story = tell.then(Vec::new);
     let end = path.walk();
     let mut wrong = path.control.take_wrong();
     if let Err(error) = end {
@@ -46,7 +47,7 @@ pub(super) fn walk(scene: &dyn Scene, settles: Settles, script: &Script) -> Walk
     }
     // Left over when the path broke off.
     path.trace.extend(path.control.stop_recording());
-    Walk { trace: path.trace, fired, wrong, story: path.story }
+    Walk { trace: path.trace, fired, wrong, story: path.story.unwrap_or_default() }
 }
 
 struct Path<'a> {
@@ -58,7 +59,9 @@ struct Path<'a> {
     target: TargetName,
     stages: Vec<(StageId, StageKind)>,
     trace: Vec<Passed>,
-    story: Vec<String>,
+    journal: Journal,
+    /// What happened, when somebody wants to read it.
+    story: Option<Vec<String>>,
     /// The flags of the decisions that the last report offered.
     offers: Vec<String>,
 }
@@ -91,13 +94,15 @@ impl<'a> Path<'a> {
             target: pipeline.target().clone(),
             stages,
             trace: Vec::new(),
-            story: Vec::new(),
+            journal: Journal::new(),
+            story: None,
             offers: Vec::new(),
         }
     }
 
-    fn journal(&self) -> Result<Journal> {
-        look(self.scene, self.world, async |ledger| Journal::read(&*ledger, &self.target).await)
+    fn read_journal(&mut self) -> Result<()> {
+        let (journal, target) = (&mut self.journal, &self.target);
+        look(self.scene, self.world, async |ledger| journal.read(&*ledger, target).await)
     }
 
     fn wrong(&self, what: impl Into<String>) {
@@ -108,29 +113,31 @@ impl<'a> Path<'a> {
         look(self.scene, self.world, async |ledger| {
             self.world.prepare(engine(self.scene, ledger)).await
         })?;
-        let before = self.journal()?;
-        self.control.prepared(before.state.fence);
+        self.read_journal()?;
+        self.control.prepared(self.journal.state.fence);
         let act = match self.scene.act() {
             Act::Ship(candidate) => Verb::Ship(candidate),
             Act::RollBack(to) => Verb::RollBack(to),
         };
-        let (run, mut journal) = self.process(act, None)?;
-        self.settle(run, &mut journal)?;
+        let run = self.process(act, None)?;
+        self.settle(run)?;
         self.trace = self.control.stop_recording();
-        for wrong in journal.check_end(run, &self.stages) {
+        for wrong in self.journal.check_end(run, &self.stages) {
             self.wrong(wrong);
         }
-        self.check_final(run, &journal);
-        self.ship_next()
+        self.check_final(run);
+        self.ship_next()?;
+        look(self.scene, self.world, async |ledger| Journal::verify(&*ledger, &self.target).await)
     }
 
     /// The processes that come after, until the run has ended and the target is free.
-    fn settle(&mut self, run: RunId, journal: &mut Journal) -> Result<()> {
+    fn settle(&mut self, run: RunId) -> Result<()> {
         let mut in_vain = false;
         let mut offers: Option<Vec<Decision>> = None;
         for _ in 0..LIMIT {
             self.world.advance(LAPSE);
-            *journal = self.journal()?;
+            self.read_journal()?;
+            let journal = &self.journal;
             let suspect = match journal.state.state {
                 LockState::Free if journal.closed(run).is_some() || !journal.is_opened(run) => {
                     return Ok(());
@@ -156,12 +163,12 @@ impl<'a> Path<'a> {
                 }
             };
             if matches!(verb, Verb::Resume(_)) {
-                self.check_pending(run, journal)?;
+                self.check_pending(run)?;
             }
             let fired = self.control.fired().len();
             let looks = matches!(verb, Verb::Reconcile(_, None));
             let resumes = matches!(verb, Verb::Resume(_));
-            let (_, after) = self.process(verb, Some(run))?;
+            self.process(verb, Some(run))?;
             let quiet = self.control.fired().len() == fired;
             if !quiet {
                 // Whatever was learned before may not hold any more.
@@ -171,7 +178,6 @@ impl<'a> Path<'a> {
             } else if resumes {
                 in_vain = suspect;
             }
-            *journal = after;
         }
         self.wrong(format!("the run has not ended after {LIMIT} processes"));
         Ok(())
@@ -192,13 +198,13 @@ impl<'a> Path<'a> {
     }
 
     /// The run that is to be resumed is the one that the engine names.
-    fn check_pending(&self, run: RunId, journal: &Journal) -> Result<()> {
+    fn check_pending(&self, run: RunId) -> Result<()> {
         let pending = look(self.scene, self.world, async |ledger| {
             engine(self.scene, ledger).pending(&self.target).await
         })?;
         match pending {
             Some(pending) if pending.run == run => {
-                if pending.touched != journal.is_touched(run) {
+                if pending.touched != self.journal.is_touched(run) {
                     self.wrong(format!("the pending run is told as touched: {}", pending.touched));
                 }
             }
@@ -207,45 +213,41 @@ impl<'a> Path<'a> {
         Ok(())
     }
 
-    /// Runs a process and checks what it says.
-    fn process(&mut self, verb: Verb, of: Option<RunId>) -> Result<(RunId, Journal)> {
-        let before = self.journal()?;
-        let fired = self.control.fired().len();
-        let name = format!("{verb:?}");
-        let decision = match verb {
-            Verb::Reconcile(_, decision) => decision,
-            _ => None,
-        };
+    /// Runs a process and checks what it says. Gives the run that it was about.
+    fn process(&mut self, verb: Verb, of: Option<RunId>) -> Result<RunId> {
+        let (fired, from) = (self.control.fired().len(), self.journal.entries.len());
+        let told = verb.clone();
         let ended = play(self.scene, &self.control, verb)?;
         let run = of.unwrap_or(ended.run);
-        let after = self.journal()?;
-        let now: Vec<_> =
-            self.script.0.iter().take(self.control.fired().len()).skip(fired).collect();
-        self.tell(&name, &now, &ended.report, &after);
+        self.read_journal()?;
+        let script = self.script;
+        let now = script.0.get(fired..self.control.fired().len()).unwrap_or_default();
+        self.tell(&told, now, &ended.report);
         self.offers = offers(&ended.report);
-        for wrong in after.check_kept(run) {
+        for wrong in self.journal.check_kept(run) {
             self.wrong(wrong);
         }
-        self.check_report(run, &ended.report, &now, &after);
-        let refused = ended.report.outcome == Outcome::Stuck && now.is_empty();
-        if decision == Some(Decision::Adopt)
-            && refused
-            && self.world.truth() == Truth::New
-            && !after.was_blocked(before.entries.len())
+        self.check_report(run, &ended.report, now);
+        if let Verb::Reconcile(_, Some(decision)) = told
+            && ended.report.failure.is_some_and(|it| it.code == code::RECONCILE_REFUSED)
+            && now.is_empty()
+            && !self.journal.was_blocked(from)
         {
-            self.wrong("a release that is live and verified may not be adopted");
+            self.wrong(format!("{decision:?} was offered, and is refused"));
         }
-        Ok((run, after))
+        Ok(run)
     }
 
-    fn tell(&mut self, verb: &str, now: &[&Fault], report: &RunReport, journal: &Journal) {
+    fn tell(&mut self, verb: &Verb, now: &[Fault], report: &RunReport) {
+        let Some(story) = &mut self.story else { return };
+        let journal = &self.journal;
         let faults: Vec<_> = now.iter().map(ToString::to_string).collect();
         let failure = report
             .failure
             .as_ref()
             .map(|failure| format!(": {} {failure} {:?}", failure.code, failure.causes));
-        self.story.push(format!(
-            "{verb} [{}] -> {}{}\n  live: {:?}, lock: {} {}\n  journal: {}",
+        story.push(format!(
+            "{verb:?} [{}] -> {}{}\n  live: {:?}, lock: {} {}\n  journal: {}",
             faults.join(" "),
             report.outcome.as_str(),
             failure.unwrap_or_default(),
@@ -257,7 +259,8 @@ impl<'a> Path<'a> {
     }
 
     /// Design §8.1: what a process says is true.
-    fn check_report(&self, run: RunId, report: &RunReport, now: &[&Fault], journal: &Journal) {
+    fn check_report(&self, run: RunId, report: &RunReport, now: &[Fault]) {
+        let journal = &self.journal;
         // Somebody who releases after the last look at the target cannot be seen.
         let unseen = now.iter().any(|fault| {
             fault.kind == Kind::Intrude && matches!(fault.site, Site::Call { call: Call::Live, .. })
@@ -291,7 +294,8 @@ impl<'a> Path<'a> {
     }
 
     /// The mirror image of §8.1: no end is worse than what went wrong.
-    fn check_final(&self, run: RunId, journal: &Journal) {
+    fn check_final(&self, run: RunId) {
+        let journal = &self.journal;
         let mut worst = self.script.0.iter().map(harm).max().unwrap_or(Harm::None);
         if !self.script.0.is_empty() && !self.scene.recognises() {
             worst = worst.max(Harm::Stage);
@@ -312,9 +316,9 @@ impl<'a> Path<'a> {
                 Harm::Stage => untouched || end == Outcome::RolledBack,
                 Harm::Intruder => true,
             }
-            || end == Outcome::Overridden
-                && self.scene.may_need_override()
-                && worst >= Harm::Ledger;
+            // A person chose so, and a process that resumes might have gone on.
+            || (end == Outcome::RolledBack && journal.was_given_up(run))
+            || (end == Outcome::Overridden && self.scene.may_need_override());
         if !fits {
             self.wrong(format!(
                 "the run ends {}, without faults it ends {}",
@@ -326,10 +330,12 @@ impl<'a> Path<'a> {
 
     /// In the end the target is free, and another candidate can be shipped.
     fn ship_next(&mut self) -> Result<()> {
-        let ended = play(self.scene, &self.control, Verb::Ship(self.scene.next()))?;
+        let next = Verb::Ship(self.scene.next());
+        let ended = play(self.scene, &self.control, next.clone())?;
         let truth = self.world.truth();
-        let after = self.journal()?;
-        self.tell("next", &[], &ended.report, &after);
+        self.read_journal()?;
+        self.tell(&next, &[], &ended.report);
+        let after = &self.journal;
         if ended.report.outcome != Outcome::Released || truth != Truth::Next {
             self.wrong(format!(
                 "the next ship ends {}, and live is {truth:?}",
@@ -374,7 +380,10 @@ fn harm(fault: &Fault) -> Harm {
         (Kind::Interrupt, _) => Harm::Stage,
         (
             Kind::Fail | Kind::LoseAnswer,
-            Site::Call { call: Call::Check | Call::Plan | Call::Apply | Call::Proceed, .. },
+            Site::Call {
+                call: Call::Check | Call::Plan | Call::Apply | Call::Observe | Call::Proceed,
+                ..
+            },
         ) => Harm::Stage,
         (Kind::Fail | Kind::LoseAnswer, Site::Append { .. } | Site::Ledger { .. }) => Harm::Ledger,
         _ => Harm::None,

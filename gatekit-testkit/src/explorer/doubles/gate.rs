@@ -31,7 +31,7 @@ pub struct FakeGate {
     id: StageId,
     place: Place,
     looks: bool,
-    rejects: Option<&'static str>,
+    only: Option<&'static str>,
     ages: bool,
 }
 
@@ -39,7 +39,7 @@ impl FakeGate {
     /// A gate of that id.
     #[must_use]
     pub fn new(id: StageId, place: &Place) -> Self {
-        Self { id, place: place.clone(), looks: false, rejects: None, ages: false }
+        Self { id, place: place.clone(), looks: false, only: None, ages: false }
     }
 
     /// Says one thing after the other, in whatever process, and the last again and again.
@@ -57,10 +57,10 @@ impl FakeGate {
         self
     }
 
-    /// Fails every candidate of that version.
+    /// Says so of candidates of that version only, and passes all others.
     #[must_use]
-    pub const fn rejecting(mut self, version: &'static str) -> Self {
-        self.rejects = Some(version);
+    pub const fn of(mut self, version: &'static str) -> Self {
+        self.only = Some(version);
         self
     }
 
@@ -73,8 +73,8 @@ impl FakeGate {
 
     fn answer(&self, cx: &PlanContext) -> Says {
         let version = cx.candidate().version.as_deref();
-        if self.rejects.is_some() && version == self.rejects {
-            return Says::Fail;
+        if self.only.is_some() && version != self.only {
+            return Says::Pass;
         }
         let mut state = self.place.lock();
         if self.looks {

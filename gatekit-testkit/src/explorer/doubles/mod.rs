@@ -11,5 +11,5 @@ mod scenes;
 pub use deployer::{Fake, FakeBack, FakeChange, FakeReceipt};
 pub use gate::{FakeGate, Says};
 pub use place::Place;
-pub use scene::{DoubleScene, Ledgers, PathLedger};
+pub use scene::{DoubleScene, Ledgers, PathLedger, in_memory};
 pub use scenes::{all, named};

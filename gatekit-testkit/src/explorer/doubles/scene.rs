@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::ledger::Ledger;
+use gatekit_core::ledger::{Ledger, MemoryLedger};
 use gatekit_core::{Candidate, Code, Engine, Error, Outcome, Pipeline, Result, StageId};
 
 use super::place::Place;
@@ -28,6 +29,20 @@ impl fmt::Debug for PathLedger {
 
 /// Makes a ledger for each path.
 pub type Ledgers = Arc<dyn Fn() -> PathLedger + Send + Sync>;
+
+/// Ledgers in memory.
+#[must_use]
+pub fn in_memory() -> Ledgers {
+    Arc::new(|| {
+        let clock = Arc::new(AtomicU64::new(0));
+        let ledger = Arc::new(MemoryLedger::with_clock_offset(Arc::clone(&clock)));
+        let advance = move |by: Duration| {
+            let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            clock.fetch_add(millis, Ordering::SeqCst);
+        };
+        PathLedger { ledger, advance: Arc::new(advance) }
+    })
+}
 
 /// How a pipeline of doubles is built.
 type Build = fn(&Place) -> Result<Pipeline>;
