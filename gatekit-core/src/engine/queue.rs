@@ -73,7 +73,7 @@ impl Run {
     /// when the lease has lapsed.
     pub(crate) async fn take_over(&mut self) -> Result<(), Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
-        let state = state.map_err(|error| self.ledger_stop(error))?;
+        let state = state.map_err(not_taken_over)?;
         let patience = state.lease_left.unwrap_or_default() + Duration::from_secs(1);
         let patience = Instant::now() + patience;
         let mut told = false;
@@ -92,10 +92,7 @@ impl Run {
                     }
                     self.pause(POLL).await?;
                 }
-                Err(error) => {
-                    let next = NextAction::verb(Verb::Status, &[]);
-                    return Err(Stop::End(Outcome::Refused, error.with_next(next)));
-                }
+                Err(error) => return Err(not_taken_over(error)),
             }
         }
     }
@@ -121,6 +118,19 @@ pub(crate) async fn give_back(run: &mut Run) -> Result<()> {
         run.recorder.set_hold(None);
     }
     Ok(())
+}
+
+/// A run that has touched its target stays as it is.
+fn not_taken_over(error: Error) -> Stop {
+    let mut error = error.with_next(NextAction::verb(Verb::Status, &[]));
+    // Another process has it in hand.
+    if [code::LOCK_HELD, code::LOCK_NOT_SUSPECT].contains(error.code()) {
+        return Stop::End(Outcome::Refused, error);
+    }
+    for next in suspect_next() {
+        error = error.with_next(next);
+    }
+    Stop::End(Outcome::Stuck, error)
 }
 
 /// A target that another run left suspect ends a ship at once.

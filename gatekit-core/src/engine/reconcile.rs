@@ -43,10 +43,10 @@ impl Run {
         };
         let (holder, history, found) = match looked {
             Ok(looked) => looked,
-            Err(Stop::End(outcome, error)) => {
-                return self.report(outcome, Some(error.to_failure()));
+            Err(Stop::End(Outcome::Unchanged, error)) => {
+                return self.report(Outcome::Unchanged, Some(error.to_failure()));
             }
-            Err(stop) => return self.unheld(stop).await,
+            Err(stop) => return self.untold(stop).await,
         };
         let Some(decision) = decision else {
             if let Some(holder) = holder {

@@ -14,13 +14,13 @@ impl Run {
     pub(crate) async fn resume(mut self) -> RunReport {
         let history = match self.recall().await {
             Ok(history) => history,
-            Err(stop) => return self.unheld(stop).await,
+            Err(stop) => return self.untold(stop).await,
         };
         let state = match self.ledger.state(self.pipeline.target()).await {
             Ok(state) => state,
             Err(error) => {
                 let stop = self.ledger_stop(error);
-                return self.unheld(stop).await;
+                return self.untold(stop).await;
             }
         };
         let holds = state.run == Some(self.id());
@@ -84,6 +84,15 @@ impl Run {
             Stop::End(outcome, error) => self.report(outcome, Some(error.to_failure())),
             Stop::Interrupted => self.finish(Err(Stop::LetGo)).await,
             stop => self.finish(Err(stop)).await,
+        }
+    }
+
+    /// Ends a call that could not learn how far the run came. It may have touched the target, so no
+    /// outcome that says otherwise will do.
+    pub(crate) async fn untold(self, stop: Stop) -> RunReport {
+        match stop {
+            Stop::End(_, error) => self.lost(error.to_failure()),
+            stop => self.unheld(stop).await,
         }
     }
 

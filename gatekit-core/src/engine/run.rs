@@ -334,7 +334,7 @@ impl Run {
         self.report(outcome, Some(failure))
     }
 
-    fn lost(&self, failure: Failure) -> RunReport {
+    pub(crate) fn lost(&self, failure: Failure) -> RunReport {
         let mut report = self.report(Outcome::Stuck, Some(failure));
         if report.next.is_empty() {
             report.next.push(NextAction::verb(Verb::Status, &[]));

@@ -1,0 +1,27 @@
+//! Paths on which the failure explorer once found the engine wrong: each script walked alone.
+
+use gatekit_testkit::explorer::doubles::{in_memory, named};
+use gatekit_testkit::explorer::{Explorer, Settles};
+
+#[track_caller]
+fn holds(scene: &str, settles: Settles, scripts: &[&str]) {
+    let scene = named(scene, &in_memory()).unwrap();
+    for script in scripts {
+        let replay = Explorer::new(&scene).settles(settles).replay(&script.parse().unwrap());
+        assert!(replay.wrong.is_empty(), "{replay}");
+    }
+}
+
+/// Exit codes 1 and 5 say that nothing was touched: only the journal can tell that.
+#[test]
+fn a_resume_that_could_not_learn_how_far_the_run_came_does_not_say_that_nothing_was_touched() {
+    let scripts = [
+        "stop-before(append 5 applied) then fail(state, 1st call)",
+        "stop-before(append 5 applied) then fail(state, 2nd call)",
+        "stop-before(append 5 applied) then fail(read_run, 2nd call)",
+        "stop-before(append 5 applied) then fail(take_over, 1st call)",
+        "stop-before(append 5 applied) then lose-answer(take_over, 1st call)",
+    ];
+    holds("one deploy", Settles::ByResume, &scripts);
+    holds("one deploy", Settles::ByDecision, &scripts[..1]);
+}
