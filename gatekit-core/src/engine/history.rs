@@ -32,6 +32,21 @@ pub(crate) struct Begun {
     pub(crate) undone: bool,
 }
 
+impl Begun {
+    pub(crate) fn new(stage: StageId, of: RunId, change: Value, receipt: Option<Value>) -> Self {
+        Self {
+            stage,
+            of,
+            change,
+            receipt,
+            settled: false,
+            already: false,
+            rejected: None,
+            undone: false,
+        }
+    }
+}
+
 /// How far a run came, by its own entries.
 #[derive(Debug)]
 pub(crate) struct RunHistory {
@@ -43,6 +58,8 @@ pub(crate) struct RunHistory {
     pub(crate) arguments: Value,
     pub(crate) scopes: Option<Vec<StageScope>>,
     pub(crate) begun: Vec<Begun>,
+    /// The deploys that it found in place: there is no change to undo.
+    pub(crate) already: BTreeSet<StageId>,
     pub(crate) unwinding: Option<Failure>,
     pub(crate) closed: Option<(Outcome, Option<Live>)>,
     /// Which process carries the run; `None` when it is parked or left.
@@ -81,6 +98,7 @@ impl RunHistory {
             arguments,
             scopes: None,
             begun: Vec::new(),
+            already: BTreeSet::new(),
             unwinding: None,
             closed: None,
             carrier: Some(process),
@@ -103,6 +121,7 @@ impl RunHistory {
                     begun.receipt = Some(receipt);
                 }
             }
+            Body::Settled { stage, already: true } => drop(self.already.insert(stage)),
             Body::Settled { stage, already: false } => {
                 if let Some(begun) = self.find(&stage) {
                     begun.settled = true;
@@ -147,16 +166,7 @@ impl RunHistory {
     }
 
     fn begin(&mut self, stage: StageId, of: RunId, change: Value, receipt: Option<Value>) {
-        self.begun.push(Begun {
-            stage,
-            of,
-            change,
-            receipt,
-            settled: false,
-            already: false,
-            rejected: None,
-            undone: false,
-        });
+        self.begun.push(Begun::new(stage, of, change, receipt));
     }
 
     fn find(&mut self, stage: &StageId) -> Option<&mut Begun> {

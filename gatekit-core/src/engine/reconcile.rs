@@ -9,7 +9,7 @@ use crate::error::{Error, NextAction, Verb};
 use crate::id::StageId;
 use crate::ledger::{Body, Decision, GatePhase, Holder, LockState, Mode};
 use crate::outcome::{Outcome, RunReport};
-use crate::pipeline::Step;
+use crate::pipeline::{Deploy, Step};
 
 impl Run {
     /// What the run began, or was about to undo.
@@ -52,7 +52,9 @@ impl Run {
             if let Some(holder) = holder {
                 return self.refuse_second_process(&holder);
             }
-            let undecided = undecided(&history.mode, &found).to_failure();
+            let rolls_back = matches!(history.mode, Mode::RollBack { .. });
+            let whole = rolls_back || self.never_begun(&history).is_none();
+            let undecided = undecided(&history.mode, &found, whole).to_failure();
             let live = self.live_for_report().await;
             return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
         };
@@ -152,13 +154,9 @@ impl Run {
             let other = Error::new(code::RESUME_FINGERPRINT, "the pipeline is not the run's own");
             return Err(Stop::Broken(other));
         }
-        for deploy in self.pipeline.deploys() {
-            let stage = deploy.deploy.id();
-            if !self.begun.iter().any(|begun| begun.stage == stage) {
-                let missing = format!("deploy `{stage}` was never begun");
-                let error = Error::new(code::RECONCILE_REFUSED, missing);
-                return Err(Stop::Broken(error));
-            }
+        if let Some(stage) = self.never_begun(history) {
+            let missing = format!("deploy `{stage}` was never begun");
+            return Err(Stop::Broken(Error::new(code::RECONCILE_REFUSED, missing)));
         }
         for step in &self.pipeline.steps {
             if let Step::Verify(set) = step
@@ -167,12 +165,39 @@ impl Run {
                 return Err(Stop::Broken(error));
             }
         }
-        for (stage, location) in self.located().await? {
+        let mut located = self.located().await?;
+        for deploy in self.pipeline.deploys() {
+            if history.already.contains(&deploy.deploy.id()) {
+                located.push((deploy.deploy.id(), self.still_in_place(deploy).await?));
+            }
+        }
+        for (stage, location) in located {
             if location != Location::After {
                 return Err(Stop::Broken(not_live(&stage, &location)));
             }
         }
         Ok(())
+    }
+
+    /// A deploy that the run neither began nor found in place.
+    fn never_begun(&self, history: &RunHistory) -> Option<StageId> {
+        let known = |stage: &StageId| {
+            history.already.contains(stage) || self.begun.iter().any(|begun| begun.stage == *stage)
+        };
+        self.pipeline.deploys().map(|deploy| deploy.deploy.id()).find(|stage| !known(stage))
+    }
+
+    /// Where a deploy stands that the run found in place: by a plan made now, because it journalled
+    /// none.
+    async fn still_in_place(&self, deploy: &Deploy) -> Result<Location, Stop> {
+        let stage = deploy.deploy.id();
+        let cx = self.context(&stage, self.deadline);
+        match self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await? {
+            Ok(planned) => {
+                self.locate(deploy, &Begun::new(stage, self.id(), planned.change, None)).await
+            }
+            Err(error) => Ok(Location::Unknown(described(&error.to_failure()))),
+        }
     }
 
     /// The decision does not fit what was found: the target stays suspect.
@@ -239,8 +264,8 @@ fn decision_action(flag: &str) -> NextAction {
     NextAction::verb(Verb::Reconcile, &[flag, "--reason", "TEXT"]).by("operator")
 }
 
-/// The findings, with the decisions they allow first.
-fn undecided(mode: &Mode, found: &[(StageId, Location)]) -> Error {
+/// The findings, with the decisions they allow first. What is not `whole` cannot be adopted.
+fn undecided(mode: &Mode, found: &[(StageId, Location)], whole: bool) -> Error {
     let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
     let (new, old) = match mode {
         Mode::Ship => (Location::After, Location::Before),
@@ -250,7 +275,7 @@ fn undecided(mode: &Mode, found: &[(StageId, Location)]) -> Error {
         Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
             .with_context("found", listed(found))
             .with_next(NextAction::verb(Verb::Resume, &[]));
-    if all(&new) {
+    if whole && all(&new) {
         error = error.with_next(decision_action("--adopt"));
     } else if all(&old) {
         error = error.with_next(decision_action("--confirm-old"));

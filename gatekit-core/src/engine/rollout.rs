@@ -85,16 +85,7 @@ impl Run {
             Some(planned) => planned,
             None => self.plan_again(deploy).await?,
         };
-        let mut begun = Begun {
-            stage: stage.clone(),
-            of: self.id(),
-            change: planned.change,
-            receipt: None,
-            settled: false,
-            already: false,
-            rejected: None,
-            undone: false,
-        };
+        let mut begun = Begun::new(stage.clone(), self.id(), planned.change, None);
         if self.locate(deploy, &begun).await? == Location::After {
             self.record(Body::Settled { stage, already: true }).await?;
             begun.settled = true;

@@ -25,3 +25,16 @@ fn a_resume_that_could_not_learn_how_far_the_run_came_does_not_say_that_nothing_
     holds("one deploy", Settles::ByResume, &scripts);
     holds("one deploy", Settles::ByDecision, &scripts[..1]);
 }
+
+#[test]
+fn a_release_is_adopted_although_a_part_of_it_was_live_before() {
+    let script = "stop-before(append 7 applied)";
+    holds("one of two is live already", Settles::ByDecision, &[script]);
+}
+
+/// A crash between two deploys: `reconcile` names no decision that it then refuses.
+#[test]
+fn what_was_never_begun_is_not_offered_for_adoption() {
+    let script = "stop-before(append 8 applying)";
+    holds("two deploys with verifications", Settles::ByDecision, &[script]);
+}
