@@ -1,33 +1,11 @@
 //! Every scene of doubles, explored.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use gatekit_store::SqliteLedger;
-use gatekit_testkit::explorer::Explorer;
-use gatekit_testkit::explorer::doubles::{Ledgers, PathLedger, named};
-
-fn ledgers() -> Ledgers {
-    Arc::new(|| {
-        let dir = Arc::new(tempfile::tempdir_in("/dev/shm").unwrap());
-        let clock = Arc::new(AtomicU64::new(0));
-        let ledger = SqliteLedger::builder(dir.path().join("ledger.db"))
-            .durable(true)
-            .clock_offset(Arc::clone(&clock))
-            .build()
-            .unwrap();
-        let advance = move |by: Duration| {
-            let _kept = &dir;
-            clock.fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
-        };
-        PathLedger { ledger: Arc::new(ledger), advance: Arc::new(advance) }
-    })
-}
+use gatekit_testkit::explorer::doubles::{all, in_memory, named};
+use gatekit_testkit::explorer::{Explorer, Scene as _, Settles};
 
 fn explore(name: &str) {
-    let scene = named(name, &ledgers()).unwrap();
-    let explorer = Explorer::new(&scene).singles_only();
+    let scene = named(name, &in_memory()).unwrap();
+    let explorer = Explorer::new(&scene);
     let exploration = explorer.explore();
     println!("{exploration}");
     if let Some((script, _)) = exploration.failures().first() {
@@ -39,4 +17,37 @@ fn explore(name: &str) {
 #[test]
 fn one_deploy() {
     explore("one deploy");
+}
+
+#[test]
+fn singles() {
+    let mut sound = true;
+    for scene in all(&in_memory()) {
+        for settles in [Settles::ByResume, Settles::ByDecision] {
+            let explorer = Explorer::new(&scene).settles(settles).singles_only();
+            let exploration = explorer.explore();
+            println!("{exploration}");
+            if let Some((script, _)) = exploration.failures().first() {
+                println!("{}", explorer.replay(script));
+            }
+            sound &= exploration.is_sound();
+        }
+        let _ = scene.name();
+    }
+    assert!(sound);
+}
+
+#[test]
+fn timing() {
+    for name in
+        ["one deploy", "what has no way back fails verification", "a rollback of two releases"]
+    {
+        let scene = named(name, &in_memory()).unwrap();
+        let explorer = Explorer::new(&scene);
+        let begun = std::time::Instant::now();
+        for _ in 0..50 {
+            let _ = explorer.replay(&"nothing".parse().unwrap());
+        }
+        println!("{name}: {:?}", begun.elapsed() / 50);
+    }
 }
