@@ -21,7 +21,25 @@ impl Run {
             Ok(()) => self.undo_all().await,
             Err(stop) => Err(stop),
         };
-        self.undone(undone, Outcome::RolledBack, Some(cause)).await
+        let confirmed = match undone {
+            Ok(()) => self.is_undone().await,
+            Err(stop) => Err(stop),
+        };
+        self.undone(confirmed, Outcome::RolledBack, Some(cause)).await
+    }
+
+    /// Asks once more where everything stands: what was undone first, or by an earlier process, need
+    /// not be so any more.
+    async fn is_undone(&self) -> Result<(), Stop> {
+        for begun in self.begun.iter().filter(|begun| !begun.already) {
+            let Some(deploy) = self.pipeline.deploy(&begun.stage) else { continue };
+            let location = self.locate(deploy, begun).await?;
+            if location != Location::Before {
+                let error = Error::new(code::ROLLBACK_STUCK, "what was undone is no longer so");
+                return Err(stuck(begun, error.with_context("located", location)));
+            }
+        }
+        Ok(())
     }
 
     async fn start_unwinding(&mut self, cause: &Failure) -> Result<(), Stop> {

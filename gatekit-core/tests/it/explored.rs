@@ -38,3 +38,15 @@ fn what_was_never_begun_is_not_offered_for_adoption() {
     let script = "stop-before(append 8 applying)";
     holds("two deploys with verifications", Settles::ByDecision, &[script]);
 }
+
+/// The last deploy is undone, and journalled as undone; somebody releases before a later process
+/// closes the run: the old release is not live.
+#[test]
+fn what_an_earlier_process_undid_is_looked_at_again_before_the_run_is_rolled_back() {
+    let scripts = [
+        "intrude(live web, 1st call) then stop-before(append 12 closed)",
+        "stop-before(append 12 closed) then intrude(locate web, 6th call)",
+    ];
+    holds("somebody else releases in between", Settles::ByResume, &scripts);
+    holds("somebody else releases in between", Settles::ByDecision, &scripts);
+}
