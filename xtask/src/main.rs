@@ -1,9 +1,11 @@
-//! The commands of gatekit's own workshop: `cargo xtask lint`, `test` and `bench`.
+//! The commands of gatekit's own workshop: `cargo xtask --help` lists them.
 
 mod bench;
 mod failure;
+mod invariants;
 mod lint;
 mod measure;
+mod mutants;
 mod peers;
 mod step;
 mod test;
@@ -30,6 +32,7 @@ Examples:
   cargo xtask lint                            what CI demands of every line
   cargo xtask test                            all tests, then the doc tests
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
+  cargo xtask invariants                      every kept patch is noticed by its test
   cargo xtask bench                           the figures, beside what a user would run instead";
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +84,40 @@ Examples:
         check: bool,
     },
 
+    /// Breaks every invariant on purpose, and shows that its test fails.
+    ///
+    /// Applies each patch of `xtask/invariants` in turn to a copy of the sources under the target
+    /// directory, and runs the test that the register names: it must pass without the patch and
+    /// fail with it.
+    #[command(after_help = "\
+Examples:
+  cargo xtask invariants
+  cargo xtask invariants lease                the patches whose names contain `lease`")]
+    Invariants {
+        /// Chooses the patches whose names contain it.
+        patch: Option<String>,
+    },
+
+    /// Mutates the engine and the ledgers, and shows which mutants no test notices.
+    ///
+    /// Tests one share of at least 200 mutants with cargo-mutants, which is installed under the target
+    /// directory when it is missing. Survivors are listed with the reason why they may live in
+    /// `xtask/mutants/README.md`; ends with exit code 1 when there are too many or unlisted ones. Takes an
+    /// hour or so.
+    #[command(after_help = "\
+Examples:
+  cargo xtask mutants
+  cargo xtask mutants --seed 1                the next share: consecutive seeds cover all mutants")]
+    Mutants {
+        /// Chooses the share.
+        #[arg(long, default_value_t = 0)]
+        seed: usize,
+
+        /// How many mutants are built and tested at once.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+        jobs: u8,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -94,6 +131,8 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
         Task::Bench { runs, check } => bench::run(usize::from(runs), check),
+        Task::Invariants { patch } => invariants::run(patch.as_deref()),
+        Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {
