@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// The present moment.
+    /// The present moment, in whole milliseconds: as it is written.
     #[must_use]
     pub fn now() -> Self {
-        Self(jiff::Timestamp::now())
+        let now = jiff::Timestamp::now();
+        Self(jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -43,5 +44,16 @@ impl TryFrom<String> for Timestamp {
 
     fn try_from(text: String) -> std::result::Result<Self, jiff::Error> {
         text.parse().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_as_it_was_written() {
+        let now = Timestamp::now();
+        assert_eq!(Timestamp::try_from(String::from(now)).unwrap(), now);
     }
 }

@@ -310,7 +310,7 @@ impl Body {
 }
 
 /// A stored entry and its place in the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// Its number in the target's chain, from 1, without gaps.
     pub seq: u64,

@@ -6,7 +6,7 @@ use gatekit_core::ledger::{
     Acquired, Body, Claim, Entry, Hold, LockEffect, LockState, TargetState, WAITER_TTL, Waiter,
 };
 use gatekit_core::process::{Liveness, ProcessIdentity};
-use gatekit_core::{Effect, Error, NextAction, RunId, TargetName, Verb, code};
+use gatekit_core::{RunId, TargetName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::clock::Moment;
@@ -80,8 +80,8 @@ pub(super) fn acquire(
         )));
     }
     let reaped = lock.reap(now);
-    let ticket =
-        heartbeat(conn, now, claim)?.ok_or_else(|| no_ticket(&lock, &claim.target, claim.run))?;
+    let ticket = heartbeat(conn, now, claim)?
+        .ok_or_else(|| lock.refusal(&claim.target).no_ticket(claim.run))?;
     let ahead = waiters(conn, now, &claim.target)?
         .iter()
         .filter(|waiter| waiter.alive && waiter.ticket < ticket)
@@ -105,11 +105,6 @@ pub(super) fn acquire(
     Ok(answer)
 }
 
-fn no_ticket(lock: &Lock, target: &TargetName, run: RunId) -> Error {
-    lock.refuse(code::LOCK_NO_TICKET, "the run is not in the queue", target)
-        .with_context("asked by", run)
-}
-
 pub(super) fn leave(conn: &Connection, target: &TargetName, run: RunId) -> Result<(), Fault> {
     conn.prepare_cached("DELETE FROM waiter WHERE target = ?1 AND run = ?2")?
         .execute(params![target.as_str(), run.to_string()])?;
@@ -119,7 +114,7 @@ pub(super) fn leave(conn: &Connection, target: &TargetName, run: RunId) -> Resul
 pub(super) fn renew(conn: &Connection, now: &Moment, hold: &Hold) -> Result<(), Fault> {
     let mut lock = Lock::load(conn, &hold.target)?.unwrap_or_default();
     let Some(tenure) = lock.tenure_under(hold.run, hold.fence) else {
-        return Err(lock.lost(&hold.target, hold.run, hold.fence).into());
+        return Err(lock.refusal(&hold.target).lost(hold.run, hold.fence).into());
     };
     tenure.lease = hold.lease;
     tenure.end = now.after(hold.lease);
@@ -132,11 +127,7 @@ pub(super) fn release(conn: &Connection, hold: &Hold) -> Result<bool, Fault> {
         return Ok(false);
     }
     if lock.state == LockState::Mutating {
-        let message = "a touched target cannot simply be released";
-        return Err(lock
-            .refuse(code::LOCK_MUTATING, message, &hold.target)
-            .with_next(NextAction::verb(Verb::Resume, &[]))
-            .into());
+        return Err(lock.refusal(&hold.target).mutating().into());
     }
     lock.apply(LockEffect::Free);
     lock.save(conn, &hold.target)?;
@@ -161,15 +152,8 @@ pub(super) fn take_over(
     lock.reap(now);
     match lock.state {
         LockState::Suspect if lock.run == Some(claim.run) => {}
-        LockState::Held | LockState::Mutating => {
-            let message = "the target is held by a living run";
-            return Err(lock.refuse(code::LOCK_HELD, message, target).retry_later().into());
-        }
-        _ => {
-            let message = "the target is not suspect because of that run";
-            let error = lock.refuse(code::LOCK_NOT_SUSPECT, message, target);
-            return Err(error.with_context("asked by", claim.run).into());
-        }
+        LockState::Held | LockState::Mutating => return Err(lock.refusal(target).held().into()),
+        _ => return Err(lock.refusal(target).not_suspect(claim.run).into()),
     }
     let old = lock.fence;
     let hold = lock.grant(LockState::Mutating, claim, None, lease, now);
@@ -223,13 +207,4 @@ fn waiters(conn: &Connection, now: &Moment, target: &TargetName) -> Result<Vec<W
 fn waits(now: &Moment, heard: &Moment, process: &ProcessIdentity) -> bool {
     !now.until(&heard.after(WAITER_TTL), WAITER_TTL).is_zero()
         && process.liveness() != Liveness::Dead
-}
-
-/// `ledger.guard`: an entry and the lock it came with do not belong together.
-pub(super) fn unguarded(message: &str, entry: &Entry) -> Error {
-    Error::new(code::LEDGER_GUARD, message)
-        .with_effect(Effect::None)
-        .with_context("kind", entry.body.kind())
-        .with_context("run", entry.run)
-        .with_next(NextAction::verb(Verb::Status, &[]))
 }

@@ -8,6 +8,7 @@
 )]
 
 mod child;
+mod conformance;
 mod damage;
 mod death;
 mod files;

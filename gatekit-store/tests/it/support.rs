@@ -15,6 +15,7 @@ use tempfile::TempDir;
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// A ledger in a directory of its own, with a clock that the test moves.
+#[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
     pub(crate) clock: Arc<AtomicU64>,

@@ -1,0 +1,7 @@
+//! The reference ledger: the contract as a state machine over plain data, and a handle on it.
+
+mod ledger;
+mod lock;
+mod target;
+
+pub use ledger::MemoryLedger;
