@@ -1,7 +1,7 @@
 //! Ctrl-C, SIGKILL, SIGSTOP, two at once: never a false success, never two services, never a lost
 //! target.
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -178,4 +178,32 @@ fn a_stopped_holder_is_overtaken_and_does_not_write_when_it_wakes() {
     assert_eq!(site.run(["log"]).lines.len(), length, "the zombie wrote into the journal");
     assert_true(&site, "the zombie is gone");
     assert_eq!(site.answers().as_deref(), Some("v1"));
+}
+
+/// A holder that was stopped inside a write goes on with it whenever it wakes: until it cannot, no
+/// finding is worth anything, even one that needs no write at all.
+#[test]
+fn nothing_is_settled_while_an_earlier_holder_is_in_the_middle_of_a_write() {
+    let site = Site::new();
+    site.ship("v1").expect(0, "released", "");
+    let before = site.run(["log"]).lines.len();
+    // As a holder that was stopped inside its write: it has the root's lock.
+    let lock = File::open(site.root().join("fence.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child = spawn(site.ship_command("v2"));
+    while site.run(["log"]).lines.len() < before + 4 {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(site.status()["state"], "suspect");
+    let resume = ["resume", "--deadline", "1s"];
+    let confirm = ["reconcile", "--confirm-old", "--reason", "r", "--deadline", "1s"];
+    for call in [&resume[..], &confirm[..]] {
+        site.run(call).expect(4, "stuck", "release_dir.busy");
+        assert_eq!(site.status()["state"], "suspect");
+        assert_eq!(site.answers().as_deref(), Some("v1"));
+    }
+    drop(lock);
+    site.run(["resume"]).expect(0, "released", "");
+    assert_true(&site, "resumed");
+    assert_eq!(site.answers().as_deref(), Some("v2"));
 }
