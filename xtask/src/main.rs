@@ -1,6 +1,7 @@
-//! The commands of gatekit's own workshop: `cargo xtask lint`, `test` and `bench`.
+//! The commands of gatekit's own workshop: `cargo xtask lint`, `test`, `bench` and `chaos`.
 
 mod bench;
+mod chaos;
 mod failure;
 mod lint;
 mod measure;
@@ -30,7 +31,8 @@ Examples:
   cargo xtask lint                            what CI demands of every line
   cargo xtask test                            all tests, then the doc tests
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
-  cargo xtask bench                           the figures, beside what a user would run instead";
+  cargo xtask bench                           the figures, beside what a user would run instead
+  cargo xtask chaos                           200 kills of a real ship, each settled and checked";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -81,6 +83,26 @@ Examples:
         check: bool,
     },
 
+    /// Kills the real `local-release` at random moments, settles what it left and checks the truth.
+    ///
+    /// SIGKILL in ship, rollback, resume and reconcile, at least half of them after `applying`, and
+    /// SIGSTOP beyond the lease. After each exactly one of the two releases serves, alone, it is the
+    /// reported one, the log verifies and the target is free. Ends with a histogram of the last
+    /// entries at the kills. A failure prints its seed and round, and keeps the root.
+    #[command(after_help = "\
+Examples:
+  cargo xtask chaos
+  cargo xtask chaos --kills 20 --seed 7")]
+    Chaos {
+        /// How many SIGKILLs.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
+        kills: u16,
+
+        /// Decides the moments, as far as the machine lets it [default: another one each time]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -94,6 +116,7 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
         Task::Bench { runs, check } => bench::run(usize::from(runs), check),
+        Task::Chaos { kills, seed } => chaos::run(kills, seed),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {
