@@ -1,6 +1,7 @@
 //! The commands of gatekit's own workshop: `cargo xtask --help` lists them.
 
 mod bench;
+mod chaos;
 mod failure;
 mod invariants;
 mod lint;
@@ -33,7 +34,8 @@ Examples:
   cargo xtask test                            all tests, then the doc tests
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
   cargo xtask invariants                      every kept patch is noticed by its test
-  cargo xtask bench                           the figures, beside what a user would run instead";
+  cargo xtask bench                           the figures, beside what a user would run instead
+  cargo xtask chaos                           200 kills of a real ship, each settled and checked";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -118,6 +120,26 @@ Examples:
         jobs: u8,
     },
 
+    /// Kills the real `local-release` at random moments, settles what it left and checks the truth.
+    ///
+    /// SIGKILL in ship, rollback, resume and reconcile, at least half of them after `applying`, and
+    /// SIGSTOP beyond the lease. After each exactly one of the two releases serves, alone, it is the
+    /// reported one, the log verifies and the target is free. Ends with a histogram of the last
+    /// entries at the kills. A failure prints its seed and round, and keeps the root.
+    #[command(after_help = "\
+Examples:
+  cargo xtask chaos
+  cargo xtask chaos --kills 20 --seed 7")]
+    Chaos {
+        /// How many SIGKILLs.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
+        kills: u16,
+
+        /// Decides the moments, as far as the machine lets it [default: another one each time]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -133,6 +155,7 @@ fn main() -> ExitCode {
         Task::Bench { runs, check } => bench::run(usize::from(runs), check),
         Task::Invariants { patch } => invariants::run(patch.as_deref()),
         Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
+        Task::Chaos { kills, seed } => chaos::run(kills, seed),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {

@@ -59,6 +59,15 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        match self.fence_off().await {
+            Ok(()) => {}
+            // Who overrides answers for whatever may still land.
+            Err(Stop::Broken(error)) if decision == Decision::Override => {
+                let told = format!("an earlier holder may still write: {error}");
+                self.recorder.progress(None, told);
+            }
+            Err(stop) => return self.keep_suspect(stop).await,
+        }
         // Look again: only what is seen under the lock may be decided on.
         let (history, found) = match self.look().await {
             Ok(looked) => looked,

@@ -59,6 +59,9 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        if let Err(stop) = self.fence_off().await {
+            return self.halt(stop).await;
+        }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {
             Ok(history) => history,

@@ -36,6 +36,7 @@ pub(crate) trait ErasedDeploy: Debug + Send + Sync {
         pause: &Pause,
         go: Go,
     ) -> Result<()>;
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()>;
     async fn locate(
         &self,
         cx: &PlanContext,
@@ -136,6 +137,10 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
     ) -> Result<()> {
         let receipt = decode(&self.id(), "receipt", receipt)?;
         self.deployer.proceed(cx, &self.change(change)?, &receipt, pause, go).await
+    }
+
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        self.deployer.fence_off(cx).await
     }
 
     async fn locate(

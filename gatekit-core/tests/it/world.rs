@@ -50,6 +50,9 @@ pub(crate) struct State {
     pub(crate) one_way: Option<String>,
     pub(crate) rollback_fails: bool,
     pub(crate) answer_fails: bool,
+    /// An earlier holder may still write.
+    pub(crate) intruded: bool,
+    pub(crate) fenced_off: Vec<Fence>,
     pub(crate) scope_salt: u32,
     pub(crate) answers: Vec<Go>,
 }
@@ -175,6 +178,12 @@ impl Deployer for Fake {
         }
         self.world.lock().answers.push(go);
         Ok(())
+    }
+
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        let mut state = self.world.lock();
+        state.fenced_off.push(cx.fence()?);
+        if state.intruded { Err(boom(Effect::None)) } else { Ok(()) }
     }
 
     async fn locate(
