@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::admission::changed;
+use super::admission::{changed, one_way};
 use super::history::Begun;
 use super::run::{Run, Stop, caught};
 use crate::code;
@@ -114,10 +114,11 @@ impl Run {
         let planned = self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await?;
         let planned = planned.map_err(|error| self.broken(error))?;
         let scope = StageScope::new(stage, planned.scope.clone(), &*planned.summary);
-        match changed(&[scope], self.scopes.as_deref().unwrap_or_default()) {
-            Some(error) => Err(self.broken(error)),
-            None => Ok(planned),
-        }
+        let refused = match changed(&[scope], self.scopes.as_deref().unwrap_or_default()) {
+            Some(error) => Some(error),
+            None => one_way(deploy, &planned).unwrap_or_else(Some),
+        };
+        refused.map_or(Ok(planned), |error| Err(self.broken(error)))
     }
 
     /// Calls `apply`, which is awaited whatever happens, and journals its receipt.

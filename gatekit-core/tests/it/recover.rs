@@ -370,3 +370,26 @@ async fn a_run_that_is_still_at_its_gates_is_not_pending() {
     assert_eq!(running.await.outcome, Outcome::Interrupted);
     assert!(bench.engine().pending(&target()).await.unwrap().is_some(), "it was left");
 }
+
+/// Nobody looked at the second change under the lock but the process that died.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_run_begins_no_change_that_could_not_be_undone() {
+    let (bench, one, two) = (Bench::new(), World::with_live("v1"), World::with_live("v1"));
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&one))
+        .rollback_with(Back(one.clone()))
+        .deploy(Fake { id: "second", world: two.clone() })
+        .rollback_with(Back(two.clone()))
+        .build()
+        .unwrap();
+    // opened, granted, applying, calling, applied, settled: the next append finds no ledger.
+    let report = engine(failing(&bench, 7) as _).ship(&pipeline, candidate("v2")).await;
+    assert_eq!(bench.kinds().await.last(), Some(&"settled"), "{report:?}");
+    bench.leases_lapse();
+    two.lock().one_way = Some("drops a table".into());
+    let report = bench.engine().resume(&pipeline, report.run.unwrap()).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ONE_WAY);
+    assert!(two.writes().is_empty());
+    assert_eq!((one.live(), two.live()), ("v1".into(), "v1".into()));
+}
