@@ -88,7 +88,7 @@ impl Run {
         let mut plans = Plans::new();
         for deploy in self.pipeline.deploys() {
             self.safe_point()?;
-            let stage = deploy.deploy.id();
+            let stage = deploy.id.clone();
             let cx = self.context(&stage, deadline);
             let planned = match self.ask(&stage, deadline, deploy.deploy.plan(&cx)).await? {
                 Ok(planned) => planned,
@@ -175,7 +175,7 @@ impl Run {
             self.safe_point()?;
             match step {
                 Step::Deploy(deploy) => {
-                    let planned = plans.remove(&deploy.deploy.id());
+                    let planned = plans.remove(&deploy.id);
                     self.roll_out(&deploy, planned).await?;
                 }
                 Step::Verify(set) => {
@@ -216,10 +216,10 @@ pub(crate) fn one_way(deploy: &Deploy, planned: &Planned<Value>) -> Result<Optio
     if deploy.irreversible.is_some() {
         return Ok(None);
     }
-    Ok(match deploy.deploy.reversibility(&planned.change)? {
+    Ok(match deploy.deploy.reversibility(&deploy.id, &planned.change)? {
         Reversibility::Free => None,
         Reversibility::OneWay(why) | Reversibility::Unknown(why) => {
-            let what = format!("deploy `{}` could not be undone", deploy.deploy.id());
+            let what = format!("deploy `{}` could not be undone", deploy.id);
             Some(Error::new(code::ROLLBACK_ONE_WAY, what).with_context("why", why))
         }
     })

@@ -35,7 +35,7 @@ impl Run {
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
     ) -> Result<(), Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let index = match self.begun.iter().position(|begun| begun.stage == stage) {
             Some(index) => index,
             None => self.begin(deploy, planned).await?,
@@ -80,7 +80,7 @@ impl Run {
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
     ) -> Result<usize, Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let planned = match planned {
             Some(planned) => planned,
             None => self.plan_again(deploy).await?,
@@ -109,7 +109,7 @@ impl Run {
 
     /// Plans a deploy that a resumed run had not begun yet, within what was granted to it.
     async fn plan_again(&self, deploy: &Deploy) -> Result<Planned<Value>, Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let cx = self.context(&stage, self.deadline);
         let planned = self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await?;
         let planned = planned.map_err(|error| self.broken(error))?;

@@ -1,13 +1,13 @@
 //! Killed holders, lost locks, interrupts: no false success, no lost target.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use gatekit_core::ledger::{Body, ChainVerifier, Entry, Guard, LockState};
 use gatekit_core::{Fence, OnInterrupt, Outcome, Pipeline, Rollout, code, enforced};
 use tokio::sync::Notify;
 
+use crate::ledgers::{FailsRenewals, failing};
 use crate::world::*;
 
 fn verified(world: &World, says: Says) -> Pipeline {
@@ -44,14 +44,6 @@ async fn a_run_that_dies_at_any_append_comes_to_a_true_end() {
         }
         assert!(paths > 40, "{paths} paths");
     }
-}
-
-fn failing(bench: &Bench, at: usize) -> Arc<FailsAt> {
-    Arc::new(FailsAt {
-        inner: Arc::clone(&bench.ledger),
-        appends: Arc::new(AtomicUsize::new(0)),
-        at,
-    })
 }
 
 /// Ships until the ledger goes away; tells whether it did.
