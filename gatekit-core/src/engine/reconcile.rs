@@ -162,7 +162,7 @@ impl Run {
             return Err(Stop::Broken(other));
         }
         for deploy in self.pipeline.deploys() {
-            let stage = deploy.deploy.id();
+            let stage = deploy.id.clone();
             if !self.begun.iter().any(|begun| begun.stage == stage) {
                 let missing = format!("deploy `{stage}` was never begun");
                 let error = Error::new(code::RECONCILE_REFUSED, missing);

@@ -190,7 +190,7 @@ impl Run {
             if let Some(why) = &deploy.irreversible {
                 return Err(one_way(why.clone()));
             }
-            let back = deploy.deploy.reversibility(&begun.change);
+            let back = deploy.deploy.reversibility(&begun.stage, &begun.change);
             match back.map_err(refused)? {
                 Reversibility::Free => {}
                 Reversibility::OneWay(why) | Reversibility::Unknown(why) => {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod compile_fail;
+mod group;
+mod ledgers;
 mod recover;
 mod settle;
 mod ship;
