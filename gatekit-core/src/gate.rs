@@ -34,6 +34,10 @@ pub trait Gate: Debug + Send + Sync + 'static {
     /// call it any number of times. MUST be cancel-safe: the engine drops the future at an
     /// interrupt, at the deadline and when the lock is lost. SHOULD end before `cx.deadline()`.
     ///
+    /// MUST read afresh, unless its evidence is bound to the candidate. MUST NOT pass on what it
+    /// could not read, nor on nothing: an unreadable answer, an empty list and zero checks are
+    /// [`Verdict::Inconclusive`].
+    ///
     /// # Errors
     /// `Err` means that evidence could not be read. The engine takes it as
     /// [`Verdict::Inconclusive`], which blocks an enforced gate.

@@ -8,6 +8,7 @@ use crate::code;
 use crate::context::{ApplyContext, PlanContext};
 use crate::engine::{EventSender, Recorder};
 use crate::error::{Error, Result};
+use crate::event::Reporter;
 use crate::id::{StageId, TargetName};
 use crate::ledger::{Acquired, Claim, Ledger};
 
@@ -23,12 +24,20 @@ pub fn plan_context(
     PlanContext::detached(target.clone(), candidate, stage.clone(), deadline)
 }
 
+/// The context `plan`, whose progress `reporter` hears too.
+#[must_use]
+pub fn overheard(mut plan: PlanContext, reporter: impl Reporter) -> PlanContext {
+    plan.events.add(Box::new(reporter));
+    plan
+}
+
 /// A context for `apply` and `roll_back` of the run of `plan`, which takes the lock of its target in
-/// `ledger` for `lease`. Nobody renews that lease. Called again for the same run it gives the same
-/// hold.
+/// `ledger` for `lease`. Nobody renews that lease. Once the lock is released, it may be called again
+/// for the same run, as by a process that resumes it: the fence is then another one.
 ///
 /// # Errors
-/// Those of the ledger; `lock.held` when the lock is not free.
+/// Those of the ledger; `lock.held` when the lock is not free, also when the same run holds it. The
+/// run does not stay in the queue then.
 pub async fn apply_context(
     plan: &PlanContext,
     ledger: Arc<dyn Ledger>,
@@ -37,6 +46,7 @@ pub async fn apply_context(
     let claim = Claim::new(plan.target().clone(), plan.run(), plan.actor());
     ledger.enqueue(&claim).await?;
     let Acquired::Granted(hold) = ledger.acquire(&claim, lease).await? else {
+        ledger.leave(&claim.target, claim.run).await?;
         return Err(Error::new(code::LOCK_HELD, "the lock of the target is not free"));
     };
     let recorder =
