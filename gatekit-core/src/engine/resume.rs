@@ -70,9 +70,9 @@ impl Run {
     /// write of its can still land.
     pub(crate) async fn fence_off(&self) -> Result<(), Stop> {
         for deploy in self.pipeline.deploys() {
-            let stage = deploy.deploy.id();
-            let cx = self.writing_context(&stage);
-            if let Err(error) = caught(&stage, deploy.deploy.fence_off(&cx)).await {
+            let stage = &deploy.id;
+            let cx = self.writing_context(stage);
+            if let Err(error) = caught(stage, deploy.deploy.fence_off(&cx)).await {
                 let mut error = self.write_failed(error)?;
                 for next in suspect_next() {
                     error = error.with_next(next);

@@ -3,6 +3,7 @@
 mod builder;
 mod erased;
 mod group;
+mod intercept;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy, Whole};
 pub(crate) use erased::ErasedDeploy;
 use erased::Paired;
 pub use group::Grouped;
+pub use intercept::{Call, Fate, Interceptor};
 
 use crate::candidate::Candidate;
 use crate::code;
