@@ -33,7 +33,9 @@ pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};
 pub use id::{ClaimId, Fence, RunId, StageId, TargetName};
 pub use outcome::{Outcome, RunReport};
-pub use pipeline::{Deploying, Gating, OnInterrupt, Pipeline, PipelineBuilder, UndecidedDeploy};
+pub use pipeline::{
+    Deploying, Gating, Grouped, OnInterrupt, Pipeline, PipelineBuilder, UndecidedDeploy, Whole,
+};
 pub use rollback::{Reversibility, Rollback};
 pub use time::Timestamp;
 pub use verdict::{Evidence, FACTS_LIMIT, Finding, Freshness, Proof, Verdict};

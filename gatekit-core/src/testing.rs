@@ -9,6 +9,7 @@ use crate::code;
 use crate::context::{ApplyContext, PlanContext};
 use crate::engine::{EventSender, Recorder};
 use crate::error::{Error, Result};
+use crate::event::Reporter;
 use crate::gate::{Enforcement, GateSlot};
 use crate::id::{StageId, TargetName};
 use crate::ledger::{Acquired, Claim, GatePhase, Ledger};
@@ -28,12 +29,20 @@ pub fn plan_context(
     PlanContext::detached(target.clone(), candidate, stage.clone(), deadline)
 }
 
+/// The context `plan`, whose progress `reporter` hears too.
+#[must_use]
+pub fn overheard(mut plan: PlanContext, reporter: impl Reporter) -> PlanContext {
+    plan.events.add(Box::new(reporter));
+    plan
+}
+
 /// A context for `apply` and `roll_back` of the run of `plan`, which takes the lock of its target in
-/// `ledger` for `lease`. Nobody renews that lease. Called again for the same run it gives the same
-/// hold.
+/// `ledger` for `lease`. Nobody renews that lease. Once the lock is released, it may be called again
+/// for the same run, as by a process that resumes it: the fence is then another one.
 ///
 /// # Errors
-/// Those of the ledger; `lock.held` when the lock is not free.
+/// Those of the ledger; `lock.held` when the lock is not free, also when the same run holds it. The
+/// run does not stay in the queue then.
 pub async fn apply_context(
     plan: &PlanContext,
     ledger: Arc<dyn Ledger>,
@@ -42,6 +51,7 @@ pub async fn apply_context(
     let claim = Claim::new(plan.target().clone(), plan.run(), plan.actor());
     ledger.enqueue(&claim).await?;
     let Acquired::Granted(hold) = ledger.acquire(&claim, lease).await? else {
+        ledger.leave(&claim.target, claim.run).await?;
         return Err(Error::new(code::LOCK_HELD, "the lock of the target is not free"));
     };
     let recorder =
@@ -71,7 +81,7 @@ pub enum StageKind {
 pub fn stages(pipeline: &Pipeline) -> Vec<(StageId, StageKind)> {
     let gates = |set: &[GateSlot], phase| -> Vec<_> {
         let kind = |slot: &GateSlot| StageKind::Gate(phase, slot.enforcement);
-        set.iter().map(|slot| (slot.gate.id(), kind(slot))).collect()
+        set.iter().map(|slot| (slot.id.clone(), kind(slot))).collect()
     };
     let mut stages = Vec::new();
     for set in &pipeline.gates {
@@ -81,7 +91,7 @@ pub fn stages(pipeline: &Pipeline) -> Vec<(StageId, StageKind)> {
         match step {
             Step::Deploy(deploy) => {
                 let kind = StageKind::Deploy(deploy.irreversible.clone());
-                stages.push((deploy.deploy.id(), kind));
+                stages.push((deploy.id.clone(), kind));
                 stages.extend(gates(&deploy.at_pause, GatePhase::Pause));
             }
             Step::Verify(set) => stages.extend(gates(set, GatePhase::Verify)),

@@ -84,12 +84,15 @@ impl Run {
                     self.recorder.set_touched();
                     return self.hold(hold);
                 }
-                Err(error) if *error.code() == code::LOCK_HELD && Instant::now() < patience => {
+                Err(error) if Instant::now() < patience && *error.code() == code::LOCK_HELD => {
                     if !told {
                         let wait = "the holder is not proven dead: waiting for its lease to lapse";
                         self.recorder.progress(None, wait.to_owned());
                         told = true;
                     }
+                    self.pause(POLL).await?;
+                }
+                Err(error) if Instant::now() < patience && error.is_temporary() => {
                     self.pause(POLL).await?;
                 }
                 Err(error) => return Err(not_taken_over(error)),

@@ -61,6 +61,15 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        match self.fence_off().await {
+            Ok(()) => {}
+            // Who overrides answers for whatever may still land.
+            Err(Stop::Broken(error)) if decision == Decision::Override => {
+                let told = format!("an earlier holder may still write: {error}");
+                self.recorder.progress(None, told);
+            }
+            Err(stop) => return self.keep_suspect(stop).await,
+        }
         // Look again: only what is seen under the lock may be decided on.
         let (history, found) = match self.look().await {
             Ok(looked) => looked,
@@ -167,8 +176,8 @@ impl Run {
         }
         let mut located = self.located().await?;
         for deploy in self.pipeline.deploys() {
-            if history.already.contains(&deploy.deploy.id()) {
-                located.push((deploy.deploy.id(), self.still_in_place(deploy).await?));
+            if history.already.contains(&deploy.id) {
+                located.push((deploy.id.clone(), self.still_in_place(deploy).await?));
             }
         }
         for (stage, location) in located {
@@ -184,13 +193,13 @@ impl Run {
         let known = |stage: &StageId| {
             history.already.contains(stage) || self.begun.iter().any(|begun| begun.stage == *stage)
         };
-        self.pipeline.deploys().map(|deploy| deploy.deploy.id()).find(|stage| !known(stage))
+        self.pipeline.deploys().map(|deploy| deploy.id.clone()).find(|stage| !known(stage))
     }
 
     /// Where a deploy stands that the run found in place: by a plan made now, because it journalled
     /// none.
     async fn still_in_place(&self, deploy: &Deploy) -> Result<Location, Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let cx = self.context(&stage, self.deadline);
         match self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await? {
             Ok(planned) => {

@@ -1,7 +1,7 @@
 //! Going on with a run that another process began.
 
 use super::history::{RunHistory, suspect_next};
-use super::run::{Run, Stop};
+use super::run::{Run, Stop, caught};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
 use crate::ledger::{Body, Holder, Mode};
@@ -49,6 +49,9 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        if let Err(stop) = self.fence_off().await {
+            return self.halt(stop).await;
+        }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {
             Ok(history) => history,
@@ -61,6 +64,23 @@ impl Run {
         }
         let end = self.steps(Plans::new()).await;
         self.finish(end).await
+    }
+
+    /// Shuts out, at every resource, the holder that was overtaken: nothing may be judged while a
+    /// write of its can still land.
+    pub(crate) async fn fence_off(&self) -> Result<(), Stop> {
+        for deploy in self.pipeline.deploys() {
+            let stage = &deploy.id;
+            let cx = self.writing_context(stage);
+            if let Err(error) = caught(stage, deploy.deploy.fence_off(&cx)).await {
+                let mut error = self.write_failed(error)?;
+                for next in suspect_next() {
+                    error = error.with_next(next);
+                }
+                return Err(Stop::Broken(error));
+            }
+        }
+        Ok(())
     }
 
     /// Journals that this process carries the run now.

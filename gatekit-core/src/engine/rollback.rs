@@ -59,6 +59,9 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        if let Err(stop) = self.fence_off().await {
+            return self.halt(stop).await;
+        }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {
             Ok(history) => history,
@@ -187,7 +190,7 @@ impl Run {
             if let Some(why) = &deploy.irreversible {
                 return Err(one_way(why.clone()));
             }
-            let back = deploy.deploy.reversibility(&begun.change);
+            let back = deploy.deploy.reversibility(&begun.stage, &begun.change);
             match back.map_err(refused)? {
                 Reversibility::Free => {}
                 Reversibility::OneWay(why) | Reversibility::Unknown(why) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::admission::changed;
+use super::admission::{changed, one_way};
 use super::history::Begun;
 use super::run::{Run, Stop, caught};
 use crate::code;
@@ -35,7 +35,7 @@ impl Run {
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
     ) -> Result<(), Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let index = match self.begun.iter().position(|begun| begun.stage == stage) {
             Some(index) => index,
             None => self.begin(deploy, planned).await?,
@@ -80,7 +80,7 @@ impl Run {
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
     ) -> Result<usize, Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let planned = match planned {
             Some(planned) => planned,
             None => self.plan_again(deploy).await?,
@@ -100,15 +100,16 @@ impl Run {
 
     /// Plans a deploy that a resumed run had not begun yet, within what was granted to it.
     async fn plan_again(&self, deploy: &Deploy) -> Result<Planned<Value>, Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let cx = self.context(&stage, self.deadline);
         let planned = self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await?;
         let planned = planned.map_err(|error| self.broken(error))?;
         let scope = StageScope::new(stage, planned.scope.clone(), &*planned.summary);
-        match changed(&[scope], self.scopes.as_deref().unwrap_or_default()) {
-            Some(error) => Err(self.broken(error)),
-            None => Ok(planned),
-        }
+        let refused = match changed(&[scope], self.scopes.as_deref().unwrap_or_default()) {
+            Some(error) => Some(error),
+            None => one_way(deploy, &planned).unwrap_or_else(Some),
+        };
+        refused.map_or(Ok(planned), |error| Err(self.broken(error)))
     }
 
     /// Calls `apply`, which is awaited whatever happens, and journals its receipt.

@@ -112,7 +112,7 @@ impl Run {
                     .with_context("why", why),
             ));
         }
-        match deploy.deploy.reversibility(&begun.change) {
+        match deploy.deploy.reversibility(&begun.stage, &begun.change) {
             Ok(Reversibility::Free) => {}
             Ok(Reversibility::OneWay(why) | Reversibility::Unknown(why)) => {
                 let error = Error::new(code::ROLLBACK_ONE_WAY, "the change cannot be undone");

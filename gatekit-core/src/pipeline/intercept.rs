@@ -30,6 +30,8 @@ pub enum Call {
     Observe,
     /// A deployer's `proceed`.
     Proceed,
+    /// A deployer's `fence_off`.
+    FenceOff,
     /// A deployer's `locate`.
     Locate,
     /// A deployer's `live`.
@@ -42,12 +44,13 @@ pub enum Call {
 
 impl Call {
     /// Every call there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Check,
         Self::Plan,
         Self::Apply,
         Self::Observe,
         Self::Proceed,
+        Self::FenceOff,
         Self::Locate,
         Self::Live,
         Self::RollBack,
@@ -63,6 +66,7 @@ impl Call {
             Self::Apply => "apply",
             Self::Observe => "observe",
             Self::Proceed => "proceed",
+            Self::FenceOff => "fence_off",
             Self::Locate => "locate",
             Self::Live => "live",
             Self::RollBack => "roll_back",
@@ -123,6 +127,7 @@ impl Pipeline {
     /// The same pipeline, with the same fingerprint, whose calls pass by `interceptor`.
     pub(crate) fn intercepted(&self, interceptor: &Arc<dyn Interceptor>) -> Self {
         let slot = |slot: &GateSlot| GateSlot {
+            id: slot.id.clone(),
             gate: Arc::new(Intercepted {
                 inner: Arc::clone(&slot.gate),
                 by: Arc::clone(interceptor),
@@ -131,6 +136,7 @@ impl Pipeline {
         };
         let step = |step: &Step| match step {
             Step::Deploy(deploy) => Step::Deploy(Deploy {
+                id: deploy.id.clone(),
                 deploy: Arc::new(Intercepted {
                     inner: Arc::clone(&deploy.deploy),
                     by: Arc::clone(interceptor),
@@ -157,7 +163,7 @@ struct Intercepted<T: ?Sized> {
 impl<T: ?Sized + Send + Sync> Intercepted<T> {
     async fn pass<A: Send, F>(
         &self,
-        stage: StageId,
+        stage: &StageId,
         call: Call,
         change: Option<&Value>,
         make: impl Fn() -> F + Send + Sync,
@@ -165,7 +171,7 @@ impl<T: ?Sized + Send + Sync> Intercepted<T> {
     where
         F: Future<Output = Result<A>> + Send,
     {
-        let answer = match self.by.before(&stage, call, change).await {
+        let answer = match self.by.before(stage, call, change).await {
             Fate::Happens => make().await,
             Fate::HappensTwice => {
                 // Whatever the first call answers, nobody has heard of it.
@@ -178,7 +184,7 @@ impl<T: ?Sized + Send + Sync> Intercepted<T> {
                 Err(error)
             }
         };
-        self.by.after(&stage, call).await;
+        self.by.after(stage, call).await;
         answer
     }
 }
@@ -198,26 +204,22 @@ impl Gate for Intercepted<dyn Gate> {
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
-        self.pass(self.id(), Call::Check, None, || self.inner.check(cx)).await
+        self.pass(cx.stage(), Call::Check, None, || self.inner.check(cx)).await
     }
 }
 
 #[async_trait]
 impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
-    fn id(&self) -> StageId {
-        self.inner.id()
-    }
-
     fn describe(&self) -> Value {
         self.inner.describe()
     }
 
-    fn reversibility(&self, change: &Value) -> Result<Reversibility> {
-        self.inner.reversibility(change)
+    fn reversibility(&self, stage: &StageId, change: &Value) -> Result<Reversibility> {
+        self.inner.reversibility(stage, change)
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Value>> {
-        self.pass(self.id(), Call::Plan, None, || self.inner.plan(cx)).await
+        self.pass(cx.stage(), Call::Plan, None, || self.inner.plan(cx)).await
     }
 
     async fn apply(
@@ -227,12 +229,12 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         earlier: Option<&Value>,
     ) -> Result<Value> {
         let make = || self.inner.apply(cx, change, earlier);
-        self.pass(self.id(), Call::Apply, Some(change), make).await
+        self.pass(cx.stage(), Call::Apply, Some(change), make).await
     }
 
     async fn observe(&self, cx: &PlanContext, change: &Value, receipt: &Value) -> Result<Rollout> {
         let make = || self.inner.observe(cx, change, receipt);
-        self.pass(self.id(), Call::Observe, Some(change), make).await
+        self.pass(cx.stage(), Call::Observe, Some(change), make).await
     }
 
     async fn proceed(
@@ -244,7 +246,11 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         go: Go,
     ) -> Result<()> {
         let make = || self.inner.proceed(cx, change, receipt, pause, go);
-        self.pass(self.id(), Call::Proceed, Some(change), make).await
+        self.pass(cx.stage(), Call::Proceed, Some(change), make).await
+    }
+
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        self.pass(cx.stage(), Call::FenceOff, None, || self.inner.fence_off(cx)).await
     }
 
     async fn locate(
@@ -254,11 +260,11 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         receipt: Option<&Value>,
     ) -> Result<Location> {
         let make = || self.inner.locate(cx, change, receipt);
-        self.pass(self.id(), Call::Locate, Some(change), make).await
+        self.pass(cx.stage(), Call::Locate, Some(change), make).await
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
-        self.pass(self.id(), Call::Live, None, || self.inner.live(cx)).await
+        self.pass(cx.stage(), Call::Live, None, || self.inner.live(cx)).await
     }
 
     async fn roll_back(
@@ -268,7 +274,7 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         receipt: Option<&Value>,
     ) -> Result<()> {
         let make = || self.inner.roll_back(cx, change, receipt);
-        self.pass(self.id(), Call::RollBack, Some(change), make).await
+        self.pass(cx.stage(), Call::RollBack, Some(change), make).await
     }
 
     async fn observe_back(
@@ -278,6 +284,6 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         receipt: Option<&Value>,
     ) -> Result<Rollout> {
         let make = || self.inner.observe_back(cx, change, receipt);
-        self.pass(self.id(), Call::ObserveBack, Some(change), make).await
+        self.pass(cx.stage(), Call::ObserveBack, Some(change), make).await
     }
 }

@@ -1,24 +1,28 @@
-//! The combinator: gate sets, deploys with rollbacks, verifications.
+//! The combinator: gate sets, deploys with rollbacks, verifications, groups.
 
 mod builder;
 mod erased;
+mod group;
 mod intercept;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy};
+pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy, Whole};
 pub(crate) use erased::ErasedDeploy;
+use erased::Paired;
+pub use group::Grouped;
 pub use intercept::{Call, Fate, Interceptor};
 
 use crate::candidate::Candidate;
 use crate::code;
 use crate::context::PlanContext;
-use crate::deployer::Live;
+use crate::deployer::{Deployer, Live};
 use crate::digest::Digest;
 use crate::error::{Effect, Error, Result};
 use crate::gate::GateSlot;
 use crate::id::{StageId, TargetName};
+use crate::rollback::{Irreversible, Rollback};
 
 /// A way to release to one target: gates, deploys with rollbacks, verifications. Cheap to clone;
 /// built with [`Pipeline::to`].
@@ -53,9 +57,27 @@ pub(crate) enum Step {
 /// A deploy with its decision how to undo it.
 #[derive(Debug, Clone)]
 pub(crate) struct Deploy {
+    /// The deployer's own id, which a group prefixes.
+    pub(crate) id: StageId,
     pub(crate) deploy: Arc<dyn ErasedDeploy>,
     pub(crate) at_pause: Vec<GateSlot>,
     pub(crate) irreversible: Option<String>,
+}
+
+impl Deploy {
+    fn undone_by<D: Deployer>(deployer: D, rollback: impl Rollback<D>) -> Self {
+        Self {
+            id: deployer.id(),
+            deploy: Arc::new(Paired { deployer, rollback }),
+            at_pause: Vec::new(),
+            irreversible: None,
+        }
+    }
+
+    fn irreversible<D: Deployer>(deployer: D, why: String) -> Self {
+        let deploy = Self::undone_by(deployer, Irreversible(why.clone()));
+        Self { irreversible: Some(why), ..deploy }
+    }
 }
 
 /// What the first interrupt does after the target was touched. Before that, a run always just
@@ -102,7 +124,7 @@ impl Pipeline {
     /// Those of the deployer's `live`; `gate.deadline` when it gives no answer within 30 s.
     pub async fn live(&self) -> Result<Option<Live>> {
         let Some(first) = self.deploys().next() else { return Ok(None) };
-        let stage = first.deploy.id();
+        let stage = &first.id;
         let patience = Duration::from_secs(30);
         let cx =
             PlanContext::detached(self.target.clone(), Candidate::new(), stage.clone(), patience);
@@ -120,6 +142,6 @@ impl Pipeline {
     }
 
     pub(crate) fn deploy(&self, stage: &StageId) -> Option<&Deploy> {
-        self.deploys().find(|deploy| deploy.deploy.id() == *stage)
+        self.deploys().find(|deploy| deploy.id == *stage)
     }
 }

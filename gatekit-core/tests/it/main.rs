@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod compile_fail;
+mod context;
 mod explored;
+mod group;
+mod ledgers;
 mod recover;
 mod settle;
 mod ship;
