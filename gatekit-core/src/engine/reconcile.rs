@@ -1,6 +1,6 @@
 //! Settling a suspect target as a person decides.
 
-use super::history::{Begun, RunHistory};
+use super::history::RunHistory;
 use super::rollout::not_live;
 use super::run::{Run, Stop, described};
 use crate::code;
@@ -12,14 +12,19 @@ use crate::outcome::{Outcome, RunReport};
 use crate::pipeline::Step;
 
 impl Run {
-    /// What the run began, or was about to undo.
-    async fn begun_of(&self, history: &RunHistory) -> Result<Vec<Begun>, Stop> {
+    /// Takes up what the run began, or was about to undo.
+    async fn take_up(&mut self, history: &RunHistory) -> Result<(), Stop> {
         match &history.mode {
-            Mode::RollBack { undo, .. } => self.changes(undo).await,
-            Mode::Ship => Ok(history.begun.clone()),
+            Mode::RollBack { undo, .. } => {
+                self.begun = self.changes(undo).await?;
+                self.mark_undone(history);
+            }
+            Mode::Ship => self.begun.clone_from(&history.begun),
         }
+        Ok(())
     }
 
+    /// Where everything begun stands, in that order.
     async fn located(&self) -> Result<Vec<(StageId, Location)>, Stop> {
         let mut located = Vec::new();
         for begun in &self.begun {
@@ -52,7 +57,7 @@ impl Run {
             if let Some(holder) = holder {
                 return self.refuse_second_process(&holder);
             }
-            let undecided = undecided(&history.mode, &found).to_failure();
+            let undecided = self.undecided(&history.mode, &found).to_failure();
             let live = self.live_for_report().await;
             return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
         };
@@ -64,7 +69,6 @@ impl Run {
             Ok(looked) => looked,
             Err(stop) => return self.keep_suspect(stop).await,
         };
-        self.mark_undone(&history);
         let recorded =
             self.record(Body::Reconciled { decision, reason, found: found.clone() }).await;
         if let Err(stop) = recorded {
@@ -92,7 +96,7 @@ impl Run {
     /// The suspect run and where its deploys stand.
     async fn look(&mut self) -> Result<(RunHistory, Vec<(StageId, Location)>), Stop> {
         let history = self.recall().await?;
-        self.begun = self.begun_of(&history).await?;
+        self.take_up(&history).await?;
         let found = self.located().await?;
         Ok((history, found))
     }
@@ -108,7 +112,7 @@ impl Run {
             Mode::Ship => None,
         };
         let rolling_back = returning_to.is_some();
-        let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
+        let (new, old) = (self.not_live(found).is_none(), undone(found));
         // Another pipeline may look at another place, where the old release seems to be untouched.
         let same = history.fingerprint == *self.pipeline.fingerprint();
         let cause = history.unwinding.clone().unwrap_or_else(|| decided(decision).to_failure());
@@ -122,25 +126,22 @@ impl Run {
                 Some(to) => self.go_back(to).await,
                 None => self.unwind(cause).await,
             },
-            Decision::ConfirmOld if rolling_back && same && all(&Location::After) => {
+            Decision::ConfirmOld if rolling_back && same && new => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }
-            Decision::ConfirmOld if !rolling_back && same && all(&Location::Before) => {
+            Decision::ConfirmOld if !rolling_back && same && old => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }
             // Whether the older release itself is live is asked there too.
-            Decision::Adopt if rolling_back && same && all(&Location::Before) => match returning_to
-            {
+            Decision::Adopt if rolling_back && same && old => match returning_to {
                 Some(to) => self.go_back(to).await,
                 None => self.close(Outcome::Released, None).await,
             },
-            Decision::Adopt if !rolling_back && all(&Location::After) => {
-                match self.adoptable(history).await {
-                    Ok(()) => self.close(Outcome::Released, None).await,
-                    Err(Stop::Broken(error)) => self.refuse(decision, found, Some(error)).await,
-                    Err(stop) => self.keep_suspect(stop).await,
-                }
-            }
+            Decision::Adopt if !rolling_back && new => match self.adoptable(history).await {
+                Ok(()) => self.close(Outcome::Released, None).await,
+                Err(Stop::Broken(error)) => self.refuse(decision, found, Some(error)).await,
+                Err(stop) => self.keep_suspect(stop).await,
+            },
             Decision::ConfirmOld | Decision::Adopt => self.refuse(decision, found, None).await,
         }
     }
@@ -154,7 +155,7 @@ impl Run {
         }
         for deploy in self.pipeline.deploys() {
             let stage = deploy.id.clone();
-            if !self.begun.iter().any(|begun| begun.stage == stage) {
+            if self.current(&stage).is_none() {
                 let missing = format!("deploy `{stage}` was never begun");
                 let error = Error::new(code::RECONCILE_REFUSED, missing);
                 return Err(Stop::Broken(error));
@@ -167,12 +168,39 @@ impl Run {
                 return Err(Stop::Broken(error));
             }
         }
-        for (stage, location) in self.located().await? {
-            if location != Location::After {
-                return Err(Stop::Broken(not_live(&stage, &location)));
-            }
+        let found = self.located().await?;
+        self.not_live(&found).map_or(Ok(()), |error| Err(Stop::Broken(error)))
+    }
+
+    /// Why what was begun is no release, as far as `locate` can tell.
+    fn not_live(&self, found: &[(StageId, Location)]) -> Option<Error> {
+        let counts = || self.begun.iter().zip(found).filter(|(begun, _)| begun.counts());
+        if counts().next().is_none() {
+            let nothing = "no deploy of the run is begun that would have to be live";
+            return Some(Error::new(code::RECONCILE_REFUSED, nothing));
         }
-        Ok(())
+        let (_, (stage, location)) =
+            counts().find(|(_, (_, location))| *location != Location::After)?;
+        Some(not_live(stage, location))
+    }
+
+    /// The findings, with the decisions they allow first.
+    fn undecided(&self, mode: &Mode, found: &[(StageId, Location)]) -> Error {
+        let (live, undone) = (self.not_live(found).is_none(), undone(found));
+        let (new, old) = match mode {
+            Mode::Ship => (live, undone),
+            Mode::RollBack { .. } => (undone, live),
+        };
+        let mut error =
+            Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
+                .with_context("found", listed(found))
+                .with_next(NextAction::verb(Verb::Resume, &[]));
+        if new {
+            error = error.with_next(decision_action("--adopt"));
+        } else if old {
+            error = error.with_next(decision_action("--confirm-old"));
+        }
+        error.with_next(decision_action("--roll-back")).with_next(decision_action("--override"))
     }
 
     /// The decision does not fit what was found: the target stays suspect.
@@ -239,21 +267,6 @@ fn decision_action(flag: &str) -> NextAction {
     NextAction::verb(Verb::Reconcile, &[flag, "--reason", "TEXT"]).by("operator")
 }
 
-/// The findings, with the decisions they allow first.
-fn undecided(mode: &Mode, found: &[(StageId, Location)]) -> Error {
-    let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
-    let (new, old) = match mode {
-        Mode::Ship => (Location::After, Location::Before),
-        Mode::RollBack { .. } => (Location::Before, Location::After),
-    };
-    let mut error =
-        Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
-            .with_context("found", listed(found))
-            .with_next(NextAction::verb(Verb::Resume, &[]));
-    if all(&new) {
-        error = error.with_next(decision_action("--adopt"));
-    } else if all(&old) {
-        error = error.with_next(decision_action("--confirm-old"));
-    }
-    error.with_next(decision_action("--roll-back")).with_next(decision_action("--override"))
+fn undone(found: &[(StageId, Location)]) -> bool {
+    found.iter().all(|(_, location)| *location == Location::Before)
 }

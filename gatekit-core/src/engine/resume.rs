@@ -55,6 +55,7 @@ impl Run {
             Err(stop) => return self.halt(stop).await,
         };
         self.begun = history.begun;
+        self.recoveries = history.recoveries;
         self.scopes = history.scopes;
         if let Some(cause) = history.unwinding {
             return self.unwind(cause).await;
