@@ -173,22 +173,25 @@ impl<T> fmt::Debug for Hook<T> {
 }
 
 pub(crate) fn failing(bench: &Bench, at: usize) -> Arc<FailsAt> {
-    Arc::new(FailsAt {
-        inner: Arc::clone(&bench.ledger),
-        appends: Arc::new(AtomicUsize::new(0)),
-        at,
-        appended: Hook::new(|_| ()),
-    })
+    failing_watched(bench, at, |_| ())
 }
 
 /// A ledger that fails never, and tells what was appended.
 pub(crate) fn watched(bench: &Bench, appended: impl Fn(&Body) + Send + Sync + 'static) -> Engine {
-    engine(Arc::new(FailsAt {
+    engine(failing_watched(bench, usize::MAX, appended))
+}
+
+pub(crate) fn failing_watched(
+    bench: &Bench,
+    at: usize,
+    appended: impl Fn(&Body) + Send + Sync + 'static,
+) -> Arc<FailsAt> {
+    Arc::new(FailsAt {
         inner: Arc::clone(&bench.ledger),
         appends: Arc::new(AtomicUsize::new(0)),
-        at: usize::MAX,
+        at,
         appended: Hook::new(appended),
-    }))
+    })
 }
 
 /// The chain holds, and every write was journalled (design §8.3): as many permits as writes, each

@@ -6,7 +6,7 @@ use gatekit_core::{
     enforced, on,
 };
 
-use crate::ledgers::{Hook, audit, watched};
+use crate::ledgers::{Hook, audit, failing_watched, watched};
 use crate::repair::*;
 use crate::world::*;
 
@@ -279,22 +279,56 @@ async fn a_plan_anew_that_could_not_be_undone_is_refused() {
     shop.is_left_as(&bench, Outcome::RolledBack, 0).await;
 }
 
-/// What the first try was told of its effect is what a second one looks for first.
+/// What the first try was told of its effect is what a second one looks for first: also in another
+/// process, when the one that began it died before its write.
 #[tokio::test]
 async fn the_same_change_is_tried_again_with_its_receipt_and_a_new_plan_without() {
     for (then, receipt) in [(SameChange, Some("v2".to_owned())), (Replan, None)] {
-        let mut shop = Shop::needing(0, then).when_repaired(|app| {
-            let mut state = app.lock();
-            (state.located, state.live) = (None, "v1".into());
-            state.rollouts.clear();
-        });
-        shop.on = code::DEPLOY_FAILED;
-        shop.app.lock().located = Some(Location::Before);
-        shop.app.lock().rollouts = [Rollout::Failed("no capacity".into())].into();
-        let (_, report) = ship(&shop).await;
-        assert_eq!(report.outcome, Outcome::Released, "{report:?}");
-        assert_eq!(shop.app.lock().earlier, [None, receipt], "{then:?}");
+        for dies in [false, true] {
+            let mut shop = Shop::needing(0, then).when_repaired(|app| {
+                let mut state = app.lock();
+                (state.located, state.live) = (None, "v1".into());
+                state.rollouts.clear();
+            });
+            shop.on = code::DEPLOY_FAILED;
+            shop.app.lock().rollouts = [Rollout::Failed("no capacity".into())].into();
+            let (bench, app) = (Bench::new(), shop.app.clone());
+            let vanishes = nth(1, |body| matches!(body, Body::Applied { .. }));
+            // The second try of the app is its twelfth entry.
+            let at = if dies { 13 } else { usize::MAX };
+            let ledger = failing_watched(&bench, at, move |body| {
+                if vanishes(body) {
+                    app.lock().located = Some(Location::Before);
+                }
+            });
+            let mut report = engine(ledger).ship(&shop.pipeline(), candidate("v2")).await;
+            let mut expected = vec![None, receipt.clone()];
+            if dies {
+                assert_eq!(bench.kinds().await.last(), Some(&"applying"), "{report:?}");
+                expected.push(receipt.clone());
+                bench.leases_lapse();
+                report = bench.engine().resume(&shop.pipeline(), report.run.unwrap()).await;
+            }
+            assert_eq!(report.outcome, Outcome::Released, "{then:?} {dies}: {report:?}");
+            assert_eq!(shop.app.lock().earlier, expected, "{then:?} {dies}");
+        }
     }
+}
+
+/// The plan anew wants something else than the first one: only that has to be live.
+#[tokio::test]
+async fn a_change_that_was_given_up_does_not_count_for_the_release() {
+    let shop = Shop::needing(1, Replan).when_repaired(|app| app.lock().live = "v1-mended".into());
+    let (bench, back) = (Bench::new(), Back(shop.app.clone()));
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(repair("adds", &shop.app))
+        .rollback_with(back)
+        .recover(shop.recovery())
+        .build()
+        .unwrap();
+    let report = bench.engine().ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(shop.app.live(), "v1-mended+");
 }
 
 #[tokio::test]
