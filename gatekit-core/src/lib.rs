@@ -33,8 +33,10 @@ pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};
 pub use id::{ClaimId, Fence, RunId, StageId, TargetName};
 pub use outcome::{Outcome, RunReport};
+pub use pipeline::Then::{Replan, SameChange};
 pub use pipeline::{
-    Deploying, Gating, Grouped, OnInterrupt, Pipeline, PipelineBuilder, UndecidedDeploy, Whole,
+    Deploying, Gating, Grouped, On, OnInterrupt, Pipeline, PipelineBuilder, Recovery, Then,
+    UndecidedDeploy, UndecidedRecovery, UnfinishedRecovery, Whole, on,
 };
 pub use rollback::{Reversibility, Rollback};
 pub use time::Timestamp;

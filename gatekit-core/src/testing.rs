@@ -74,9 +74,12 @@ pub enum StageKind {
     Gate(GatePhase, Enforcement),
     /// A deploy, and why it has no way back, if so.
     Deploy(Option<String>),
+    /// The repair of a recovery, and why it has no way back, if so.
+    Repair(Option<String>),
 }
 
-/// The stages of a pipeline in its own order; a deploy comes before the gates at its pause.
+/// The stages of a pipeline in its own order, the repairs last; a deploy comes before the gates at
+/// its pause.
 #[must_use]
 pub fn stages(pipeline: &Pipeline) -> Vec<(StageId, StageKind)> {
     let gates = |set: &[GateSlot], phase| -> Vec<_> {
@@ -96,6 +99,10 @@ pub fn stages(pipeline: &Pipeline) -> Vec<(StageId, StageKind)> {
             }
             Step::Verify(set) => stages.extend(gates(set, GatePhase::Verify)),
         }
+    }
+    for recovery in &pipeline.recoveries {
+        let kind = StageKind::Repair(recovery.repair.irreversible.clone());
+        stages.push((recovery.repair.id.clone(), kind));
     }
     stages
 }

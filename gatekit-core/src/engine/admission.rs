@@ -176,7 +176,10 @@ impl Run {
             match step {
                 Step::Deploy(deploy) => {
                     let planned = plans.remove(&deploy.id);
-                    self.roll_out(&deploy, planned).await?;
+                    if self.deliver(&deploy, planned).await? {
+                        // What was repaired may be the before-state of what comes next.
+                        plans.clear();
+                    }
                 }
                 Step::Verify(set) => {
                     if let Err(cause) = self.judge(&set, GatePhase::Verify).await? {
@@ -186,7 +189,7 @@ impl Run {
             }
         }
         self.safe_point()?;
-        for begun in &self.begun {
+        for begun in self.begun.iter().filter(|begun| begun.counts()) {
             let Some(deploy) = self.pipeline.deploy(&begun.stage) else { continue };
             let location = self.locate(deploy, begun).await?;
             if location != Location::After {

@@ -58,6 +58,7 @@ impl Run {
             Err(stop) => return self.halt(stop).await,
         };
         self.begun = history.begun;
+        self.recoveries = history.recoveries;
         self.scopes = history.scopes;
         if let Some(cause) = history.unwinding {
             return self.unwind(cause).await;
@@ -69,7 +70,7 @@ impl Run {
     /// Shuts out, at every resource, the holder that was overtaken: nothing may be judged while a
     /// write of its can still land.
     pub(crate) async fn fence_off(&self) -> Result<(), Stop> {
-        for deploy in self.pipeline.deploys() {
+        for deploy in self.pipeline.deploys_and_repairs() {
             let stage = &deploy.id;
             let cx = self.writing_context(stage);
             if let Err(error) = caught(stage, deploy.deploy.fence_off(&cx)).await {

@@ -9,7 +9,7 @@ use super::history::Begun;
 use super::run::{Run, Stop, caught};
 use crate::code;
 use crate::deployer::{Go, Location, Pause, Planned, Rollout};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::id::StageId;
 use crate::ledger::{Body, GatePhase, StageScope};
 use crate::pipeline::{Deploy, ErasedDeploy};
@@ -21,6 +21,13 @@ const POLL_AGAIN: Duration = Duration::from_secs(1);
 /// The shortest pause between two polls, whatever a deployer asks for.
 const POLL_AT_LEAST: Duration = Duration::from_millis(10);
 
+/// How a deploy failed, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    pub(crate) location: Location,
+}
+
 /// Which way a rollout goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -29,19 +36,20 @@ pub(crate) enum Direction {
 }
 
 impl Run {
-    /// Makes a deploy live: goes on with the one that was begun, or begins with `planned`.
+    /// Makes a deploy live: goes on with the one that was begun, or begins with `planned`. Tells how
+    /// it failed, if a recovery may be for it.
     pub(crate) async fn roll_out(
         &mut self,
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Result<(), Failed>, Stop> {
         let stage = deploy.id.clone();
-        let index = match self.begun.iter().position(|begun| begun.stage == stage) {
+        let index = match self.current(&stage) {
             Some(index) => index,
             None => self.begin(deploy, planned).await?,
         };
         if self.begun[index].settled {
-            return Ok(());
+            return Ok(Ok(()));
         }
         if let Some(hook) = &self.begun[index].rejected {
             return Err(Stop::Broken(pause_rejected(&stage, hook)));
@@ -66,12 +74,23 @@ impl Run {
         if location == Location::After && ours && !rejected {
             self.record(Body::Settled { stage, already: false }).await?;
             self.begun[index].settled = true;
-            return Ok(());
+            return Ok(Ok(()));
         }
-        let failure = failure.unwrap_or_else(|| not_live(&begun.stage, &location));
-        self.record(Body::StageFailed { stage, failure: failure.to_failure(), rollout, location })
-            .await?;
-        Err(Stop::Broken(failure))
+        let error = failure.unwrap_or_else(|| not_live(&begun.stage, &location));
+        let failure = error.to_failure();
+        let told = Body::StageFailed {
+            stage,
+            failure: failure.clone(),
+            rollout,
+            location: location.clone(),
+        };
+        self.record(told).await?;
+        if rejected { Err(Stop::Broken(error)) } else { Ok(Err(Failed { failure, location })) }
+    }
+
+    /// What a stage stands for: its newest change, unless it is begun anew.
+    pub(crate) fn current(&self, stage: &StageId) -> Option<usize> {
+        self.begun.iter().rposition(|begun| begun.stage == *stage && !begun.retried)
     }
 
     /// Finds the deploy in place, or journals that it begins: from then on the target is touched.
@@ -85,7 +104,8 @@ impl Run {
             Some(planned) => planned,
             None => self.plan_again(deploy).await?,
         };
-        let mut begun = Begun::new(stage.clone(), self.id(), planned.change, None);
+        let mut begun = Begun::new(stage.clone(), self.id(), planned.change);
+        begun.recovery = self.recoveries.includes(&stage);
         if self.locate(deploy, &begun).await? == Location::After {
             self.record(Body::Settled { stage, already: true }).await?;
             begun.settled = true;
@@ -98,8 +118,9 @@ impl Run {
         Ok(self.begun.len() - 1)
     }
 
-    /// Plans a deploy that a resumed run had not begun yet, within what was granted to it.
-    async fn plan_again(&self, deploy: &Deploy) -> Result<Planned<Value>, Stop> {
+    /// Plans a deploy under way: one that a resumed run had not begun yet, or that is begun anew.
+    /// Within what was granted to it, and only what can be undone.
+    pub(crate) async fn plan_again(&self, deploy: &Deploy) -> Result<Planned<Value>, Stop> {
         let stage = deploy.id.clone();
         let cx = self.context(&stage, self.deadline);
         let planned = self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await?;

@@ -1,5 +1,7 @@
 //! Undoing what was begun, newest first, until `locate` says that the old release is back.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +31,14 @@ impl Run {
     }
 
     /// Asks once more where everything stands: what was undone first, or by an earlier process, need
-    /// not be so any more.
+    /// not be so any more. What a deploy was before its first change is the old release; repairs were
+    /// made on the way.
     async fn is_undone(&self) -> Result<(), Stop> {
-        for begun in self.begun.iter().filter(|begun| !begun.already) {
+        let mut first = BTreeSet::new();
+        for begun in self.begun.iter().filter(|begun| !begun.already && !begun.recovery) {
+            if !first.insert(&begun.stage) {
+                continue;
+            }
             let Some(deploy) = self.pipeline.deploy(&begun.stage) else { continue };
             let location = self.locate(deploy, begun).await?;
             if location != Location::Before {

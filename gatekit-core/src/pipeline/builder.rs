@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use serde_json::{Value, json};
 
-use super::{Deploy, OnInterrupt, Pipeline, Step};
+use super::{Deploy, OnInterrupt, Pipeline, Recovery, Step};
 use crate::code;
 use crate::deployer::Deployer;
 use crate::digest::Digest;
@@ -57,6 +57,7 @@ pub(super) struct Stages {
     pub(super) group: Option<StageId>,
     pub(super) gates: Vec<Vec<GateSlot>>,
     pub(super) steps: Vec<Step>,
+    pub(super) recoveries: Vec<Recovery>,
     /// The first mistake, for `build` to tell.
     pub(super) mistake: Option<Error>,
 }
@@ -222,6 +223,19 @@ impl PipelineBuilder<Deploying> {
                 }
             }
         }
+        // None leave the fingerprint as it was before there were any.
+        for recovery in &stages.recoveries {
+            ids.push(&recovery.repair.id);
+            described.push(json!({
+                "recover": recovery.of,
+                "on": recovery.on,
+                "by": recovery.repair.id,
+                "is": recovery.repair.deploy.describe(),
+                "irreversible": recovery.repair.irreversible.is_some(),
+                "then": recovery.then,
+                "at_most": recovery.at_most,
+            }));
+        }
         let mut seen = BTreeSet::new();
         if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
             return Err(Error::new(
@@ -234,6 +248,7 @@ impl PipelineBuilder<Deploying> {
             target,
             gates: stages.gates,
             steps: stages.steps,
+            recoveries: stages.recoveries,
             on_interrupt: self.part.on_interrupt,
             fingerprint: Digest::of_json(&json!(described)),
         })

@@ -59,6 +59,7 @@ impl Stages {
     fn take_in(&mut self, group: Self) {
         self.gates.extend(group.gates);
         self.steps.extend(group.steps);
+        self.recoveries.extend(group.recoveries);
         if let Some(mistake) = group.mistake {
             self.mistake(mistake);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Deploy, ErasedDeploy, Pipeline, Step};
+use super::{Deploy, ErasedDeploy, Pipeline, Recovery, Step};
 use crate::context::{ApplyContext, PlanContext};
 use crate::deployer::{Go, Live, Location, Pause, Planned, Rollout};
 use crate::error::{Error, Result};
@@ -134,21 +134,25 @@ impl Pipeline {
             }),
             enforcement: slot.enforcement,
         };
-        let step = |step: &Step| match step {
-            Step::Deploy(deploy) => Step::Deploy(Deploy {
-                id: deploy.id.clone(),
-                deploy: Arc::new(Intercepted {
-                    inner: Arc::clone(&deploy.deploy),
-                    by: Arc::clone(interceptor),
-                }),
-                at_pause: deploy.at_pause.iter().map(slot).collect(),
-                irreversible: deploy.irreversible.clone(),
+        let deploy = |deploy: &Deploy| Deploy {
+            id: deploy.id.clone(),
+            deploy: Arc::new(Intercepted {
+                inner: Arc::clone(&deploy.deploy),
+                by: Arc::clone(interceptor),
             }),
+            at_pause: deploy.at_pause.iter().map(slot).collect(),
+            irreversible: deploy.irreversible.clone(),
+        };
+        let recovery =
+            |recovery: &Recovery| Recovery { repair: deploy(&recovery.repair), ..recovery.clone() };
+        let step = |step: &Step| match step {
+            Step::Deploy(it) => Step::Deploy(deploy(it)),
             Step::Verify(set) => Step::Verify(set.iter().map(slot).collect()),
         };
         Self {
             gates: self.gates.iter().map(|set| set.iter().map(slot).collect()).collect(),
             steps: self.steps.iter().map(step).collect(),
+            recoveries: self.recoveries.iter().map(recovery).collect(),
             ..self.clone()
         }
     }

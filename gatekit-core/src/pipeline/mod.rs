@@ -1,9 +1,10 @@
-//! The combinator: gate sets, deploys with rollbacks, verifications, groups.
+//! The combinator: gate sets, deploys with rollbacks, verifications, recoveries, groups.
 
 mod builder;
 mod erased;
 mod group;
 mod intercept;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub(crate) use erased::ErasedDeploy;
 use erased::Paired;
 pub use group::Grouped;
 pub use intercept::{Call, Fate, Interceptor};
+pub use recovery::{On, Recovery, Then, UndecidedRecovery, UnfinishedRecovery, on};
 
 use crate::candidate::Candidate;
 use crate::code;
@@ -43,6 +45,7 @@ pub struct Pipeline {
     pub(crate) target: TargetName,
     pub(crate) gates: Vec<Vec<GateSlot>>,
     pub(crate) steps: Vec<Step>,
+    pub(crate) recoveries: Vec<Recovery>,
     pub(crate) on_interrupt: OnInterrupt,
     fingerprint: Digest,
 }
@@ -52,6 +55,15 @@ pub struct Pipeline {
 pub(crate) enum Step {
     Deploy(Deploy),
     Verify(Vec<GateSlot>),
+}
+
+impl Step {
+    fn deploy(&self) -> Option<&Deploy> {
+        match self {
+            Self::Deploy(deploy) => Some(deploy),
+            Self::Verify(_) => None,
+        }
+    }
 }
 
 /// A deploy with its decision how to undo it.
@@ -134,14 +146,18 @@ impl Pipeline {
         })
     }
 
+    /// The deploys of the candidate: without recoveries.
     pub(crate) fn deploys(&self) -> impl DoubleEndedIterator<Item = &Deploy> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Deploy(deploy) => Some(deploy),
-            Step::Verify(_) => None,
-        })
+        self.steps.iter().filter_map(Step::deploy)
     }
 
+    /// The deploys, and after them the repairs of the recoveries.
+    pub(crate) fn deploys_and_repairs(&self) -> impl Iterator<Item = &Deploy> {
+        self.deploys().chain(self.recoveries.iter().map(|recovery| &recovery.repair))
+    }
+
+    /// The deploy, or the repair of the recovery, of that id.
     pub(crate) fn deploy(&self, stage: &StageId) -> Option<&Deploy> {
-        self.deploys().find(|deploy| deploy.id == *stage)
+        self.deploys_and_repairs().find(|deploy| deploy.id == *stage)
     }
 }

@@ -1,14 +1,17 @@
 //! Ledgers that fail on command, around the real one.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::ledger::{Acquired, Claim, Entry, Guard, Hold, Ledger, Record, TargetState};
-use gatekit_core::{Code, Effect, Error, Result, RunId, TargetName};
+use gatekit_core::ledger::{
+    Acquired, Body, ChainVerifier, Claim, Entry, Guard, Hold, Ledger, Record, TargetState,
+};
+use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName};
 
-use crate::world::Bench;
+use crate::world::{Bench, World, engine, target};
 
 /// A ledger whose `n`th append, and every call after it, fails: a process that died there, as far as
 /// the ledger can tell.
@@ -17,6 +20,8 @@ pub(crate) struct FailsAt {
     pub(crate) inner: Arc<dyn Ledger>,
     pub(crate) appends: Arc<AtomicUsize>,
     pub(crate) at: usize,
+    /// Is told every entry that was appended.
+    appended: Hook<Body>,
 }
 
 impl FailsAt {
@@ -33,7 +38,12 @@ impl FailsAt {
 impl Ledger for FailsAt {
     async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
         let inner = self.inner.reconnect().await?;
-        Ok(Arc::new(Self { inner, appends: Arc::clone(&self.appends), at: self.at }))
+        Ok(Arc::new(Self {
+            inner,
+            appends: Arc::clone(&self.appends),
+            at: self.at,
+            appended: self.appended.clone(),
+        }))
     }
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
         self.dead()?;
@@ -63,7 +73,9 @@ impl Ledger for FailsAt {
         self.dead()?;
         self.appends.fetch_add(1, Ordering::SeqCst);
         self.dead()?;
-        self.inner.append(target, entry, guard).await
+        let record = self.inner.append(target, entry, guard).await?;
+        (self.appended.0)(&entry.body);
+        Ok(record)
     }
     async fn state(&self, target: &TargetName) -> Result<TargetState> {
         self.dead()?;
@@ -139,10 +151,67 @@ impl Ledger for FailsRenewals {
     }
 }
 
+/// Something of a test's own that is called with a `T`.
+pub(crate) struct Hook<T>(pub(crate) Arc<dyn Fn(&T) + Send + Sync>);
+
+impl<T> Hook<T> {
+    pub(crate) fn new(hook: impl Fn(&T) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+}
+
+impl<T> Clone for Hook<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for Hook<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
 pub(crate) fn failing(bench: &Bench, at: usize) -> Arc<FailsAt> {
+    failing_watched(bench, at, |_| ())
+}
+
+/// A ledger that fails never, and tells what was appended.
+pub(crate) fn watched(bench: &Bench, appended: impl Fn(&Body) + Send + Sync + 'static) -> Engine {
+    engine(failing_watched(bench, usize::MAX, appended))
+}
+
+pub(crate) fn failing_watched(
+    bench: &Bench,
+    at: usize,
+    appended: impl Fn(&Body) + Send + Sync + 'static,
+) -> Arc<FailsAt> {
     Arc::new(FailsAt {
         inner: Arc::clone(&bench.ledger),
         appends: Arc::new(AtomicUsize::new(0)),
         at,
+        appended: Hook::new(appended),
     })
+}
+
+/// The chain holds, and every write was journalled (design §8.3): as many permits as writes, each
+/// under the fence of its entry.
+pub(crate) async fn audit(bench: &Bench, worlds: &[&World]) {
+    let records = bench.ledger.read(&target(), 0, 10_000).await.unwrap();
+    let mut verifier = ChainVerifier::new(target(), None);
+    for record in &records {
+        verifier.push(record).unwrap();
+    }
+    verifier.finish(&bench.state().await.head).unwrap();
+    let calls: Vec<Fence> = records
+        .iter()
+        .map(|record| record.decode().unwrap())
+        .filter(|entry| matches!(entry.body, Body::Calling { .. }))
+        .map(|entry| entry.fence.unwrap())
+        .collect();
+    let writes: Vec<_> = worlds.iter().flat_map(|world| world.lock().writes.clone()).collect();
+    for (what, fence) in &writes {
+        assert!(calls.contains(fence), "{what} under fence {fence} is not in the journal");
+    }
+    assert!(calls.len() >= writes.len());
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatekit_core::ledger::{Body, ChainVerifier, Entry, Guard, LockState};
-use gatekit_core::{Fence, OnInterrupt, Outcome, Pipeline, Rollout, code, enforced};
+use gatekit_core::ledger::{Body, Entry, Guard, LockState};
+use gatekit_core::{OnInterrupt, Outcome, Pipeline, Rollout, code, enforced};
 use tokio::sync::Notify;
 
-use crate::ledgers::{FailsRenewals, failing};
+use crate::ledgers::{FailsRenewals, audit, failing};
 use crate::world::*;
 
 fn verified(world: &World, says: Says) -> Pipeline {
@@ -95,27 +95,7 @@ async fn come_to_an_end(bench: &Bench, world: &World, says: &Says, at: (usize, u
         (Outcome::Unchanged, _) => assert!(bench.kinds().await.is_empty(), "{at:?}"),
         other => panic!("{at:?}: {other:?} {:?}", bench.bodies().await),
     }
-    let mut verifier = ChainVerifier::new(target(), None);
-    for record in bench.ledger.read(&target(), 0, 10_000).await.unwrap() {
-        verifier.push(&record).unwrap();
-    }
-    verifier.finish(&state.head).unwrap();
-    every_write_is_journalled(bench, world).await;
-}
-
-/// Design §8.3: as many permits as writes, each under the fence of its entry.
-async fn every_write_is_journalled(bench: &Bench, world: &World) {
-    let records = bench.ledger.read(&target(), 0, 10_000).await.unwrap();
-    let calls: Vec<Fence> = records
-        .iter()
-        .map(|record| record.decode().unwrap())
-        .filter(|entry| matches!(entry.body, Body::Calling { .. }))
-        .map(|entry| entry.fence.unwrap())
-        .collect();
-    for (what, fence) in &world.lock().writes {
-        assert!(calls.contains(fence), "{what} under fence {fence} is not in the journal");
-    }
-    assert!(calls.len() >= world.lock().writes.len());
+    audit(bench, &[world]).await;
 }
 
 /// Design §8.2: a holder that was overtaken while it slept cannot write.

@@ -34,6 +34,8 @@ pub(crate) enum Apply {
     LosesAnswer,
     /// Writes, and then panics.
     Panics,
+    /// Errs before the write until what is live in that world has so many `+`.
+    Needs(World, usize),
     /// Waits after the permit and before the write until told to go on.
     WaitsBeforePermit(Arc<Notify>, Arc<Notify>),
 }
@@ -53,6 +55,9 @@ pub(crate) struct State {
     pub(crate) fenced_off: Vec<Fence>,
     pub(crate) scope_salt: u32,
     pub(crate) answers: Vec<Go>,
+    pub(crate) plan_fails: bool,
+    /// The earlier receipts that `apply` was given.
+    pub(crate) earlier: Vec<Option<String>>,
     /// The stages that deployers and rollbacks were told they are.
     pub(crate) stages: BTreeSet<String>,
 }
@@ -134,11 +139,17 @@ impl Deployer for Fake {
         &self,
         cx: &ApplyContext,
         change: &Self::Change,
-        _earlier: Option<&String>,
+        earlier: Option<&String>,
     ) -> Result<String> {
         self.world.told(cx);
         let how = self.world.lock().apply.clone();
-        if matches!(how, Apply::Refuses) {
+        self.world.lock().earlier.push(earlier.cloned());
+        let refuses = match &how {
+            Apply::Refuses => true,
+            Apply::Needs(world, pluses) => world.live().matches('+').count() < *pluses,
+            _ => false,
+        };
+        if refuses {
             return Err(boom(Effect::None));
         }
         if locate(&self.world.lock(), change) == Location::After {

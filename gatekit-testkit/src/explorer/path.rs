@@ -81,7 +81,8 @@ impl<'a> Path<'a> {
         let pipeline = world.pipeline();
         let stages = stages(&pipeline);
         let one_way = |(stage, kind): &(StageId, StageKind)| {
-            matches!(kind, StageKind::Deploy(Some(_))).then(|| stage.clone())
+            matches!(kind, StageKind::Deploy(Some(_)) | StageKind::Repair(Some(_)))
+                .then(|| stage.clone())
         };
         let one_way = stages.iter().filter_map(one_way).collect();
         let control = Arc::new(Control::new(Arc::clone(world), one_way, script.clone()));
