@@ -1,6 +1,8 @@
-//! The suites on gatekit's own references, and its own engine explored.
+//! The suites on gatekit's own references and on implementations that are broken on purpose; its own
+//! engine explored.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod broken_ledger;
 mod explorer;
-mod ledger;
+mod memory;
