@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod compile_fail;
+mod property;
 mod recover;
 mod settle;
 mod ship;
