@@ -11,9 +11,9 @@ use gatekit_store::SqliteLedger;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Command, Common, Log, Reconcile, Ship};
 use crate::output::{self, Teller, say};
 use crate::pipeline::{Arguments, ShipArguments, USAGE_PATH};
+use local_release::args::{Command, Common, Log, Reconcile, Ship};
 
 /// The ledger's URL is of a kind that this program does not know.
 const USAGE_LEDGER: Code = Code::new("usage.ledger");
