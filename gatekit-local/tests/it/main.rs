@@ -7,6 +7,7 @@ mod copy;
 mod deploy;
 mod fence;
 mod probe;
+mod property;
 mod rollback;
 mod service;
 mod world;

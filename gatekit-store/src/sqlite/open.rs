@@ -82,7 +82,7 @@ fn claim(conn: &mut Connection, path: &Path) -> Result<(), Fault> {
 /// Switches to write-ahead logging, which the file then keeps. The switch needs the file for itself
 /// and SQLite does not wait for that, so this does.
 fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fault> {
-    let give_up = Instant::now() + patience;
+    let began = Instant::now();
     loop {
         let mode = conn
             .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
@@ -94,7 +94,7 @@ fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fau
             }
             Err(error) => {
                 let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
-                if !busy || Instant::now() >= give_up {
+                if !busy || began.elapsed() >= patience {
                     return Err(error.into());
                 }
             }
