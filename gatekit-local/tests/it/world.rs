@@ -155,13 +155,14 @@ impl World {
         deployer: &ReleaseDir,
         change: &ReleaseChange,
         steps: usize,
-    ) {
+    ) -> Result<ReleaseReceipt> {
         let ledger = Stingy { inner: Arc::clone(&self.ledger), left: AtomicUsize::new(steps) };
         let cx = testing::apply_context(&self.plan_cx(), Arc::new(ledger), LEASE).await.unwrap();
         let applied = deployer.apply(&cx, change, None).await;
         // Pruning comes last, and its failure is none of the ship's.
         assert_eq!(applied.is_ok(), steps >= 4, "{applied:?}");
         self.release(cx).await;
+        applied
     }
 
     pub(crate) fn service_json(&self) -> Value {
