@@ -22,6 +22,7 @@ use tempfile::TempDir;
 pub(crate) const SLEEP: &str = "exec sleep 300";
 const LEASE: Duration = Duration::from_secs(60);
 
+#[derive(Debug)]
 pub(crate) struct World {
     home: TempDir,
     ledger: Arc<SqliteLedger>,
@@ -37,6 +38,14 @@ impl World {
         world.app("one", &[("file", "one")]);
         world.app("two", &[("file", "two")]);
         world
+    }
+
+    pub(crate) fn target(&self) -> TargetName {
+        self.target.clone()
+    }
+
+    pub(crate) fn ledger(&self) -> Arc<SqliteLedger> {
+        Arc::clone(&self.ledger)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
