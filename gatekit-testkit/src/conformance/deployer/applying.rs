@@ -55,8 +55,11 @@ pub async fn a_lost_answer_is_found_again<S: DeployerSubject>(subject: &S) {
         return;
     }
     let quiet = Bench::new(subject, Start::Old).await;
-    let (whole, _) = quiet.ship(Release::New).await;
-    for after in 0..whole.permits().await {
+    let whole = quiet.run(Release::New).await;
+    let receipt = whole.apply().await;
+    let writes = whole.permits().await;
+    whole.arrived(&receipt).await;
+    for after in 0..writes {
         let bench = Bench::new(subject, Start::Old).await;
         let run = bench.run(Release::New).await;
         bench.world.lose_answer(after).await;

@@ -47,12 +47,7 @@ pub async fn it_goes_on_wherever_it_was_killed<S: DeployerSubject>(subject: &S) 
                     continue;
                 }
                 Err(error) => {
-                    let sentence = if earlier.is_some() {
-                        contract::CHECKPOINT
-                    } else {
-                        contract::APPLY_AGAIN
-                    };
-                    broken(sentence, format_args!("{when}: {}", told(&error)));
+                    broken(contract::APPLY_AGAIN, format_args!("{when}: {}", told(&error)))
                 }
             };
             again.observe(&receipt).await;

@@ -206,10 +206,13 @@ pub async fn a_lost_answer_is_undone<S: DeployerSubject>(subject: &S) {
         return;
     }
     let quiet = Bench::new(subject, Start::Old).await;
-    let (whole, receipt) = quiet.ship(Release::New).await;
+    let whole = quiet.run(Release::New).await;
+    let receipt = whole.apply().await;
     let forward = whole.permits().await;
+    whole.arrived(&receipt).await;
+    let there = whole.permits().await;
     whole.undo(Some(&receipt)).await;
-    let back = whole.permits().await - forward;
+    let back = whole.permits().await - there;
     for after in 0..forward {
         let bench = Bench::new(subject, Start::Old).await;
         let run = bench.run(Release::New).await;
