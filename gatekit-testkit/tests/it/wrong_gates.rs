@@ -39,6 +39,7 @@ wrong! { gate of ToyGates;
 
     hangs: Hangs => it_ends_by_the_deadline, "Gate::check";
     passes_hanging: PassesHanging => it_ends_by_the_deadline, "Gate::check";
+    hangs_for_good: HangsForGood => it_ends_by_the_deadline, "Gate::check";
     blocks: BlocksThread => it_ends_by_the_deadline, "Gate::check";
 
     secret_in_description: SecretInDescribe => no_secret_is_shown, "describe";

@@ -1,5 +1,6 @@
 //! The deployer: upload, stop, start.
 
+use std::future::pending;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -172,12 +173,20 @@ impl Deployer for ToyDeployer {
     }
 
     fn describe(&self) -> Value {
-        let made = if self.is(Wrong::DescribeVaries) { self.made } else { 0 };
+        let made = match self.toy.wrong {
+            Wrong::DescribeVaries => self.made,
+            Wrong::DescribeAges => self.calls.fetch_add(1, Ordering::SeqCst),
+            Wrong::DescribeLearns => u64::from(self.memory.lock().unwrap().applied),
+            _ => 0,
+        };
         json!({"kind": "toy", "made": made, "token": self.secret(Wrong::SecretInDescribe)})
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Change>> {
         let kept = self.waits(Wrong::PlanForgets, Wrong::PlanWrites).await;
+        if self.is(Wrong::PlanErrs) {
+            return Err(Error::new(OTHER, "it cannot be planned"));
+        }
         self.memory.lock().unwrap().planned = true;
         let before = self.target.lock().live.clone().map(|revision| revision.release);
         let wish = cx.candidate().version.clone().unwrap_or_default();
@@ -187,6 +196,7 @@ impl Deployer for ToyDeployer {
             Wrong::ScopeVaries => {
                 format!("{wish} {}", self.calls.fetch_add(1, Ordering::SeqCst))
             }
+            Wrong::ScopeOfProcess => format!("{wish} {}", self.made),
             _ if !kept => "forgotten".to_owned(),
             _ => wish.clone(),
         };
@@ -204,6 +214,12 @@ impl Deployer for ToyDeployer {
         cx.progress(format!("applying with {}", self.secret(Wrong::SecretInProgress)));
         if self.is(Wrong::ChangeInMemory) && !self.memory.lock().unwrap().planned {
             return Err(Error::new(OTHER, "nothing was planned"));
+        }
+        if self.is(Wrong::ApplyErrs) {
+            return Err(Error::new(OTHER, "not today"));
+        }
+        if self.is(Wrong::AfterWithoutEffect) {
+            return Ok(self.receipt(cx.run()));
         }
         if self.is(Wrong::CheckpointMisleads)
             && let Some(earlier) = earlier
@@ -224,6 +240,9 @@ impl Deployer for ToyDeployer {
             }
             Location::After => return Ok(self.receipt(cx.run())),
             Location::Between(_) if paused => return Ok(self.receipt(cx.run())),
+            Location::Elsewhere(_) if self.is(Wrong::LateToldDone) => {
+                return Ok(self.receipt(cx.run()));
+            }
             Location::Elsewhere(_) if !self.is(Wrong::Clobbers) => {
                 return Err(Error::new(ELSEWHERE, "somebody else").with_effect(Effect::None));
             }
@@ -236,7 +255,10 @@ impl Deployer for ToyDeployer {
         }
         let uploaded = self.target.lock().uploaded.contains(&change.wish);
         if !uploaded {
-            let permit = self.permit(cx, "upload").await?;
+            let permit = match self.permit(cx, "upload").await {
+                Err(_) if self.is(Wrong::SwallowsRefusal) => return Ok(self.receipt(cx.run())),
+                permit => permit?,
+            };
             let wish = change.wish.clone();
             self.target.write(permit.as_ref(), |state| {
                 state.uploaded.insert(wish);
@@ -265,6 +287,9 @@ impl Deployer for ToyDeployer {
         let kept = self.waits(Wrong::ObserveForgets, Wrong::ObserveWrites).await;
         if !kept {
             return Ok(Rollout::NothingRan);
+        }
+        if self.is(Wrong::ObserveErrs) {
+            return Err(Error::new(OTHER, "it cannot be observed"));
         }
         let mut state = self.target.lock();
         let under_way = Rollout::InProgress { poll_after: Duration::from_millis(1) };
@@ -305,6 +330,9 @@ impl Deployer for ToyDeployer {
         if self.is(Wrong::AnswerIgnored) || (answered && !self.is(Wrong::AnswerTwice)) {
             return Ok(());
         }
+        if self.is(Wrong::AnswerErrs) {
+            return Err(Error::new(OTHER, "no answer is taken"));
+        }
         let permit = cx.permit("answer").await?;
         let goes_on = go == Go::Continue || self.is(Wrong::BackGoesOn);
         self.target.write(Some(&permit), |state| match state.paused.take() {
@@ -326,6 +354,9 @@ impl Deployer for ToyDeployer {
         if !kept {
             return Ok(Location::Unknown("it was forgotten".into()));
         }
+        if self.is(Wrong::LocateHangs) {
+            pending::<()>().await;
+        }
         let state = self.target.lock();
         let located = locate(&state, change, receipt);
         let half_way = state.live.is_none() && change.before.is_some() && state.paused.is_none();
@@ -342,6 +373,21 @@ impl Deployer for ToyDeployer {
             }
             (Wrong::ReceiptInMemory, Location::After) if receipt.is_some() && !memory.applied => {
                 Location::Unknown("this receipt is not known".into())
+            }
+            (Wrong::BeforeInMemory, Location::Before) if !memory.planned => {
+                Location::Unknown("this change is not known".into())
+            }
+            (Wrong::AfterWithoutEffect, _) if memory.applied => Location::After,
+            (Wrong::BeforeUnseen, Location::Before) => Location::Unknown("who knows".into()),
+            (Wrong::AfterNeedsReceipt, Location::After) if receipt.is_none() => {
+                Location::Unknown("by whom?".into())
+            }
+            (Wrong::ElsewhereMisnamed, Location::Elsewhere(_)) => {
+                Location::Elsewhere(Live::new("something", None))
+            }
+            (Wrong::UndoneUntrue, _) if half_way => Location::Before,
+            (Wrong::BackAsBetween, Location::Before) if receipt.is_some() => {
+                Location::Between("it is back".into())
             }
             (Wrong::AfterForAnyone, _) => locate(&state, change, None),
             (Wrong::ElsewhereAsBetween, Location::Elsewhere(live)) => {
@@ -364,6 +410,9 @@ impl Deployer for ToyDeployer {
         let kept = self.waits(Wrong::LiveForgets, Wrong::LiveWrites).await;
         if !kept || self.varies(Wrong::LiveVaries) {
             return Ok(None);
+        }
+        if self.is(Wrong::LiveErrs) {
+            return Err(Error::new(OTHER, "it cannot be read"));
         }
         let found = self.target.lock().live.as_ref().map(live);
         Ok(match self.toy.wrong {

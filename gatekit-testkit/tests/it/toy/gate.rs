@@ -46,6 +46,7 @@ pub(crate) enum Wrong {
     Remembers,
     Hangs,
     PassesHanging,
+    HangsForGood,
     BlocksThread,
     SecretInDescribe,
     SecretInDebug,
@@ -225,7 +226,7 @@ impl Gate for ToyGate {
         let mut unfinished = Unfinished(self.is(Wrong::WritesWhenDropped).then_some(&*self.source));
         yield_now().await;
         unfinished.0 = None;
-        if self.is(Wrong::Forgets) && lent {
+        if matches!(self.wrong, Wrong::Forgets | Wrong::HangsForGood) && lent {
             return Ok(Verdict::Inconclusive(self.finding()));
         }
         *self.lent.lock().unwrap() = false;
@@ -239,6 +240,7 @@ impl Gate for ToyGate {
             _ => now,
         };
         if scene == Scene::Hangs {
+            *self.lent.lock().unwrap() = self.is(Wrong::HangsForGood);
             match self.wrong {
                 Wrong::Hangs => pending::<()>().await,
                 Wrong::BlocksThread => std::thread::sleep(Duration::from_millis(1500)),

@@ -42,6 +42,9 @@ impl ToyRollback {
             Wrong::UndoesWithoutPermit => Ok(None),
             Wrong::OnePermitForUndoing if asked > 0 => Ok(None),
             Wrong::UndoIgnoresRefusal => Ok(cx.permit(call).await.ok()),
+            Wrong::UndoRenamesRefusal => {
+                cx.permit(call).await.map(Some).map_err(|_| Error::new(OTHER, "not allowed"))
+            }
             _ => cx.permit(call).await.map(Some),
         }
     }
@@ -62,7 +65,7 @@ impl ToyRollback {
             return Ok(());
         }
         let Some(before) = change.before.clone() else { return Ok(()) };
-        if self.is(Wrong::UndoLeavesNothing) {
+        if matches!(self.wrong, Wrong::UndoLeavesNothing | Wrong::UndoneUntrue) {
             return Ok(());
         }
         let permit = self.permit(cx, "start").await?;
@@ -128,6 +131,7 @@ impl Rollback<ToyDeployer> for ToyRollback {
         };
         match (self.wrong, located) {
             (Wrong::UndoesNothing, _) => return Ok(()),
+            (Wrong::UndoErrs, _) => return Err(Error::new(OTHER, "not today")),
             (Wrong::UndoNeedsReceipt, _) if receipt.is_none() => return Ok(()),
             (Wrong::FailedNotUndone, _) if failing => return Ok(()),
             (Wrong::UndoesWholeOnly, Location::Between(why)) => return Err(Error::new(OTHER, why)),
@@ -139,6 +143,7 @@ impl Rollback<ToyDeployer> for ToyRollback {
         }
         let mut stopped = false;
         match self.turn(cx, change, &mut stopped).await {
+            Err(_) if self.is(Wrong::UndoSwallowsRefusal) => Ok(()),
             Err(error) if self.is(Wrong::LostUndoIsNone) => Err(error.with_effect(Effect::None)),
             Err(error) if stopped && error.effect() == Effect::None => {
                 let none = self.is(Wrong::HalfUndoneIsNone);
@@ -166,6 +171,13 @@ impl Rollback<ToyDeployer> for ToyRollback {
         }
         if self.is(Wrong::UndoingForever) {
             return Ok(Rollout::InProgress { poll_after: Duration::from_millis(1) });
+        }
+        if self.is(Wrong::UndoneUntrue) && state.live.is_none() {
+            return Ok(Rollout::Settled);
+        }
+        let asked = self.permits.fetch_add(1, Ordering::SeqCst);
+        if self.is(Wrong::UnsettlesElsewhere) && asked == 0 {
+            return Ok(Rollout::NothingRan);
         }
         let now = state.live.as_ref().map(|live| &live.release);
         Ok(if now == change.before.as_ref() {
