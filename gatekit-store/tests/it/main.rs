@@ -16,3 +16,4 @@ mod journal;
 mod lease;
 mod queue;
 mod support;
+mod turns;
