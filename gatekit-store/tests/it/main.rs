@@ -15,3 +15,4 @@ mod files;
 mod journal;
 mod queue;
 mod support;
+mod turns;
