@@ -125,10 +125,10 @@ impl Journal {
             }
         }
         match self.closed(run) {
-            Some(outcome @ (Outcome::Released | Outcome::Unchanged)) => {
-                if self.last(run, |body| matches!(body, Body::RollingBack { .. })).is_none() {
-                    self.check_released(run, stages, outcome, &mut wrong);
-                }
+            Some(outcome @ (Outcome::Released | Outcome::Unchanged))
+                if self.last(run, |body| matches!(body, Body::RollingBack { .. })).is_none() =>
+            {
+                self.check_released(run, stages, outcome, &mut wrong);
             }
             Some(Outcome::RolledBack) => self.check_rolled_back(run, &mut wrong),
             _ => {}
