@@ -104,6 +104,21 @@ pub trait Deployer: Debug + Send + Sync + 'static {
         .with_effect(crate::error::Effect::None))
     }
 
+    /// Shuts out every earlier holder at the resource itself: when this has returned, no write that
+    /// was permitted under an older fence can land any more. Called after each takeover, before
+    /// anything is located: a holder that was stopped between its permit and its write would
+    /// otherwise write after the target was settled. MUST be idempotent, and MUST wait for a write
+    /// that is under way or err. Not cancel-safe, and never dropped.
+    ///
+    /// A deployer whose resource keeps no fence keeps the default, which does nothing.
+    ///
+    /// # Errors
+    /// `Err` means that a write may still land: the target stays suspect.
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        let _ = cx;
+        Ok(())
+    }
+
     /// Tells where the target stands between the before-state and the wish: the only judge of
     /// success. MUST NOT write, MUST read afresh. Idempotent and cancel-safe.
     ///

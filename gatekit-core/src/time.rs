@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC.
+/// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC, to the millisecond.
 ///
 /// Leases and queue order never look at it: those use the ledger's own clock. A clock that is set
 /// back makes the log look odd and changes nothing else.
@@ -16,7 +16,12 @@ impl Timestamp {
     /// The present moment.
     #[must_use]
     pub fn now() -> Self {
-        Self(jiff::Timestamp::now())
+        Self::of(jiff::Timestamp::now())
+    }
+
+    /// What is written is what was meant: finer than a millisecond would be lost on the way.
+    fn of(at: jiff::Timestamp) -> Self {
+        Self(jiff::Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -42,6 +47,23 @@ impl TryFrom<String> for Timestamp {
     type Error = jiff::Error;
 
     fn try_from(text: String) -> std::result::Result<Self, jiff::Error> {
-        text.parse().map(Self)
+        text.parse().map(Self::of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_as_the_same_moment() {
+        for text in
+            ["2026-11-20T12:00:00.123456789Z", "1969-12-31T23:59:59.9999Z", "0000-01-01T00:00:00Z"]
+        {
+            let at = Timestamp::try_from(text.to_owned()).unwrap();
+            assert_eq!(Timestamp::try_from(at.to_string()).unwrap(), at, "{text}");
+        }
+        let now = Timestamp::now();
+        assert_eq!(Timestamp::try_from(String::from(now)).unwrap(), now);
     }
 }

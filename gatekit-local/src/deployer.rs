@@ -125,6 +125,15 @@ impl Deployer for ReleaseDir {
         settled(&self.layout, change.wish.runs.as_ref(), self.settle, &self.memory)
     }
 
+    /// Writes this run's fence under the root, once nobody writes there.
+    ///
+    /// # Errors
+    /// `release_dir.busy` when somebody still writes at the deadline, `lock.lost`,
+    /// `release_dir.other_ledger`, `.corrupt`, `.newer`, `.io`.
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        begin(cx, &self.layout, "fence off").await.map(|_| ())
+    }
+
     async fn locate(
         &self,
         _: &PlanContext,

@@ -2,3 +2,4 @@
 //! must do, and what no pipeline may do whatever fails.
 
 pub mod conformance;
+pub mod explorer;

@@ -1,16 +1,15 @@
 //! Whole-program figures, beside their targets and what a user would run instead.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 
 use crate::failure::{Failure, Result};
 use crate::measure::{Sample, sample};
-use crate::step::{Step, quoted};
+use crate::step::{Step, quoted, target_folder};
 
 /// What of the caller's environment would make `local-release` use another ledger or other rules.
 pub(crate) const FOREIGN: [&str; 2] = ["GATEKIT_LEDGER", "GITHUB_ACTIONS"];
@@ -86,12 +85,7 @@ struct Service {
 
 impl Service {
     fn ship() -> Result<Self> {
-        // Beside xtask itself, so that any choice of a target directory or triple is followed.
-        let own = env::current_exe().map_err(|error| Failure::of("cannot find xtask", error))?;
-        let target = own
-            .parent()
-            .and_then(Path::parent)
-            .ok_or_else(|| Failure::new("xtask lies in no target directory"))?;
+        let target = target_folder()?;
         let service = Self {
             program: target.join("release").join("local-release"),
             folder: target.join("bench").join(process::id().to_string()),

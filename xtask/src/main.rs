@@ -1,9 +1,12 @@
-//! The commands of gatekit's own workshop: `cargo xtask lint`, `test` and `bench`.
+//! The commands of gatekit's own workshop: `cargo xtask --help` lists them.
 
 mod bench;
+mod chaos;
 mod failure;
+mod invariants;
 mod lint;
 mod measure;
+mod mutants;
 mod peers;
 mod step;
 mod test;
@@ -30,7 +33,9 @@ Examples:
   cargo xtask lint                            what CI demands of every line
   cargo xtask test                            all tests, then the doc tests
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
-  cargo xtask bench                           the figures, beside what a user would run instead";
+  cargo xtask invariants                      every kept patch is noticed by its test
+  cargo xtask bench                           the figures, beside what a user would run instead
+  cargo xtask chaos                           200 kills of a real ship, each settled and checked";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -81,6 +86,60 @@ Examples:
         check: bool,
     },
 
+    /// Breaks every invariant on purpose, and shows that its test fails.
+    ///
+    /// Applies each patch of `xtask/invariants` in turn to a copy of the sources under the target
+    /// directory, and runs the test that the register names: it must pass without the patch and
+    /// fail with it.
+    #[command(after_help = "\
+Examples:
+  cargo xtask invariants
+  cargo xtask invariants lease                the patches whose names contain `lease`")]
+    Invariants {
+        /// Chooses the patches whose names contain it.
+        patch: Option<String>,
+    },
+
+    /// Mutates the engine and the ledgers, and shows which mutants no test notices.
+    ///
+    /// Tests one share of at least 200 mutants with cargo-mutants, which is installed under the target
+    /// directory when it is missing. Survivors are listed with the reason why they may live in
+    /// `xtask/mutants/README.md`; ends with exit code 1 when there are too many or unlisted ones. Takes an
+    /// hour or so.
+    #[command(after_help = "\
+Examples:
+  cargo xtask mutants
+  cargo xtask mutants --seed 1                the next share: consecutive seeds cover all mutants")]
+    Mutants {
+        /// Chooses the share.
+        #[arg(long, default_value_t = 0)]
+        seed: usize,
+
+        /// How many mutants are built and tested at once.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+        jobs: u8,
+    },
+
+    /// Kills the real `local-release` at random moments, settles what it left and checks the truth.
+    ///
+    /// SIGKILL in ship, rollback, resume and reconcile, at least half of them after `applying`, and
+    /// SIGSTOP beyond the lease. After each exactly one of the two releases serves, alone, it is the
+    /// reported one, the log verifies and the target is free. Ends with a histogram of the last
+    /// entries at the kills. A failure prints its seed and round, and keeps the root.
+    #[command(after_help = "\
+Examples:
+  cargo xtask chaos
+  cargo xtask chaos --kills 20 --seed 7")]
+    Chaos {
+        /// How many SIGKILLs.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
+        kills: u16,
+
+        /// Decides the moments, as far as the machine lets it [default: another one each time]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -94,6 +153,9 @@ fn main() -> ExitCode {
         Task::Lint => lint::run(),
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
         Task::Bench { runs, check } => bench::run(usize::from(runs), check),
+        Task::Invariants { patch } => invariants::run(patch.as_deref()),
+        Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
+        Task::Chaos { kills, seed } => chaos::run(kills, seed),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {

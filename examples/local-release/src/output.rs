@@ -9,7 +9,7 @@ use gatekit_core::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{Common, Output};
+use local_release::args::{Common, Output};
 
 /// Prints a line; a reader that has gone away is no reason to fail.
 pub(crate) fn say(line: &str) {
@@ -88,6 +88,9 @@ pub(crate) fn step(entry: &Entry) -> Option<String> {
         Body::Settled { stage, .. } => format!("{stage}: live"),
         Body::StageFailed { stage, failure, location, .. } => {
             format!("{stage}: not live ({location}): {failure}")
+        }
+        Body::Recovering { stage, recovery, attempt, scope, .. } => {
+            format!("{stage}: recovering by {recovery}, time {attempt}: {}", scope.summary)
         }
         Body::Unwinding { cause } => format!("unwinding: {cause}"),
         Body::RollingBack { stage, .. } => format!("{stage}: rolling back"),

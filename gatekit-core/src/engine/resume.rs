@@ -1,7 +1,7 @@
 //! Going on with a run that another process began.
 
 use super::history::{RunHistory, suspect_next};
-use super::run::{Run, Stop};
+use super::run::{Run, Stop, caught};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
 use crate::ledger::{Body, Holder, Mode};
@@ -14,13 +14,13 @@ impl Run {
     pub(crate) async fn resume(mut self) -> RunReport {
         let history = match self.recall().await {
             Ok(history) => history,
-            Err(stop) => return self.unheld(stop).await,
+            Err(stop) => return self.untold(stop).await,
         };
         let state = match self.ledger.state(self.pipeline.target()).await {
             Ok(state) => state,
             Err(error) => {
                 let stop = self.ledger_stop(error);
-                return self.unheld(stop).await;
+                return self.untold(stop).await;
             }
         };
         let holds = state.run == Some(self.id());
@@ -49,18 +49,39 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        if let Err(stop) = self.fence_off().await {
+            return self.halt(stop).await;
+        }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {
             Ok(history) => history,
             Err(stop) => return self.halt(stop).await,
         };
         self.begun = history.begun;
+        self.recoveries = history.recoveries;
         self.scopes = history.scopes;
         if let Some(cause) = history.unwinding {
             return self.unwind(cause).await;
         }
         let end = self.steps(Plans::new()).await;
         self.finish(end).await
+    }
+
+    /// Shuts out, at every resource, the holder that was overtaken: nothing may be judged while a
+    /// write of its can still land.
+    pub(crate) async fn fence_off(&self) -> Result<(), Stop> {
+        for deploy in self.pipeline.deploys_and_repairs() {
+            let stage = &deploy.id;
+            let cx = self.writing_context(stage);
+            if let Err(error) = caught(stage, deploy.deploy.fence_off(&cx)).await {
+                let mut error = self.write_failed(error)?;
+                for next in suspect_next() {
+                    error = error.with_next(next);
+                }
+                return Err(Stop::Broken(error));
+            }
+        }
+        Ok(())
     }
 
     /// Journals that this process carries the run now.
@@ -84,6 +105,15 @@ impl Run {
             Stop::End(outcome, error) => self.report(outcome, Some(error.to_failure())),
             Stop::Interrupted => self.finish(Err(Stop::LetGo)).await,
             stop => self.finish(Err(stop)).await,
+        }
+    }
+
+    /// Ends a call that could not learn how far the run came. It may have touched the target, so no
+    /// outcome that says otherwise will do.
+    pub(crate) async fn untold(self, stop: Stop) -> RunReport {
+        match stop {
+            Stop::End(_, error) => self.lost(error.to_failure()),
+            stop => self.unheld(stop).await,
         }
     }
 

@@ -59,6 +59,9 @@ impl Run {
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
         }
+        if let Err(stop) = self.fence_off().await {
+            return self.halt(stop).await;
+        }
         // Read again: until the takeover another process may have carried the run on.
         let history = match self.recall().await {
             Ok(history) => history,
@@ -74,10 +77,8 @@ impl Run {
 
     /// What this rollback has undone already, by its own entries.
     pub(crate) fn mark_undone(&mut self, history: &RunHistory) {
-        for begun in &mut self.begun {
-            begun.undone |= history.begun.iter().any(|earlier| {
-                earlier.undone && earlier.stage == begun.stage && earlier.of == begun.of
-            });
+        for (stage, of) in &history.undone {
+            Begun::mark_undone(&mut self.begun, stage, *of);
         }
     }
 
@@ -187,7 +188,7 @@ impl Run {
             if let Some(why) = &deploy.irreversible {
                 return Err(one_way(why.clone()));
             }
-            let back = deploy.deploy.reversibility(&begun.change);
+            let back = deploy.deploy.reversibility(&begun.stage, &begun.change);
             match back.map_err(refused)? {
                 Reversibility::Free => {}
                 Reversibility::OneWay(why) | Reversibility::Unknown(why) => {

@@ -126,6 +126,11 @@ impl ChainVerifier {
         if *stored != self.head {
             return Err(broken(self.head.seq, "the ledger names another head"));
         }
+        // Every other exported head was compared with the entry of its number.
+        let genesis = Head::genesis();
+        if self.against.is_some_and(|known| known.seq == genesis.seq && known != genesis) {
+            return Err(broken(genesis.seq, "the exported head is not that of an empty chain"));
+        }
         Ok(self.head)
     }
 }
@@ -182,6 +187,15 @@ mod tests {
             .map_or_else(Head::genesis, |last| Head { seq: last.seq, hash: last.hash.clone() })
     }
 
+    /// What `printf '%s%s' "$prev" "$entry" | sha256sum` prints for the first entry of a chain.
+    #[test]
+    fn anybody_can_compute_the_hash_of_an_entry() {
+        let hash = link(&GENESIS, r#"{"seq":"é"}"#);
+        let printed = "85dc3b500be0aeed5360702fb334f31d150e495d701df53b1e117d733413be93";
+        assert_eq!(hash.as_str(), printed);
+        assert_ne!(link(&hash, r#"{"seq":"é"}"#), hash, "it depends on the entry before");
+    }
+
     #[test]
     fn an_untouched_chain_verifies_and_so_does_an_empty_one() {
         let (target, records) = chain(5);
@@ -224,5 +238,8 @@ mod tests {
         let (_, rewritten) = chain(5);
         assert!(verify(&target, &rewritten, &head_of(&rewritten), None).is_ok());
         assert!(verify(&target, &rewritten, &head_of(&rewritten), Some(exported)).is_err());
+        let nowhere = Head { seq: 0, hash: link(&GENESIS, "") };
+        assert!(verify(&target, cut, &head_of(cut), Some(nowhere.clone())).is_err());
+        assert!(verify(&target, &[], &Head::genesis(), Some(nowhere)).is_err());
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use gatekit_core::ledger::{Body, Decision, LockState};
 use gatekit_core::{Live, OnInterrupt, Outcome, Pipeline, Rollout, RunId, code, enforced};
 
+use crate::ledgers::FailsRenewals;
 use crate::world::*;
 
 async fn shipped(versions: &[&str]) -> (Bench, World) {
@@ -161,6 +162,64 @@ async fn each_decision_holds_only_when_what_was_found_allows_it() {
         });
         assert!(recorded, "{case}");
     }
+}
+
+/// A holder that was stopped in the middle of a write may go on with it at any time: until it cannot,
+/// nothing that is found is worth anything.
+#[tokio::test]
+async fn nothing_is_settled_while_an_earlier_holder_may_still_write() {
+    use Decision::{Adopt, ConfirmOld, RollBack};
+    for decision in [None, Some(Adopt), Some(ConfirmOld), Some(RollBack)] {
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        let (run, pipeline) = suspect(&bench, &world).await;
+        if decision == Some(ConfirmOld) {
+            world.lock().live = "v1".into();
+        }
+        let live = world.live();
+        world.lock().intruded = true;
+        let settle = || match decision {
+            None => bench.engine().resume(&pipeline, run),
+            Some(_) => bench.engine().reconcile(&pipeline, run, decision, "because"),
+        };
+        let report = settle().await;
+        assert_eq!(report.outcome, Outcome::Stuck, "{decision:?}: {report:?}");
+        assert_eq!(report.failure.as_ref().unwrap().code, BOOM);
+        assert!(report.next.len() > 1, "{report:?}");
+        assert_eq!(bench.state().await.state, LockState::Suspect, "{decision:?}");
+        assert_eq!(world.live(), live, "{decision:?}");
+        world.lock().intruded = false;
+        let report = settle().await;
+        let outcomes = [Outcome::Released, Outcome::RolledBack];
+        assert!(outcomes.contains(&report.outcome), "{decision:?}: {report:?}");
+        assert_eq!(world.lock().fenced_off.last(), report.fence.as_ref(), "{decision:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_override_frees_the_target_though_an_earlier_holder_may_still_write() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (run, pipeline) = suspect(&bench, &world).await;
+    world.lock().intruded = true;
+    let decision = Some(Decision::Override);
+    let report = bench.engine().reconcile(&pipeline, run, decision, "it is dead").await;
+    assert_eq!(report.outcome, Outcome::Overridden, "{report:?}");
+    assert_eq!(bench.state().await.state, LockState::Free);
+}
+
+#[tokio::test]
+async fn a_resumed_rollback_goes_on_only_when_no_earlier_holder_may_still_write() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    world.lock().rollback_fails = true;
+    let report = bench.engine().roll_back(&plain(&world), None, "back").await;
+    assert_eq!(report.outcome, Outcome::Stuck);
+    world.lock().rollback_fails = false;
+    world.lock().intruded = true;
+    let run = report.run.unwrap();
+    let report = bench.engine().resume(&plain(&world), run).await;
+    assert_eq!((report.outcome, world.live()), (Outcome::Stuck, "v2".into()), "{report:?}");
+    world.lock().intruded = false;
+    let report = bench.engine().resume(&plain(&world), run).await;
+    assert_eq!((report.outcome, world.live()), (Outcome::Released, "v1".into()), "{report:?}");
 }
 
 #[tokio::test]

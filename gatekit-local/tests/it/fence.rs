@@ -71,6 +71,57 @@ async fn a_writer_paused_between_permit_and_write_is_refused_once_overtaken() {
     assert_eq!(world.locate(&two, &change, None).await, Location::Before);
 }
 
+/// The one that took over may find nothing to write: the old holder, stopped after its permit, must
+/// be shut out all the same.
+#[tokio::test]
+async fn a_holder_is_shut_out_by_one_that_writes_nothing() {
+    let world = World::new();
+    world.ship(&world.deployer("one", SLEEP)).await;
+    let two = world.deployer("two", SLEEP);
+    let change = world.plan(&two).await;
+    let cx = world.hold(&world.plan_cx()).await;
+    let lock = File::open(world.root().join("fence.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut apply = Box::pin(two.apply(&cx, &change, None));
+    let permitted = async {
+        while world.calls(&cx).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        applied = &mut apply => panic!("nobody holds it back: {applied:?}"),
+        () = permitted => {}
+    }
+    // From here on the old holder is not polled: it is stopped.
+    drop(lock);
+    world.lapse(&cx).await;
+    let newer = world.hold(&world.plan_cx()).await;
+    two.fence_off(&newer).await.unwrap();
+    two.fence_off(&newer).await.unwrap();
+    assert_eq!(apply.await.unwrap_err().code(), &gatekit_core::code::LOCK_LOST);
+    assert_eq!(two.releases().unwrap().len(), 1, "the old holder wrote");
+    assert_eq!(world.locate(&two, &change, None).await, Location::Before);
+}
+
+/// A holder that was stopped in the middle of a write cannot be overtaken at the root.
+#[tokio::test]
+async fn nobody_is_shut_out_while_he_writes() {
+    let world = World::new();
+    world.ship(&world.deployer("one", SLEEP)).await;
+    let one = world.deployer("one", SLEEP);
+    let lock = File::open(world.root().join("fence.lock")).unwrap();
+    lock.lock().unwrap();
+    let cx = world.plan_cx_of(Candidate::new(), Duration::from_millis(300));
+    let cx = world.hold(&cx).await;
+    let nothing = world.snapshot();
+    assert_eq!(one.fence_off(&cx).await.unwrap_err().code(), &code::BUSY);
+    assert_eq!(world.snapshot(), nothing);
+    drop(lock);
+    world.release(cx).await;
+    let cx = world.hold(&world.plan_cx()).await;
+    one.fence_off(&cx).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_hanging_writer_is_waited_for_until_the_deadline() {
     let world = World::new();

@@ -8,6 +8,7 @@ mod copy;
 mod deploy;
 mod fence;
 mod probe;
+mod property;
 mod rollback;
 mod service;
 mod world;

@@ -89,6 +89,11 @@ impl World {
     }
 
     pub(crate) async fn release(&self, cx: ApplyContext) {
+        self.lapse(&cx).await;
+    }
+
+    /// Takes the lock away from its holder, who does not know.
+    pub(crate) async fn lapse(&self, cx: &ApplyContext) {
         let hold = Hold::new(self.target.clone(), cx.run(), cx.fence().unwrap(), LEASE);
         assert!(self.ledger.release(&hold).await.unwrap());
     }

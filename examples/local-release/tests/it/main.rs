@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod bad_input;
+mod chaos;
 mod interface;
 mod killed;
+mod property;
 mod site;

@@ -60,9 +60,15 @@ impl Done {
     }
 }
 
+pub(crate) fn signal(name: &str, child: &Child) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
 pub(crate) struct Site {
     dir: tempfile::TempDir,
     root: PathBuf,
+    kept: bool,
     pub(crate) port: u16,
 }
 
@@ -81,7 +87,7 @@ impl Site {
     fn within(dir: tempfile::TempDir, root: PathBuf) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        Self { dir, root, port }
+        Self { dir, root, kept: false, port }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -94,6 +100,13 @@ impl Site {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Leaves everything on the disk as it is, for a person to look at.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.dir.disable_cleanup(true);
+        self.kept = true;
+        self.dir.path()
     }
 
     /// An application that answers with that version.
@@ -163,6 +176,17 @@ impl Site {
         assert_eq!(done.exit, Some(0), "{done:?}");
     }
 
+    /// Outcome and truth agree: the release that is said to be live is the one that serves, alone.
+    #[track_caller]
+    pub(crate) fn assert_true(&self, at: &str) {
+        let status = self.status();
+        assert_eq!(status["state"], "free", "{at}: {status:#}");
+        let live = status["live"]["version"].as_str();
+        assert_eq!(self.answers().as_deref(), live, "{at}: {status:#}");
+        assert_eq!(self.services().len(), usize::from(live.is_some()), "{at}");
+        self.assert_verifies();
+    }
+
     /// What the service answers; `None` when nobody does.
     pub(crate) fn answers(&self) -> Option<String> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
@@ -214,7 +238,9 @@ impl Site {
 impl Drop for Site {
     /// No service outlives its test, whatever went wrong in it.
     fn drop(&mut self) {
-        let _ = self.command(["stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if !self.kept {
+            let _ = self.command(["stop"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
         for pid in self.services() {
             let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
         }

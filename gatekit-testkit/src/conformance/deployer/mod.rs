@@ -12,12 +12,11 @@
 //! use std::sync::{Arc, Mutex};
 //!
 //! use async_trait::async_trait;
-//! use gatekit_core::ledger::Ledger;
+//! use gatekit_core::ledger::{Ledger, MemoryLedger};
 //! use gatekit_core::{
 //!     ApplyContext, Candidate, Code, Deployer, Digest, Effect, Error, Live, Location, PlanContext,
 //!     Planned, Result, Reversibility, Rollback, Rollout, RunId, StageId, TargetName,
 //! };
-//! use gatekit_store::SqliteLedger;
 //! use gatekit_testkit::conformance::deployer::{
 //!     Capability, DeployerSubject, DeployerWorld, Release, Start, Trace, Truth,
 //! };
@@ -139,19 +138,15 @@
 //!     }
 //!
 //!     async fn world(&self, live: Start) -> Street {
-//!         let dir = tempfile::tempdir().unwrap();
-//!         let ledger = SqliteLedger::open(dir.path().join("ledger.db")).unwrap();
 //!         let shown = (live == Start::Old).then(|| ("old".to_owned(), RunId::generate()));
-//!         let sign = Sign(Arc::new(Mutex::new(shown)));
-//!         Street { sign, ledger: Arc::new(ledger), _dir: dir }
+//!         Street { sign: Sign(Arc::new(Mutex::new(shown))), ledger: MemoryLedger::default() }
 //!     }
 //! }
 //!
 //! #[derive(Debug)]
 //! struct Street {
 //!     sign: Sign,
-//!     ledger: Arc<SqliteLedger>,
-//!     _dir: tempfile::TempDir,
+//!     ledger: MemoryLedger,
 //! }
 //!
 //! #[async_trait]
@@ -164,7 +159,7 @@
 //!     }
 //!
 //!     fn ledger(&self) -> Arc<dyn Ledger> {
-//!         Arc::clone(&self.ledger) as _
+//!         Arc::new(self.ledger.clone())
 //!     }
 //!
 //!     fn candidate(&self, release: Release) -> Candidate {

@@ -1,0 +1,279 @@
+//! What the ledger and the stages of a path share: the script, the trace, and what was seen to be
+//! wrong on the way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gatekit_core::ledger::Body;
+use gatekit_core::testing::Call;
+use gatekit_core::{Fence, Interrupter, StageId};
+use serde_json::Value;
+
+use super::scene::World;
+use super::script::{Fault, Kind, Op, Script, Site};
+use super::sites::{Class, Passed};
+
+/// The state of one path.
+#[derive(Debug)]
+pub(crate) struct Control {
+    world: Arc<dyn World>,
+    /// The deploys that have no way back.
+    one_way: Vec<StageId>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    script: Script,
+    /// How long the trace was when each fault of the script fired.
+    fired: Vec<usize>,
+    /// `None` once the path is over, and only its end is looked at.
+    trace: Option<Vec<Passed>>,
+    appends: usize,
+    ops: BTreeMap<Op, usize>,
+    calls: BTreeMap<(StageId, Call), usize>,
+    process: Process,
+    /// The newest fence that was granted to anybody.
+    newest: Fence,
+    writes_seen: usize,
+    /// The permits that were given and not used yet.
+    permits: BTreeMap<(StageId, Fence), usize>,
+    /// The change under way of each stage, by its write-ahead entry.
+    applying: BTreeMap<StageId, Value>,
+    rolling_back: BTreeMap<StageId, Value>,
+    /// How many writes there were when a call began.
+    begun: BTreeMap<(StageId, Call), usize>,
+    wrong: Vec<String>,
+}
+
+/// The process that acts.
+#[derive(Debug, Default)]
+struct Process {
+    number: usize,
+    interrupter: Option<Interrupter>,
+    /// It is cut off from its ledger.
+    dead: bool,
+    /// It was told that its lock is lost.
+    lost: bool,
+    let_go: bool,
+}
+
+impl Control {
+    pub(crate) fn new(world: Arc<dyn World>, one_way: Vec<StageId>, script: Script) -> Self {
+        let state = State {
+            script,
+            fired: Vec::new(),
+            trace: Some(Vec::new()),
+            appends: 0,
+            ops: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            process: Process::default(),
+            newest: Fence::default(),
+            writes_seen: 0,
+            permits: BTreeMap::new(),
+            applying: BTreeMap::new(),
+            rolling_back: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            wrong: Vec::new(),
+        };
+        Self { world, one_way, state: Mutex::new(state) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn world(&self) -> &Arc<dyn World> {
+        &self.world
+    }
+
+    /// What came before the explored run is done, under fences up to this one.
+    pub(crate) fn prepared(&self, newest: Fence) {
+        let mut state = self.lock();
+        state.newest = newest;
+        state.writes_seen = self.world.writes(0).len();
+    }
+
+    /// Another process begins.
+    pub(crate) fn begin(&self, interrupter: Interrupter) {
+        let mut state = self.lock();
+        let number = state.process.number + 1;
+        state.process = Process { number, interrupter: Some(interrupter), ..Process::default() };
+    }
+
+    /// The path is over: what follows is neither recorded nor made to fail.
+    pub(crate) fn stop_recording(&self) -> Vec<Passed> {
+        self.lock().trace.take().unwrap_or_default()
+    }
+
+    /// How long the trace was when each fault fired.
+    pub(crate) fn fired(&self) -> Vec<usize> {
+        self.lock().fired.clone()
+    }
+
+    pub(crate) fn wrong(&self, what: impl Into<String>) {
+        self.lock().wrong.push(what.into());
+    }
+
+    pub(crate) fn take_wrong(&self) -> Vec<String> {
+        std::mem::take(&mut self.lock().wrong)
+    }
+
+    pub(crate) fn process(&self) -> usize {
+        self.lock().process.number
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.lock().process.dead
+    }
+
+    pub(crate) fn die(&self) {
+        self.lock().process.dead = true;
+    }
+
+    pub(crate) fn has_let_go(&self) -> bool {
+        self.lock().process.let_go
+    }
+
+    /// The process was told that its lock is lost.
+    pub(crate) fn hears_of_loss(&self) {
+        self.lock().process.lost = true;
+    }
+
+    pub(crate) fn interrupt(&self, times: usize) {
+        let mut state = self.lock();
+        state.process.let_go |= times > 1;
+        if let Some(interrupter) = &state.process.interrupter {
+            (0..times).for_each(|_| interrupter.interrupt());
+        }
+    }
+
+    /// A fence was granted.
+    pub(crate) fn granted(&self, fence: Fence) {
+        let mut state = self.lock();
+        state.newest = state.newest.max(fence);
+    }
+
+    pub(crate) fn append(&self, kind: &str, held: bool) -> Option<Kind> {
+        let mut state = self.lock();
+        state.appends += 1;
+        let site = Site::Append { nth: state.appends, kind: kind.to_owned() };
+        state.pass(site, if held { Class::HeldAppend } else { Class::OpenAppend })
+    }
+
+    pub(crate) fn op(&self, op: Op) -> Option<Kind> {
+        let mut state = self.lock();
+        let count = state.ops.entry(op).or_default();
+        *count += 1;
+        let nth = *count;
+        let class = if op.writes() { Class::LedgerWrite } else { Class::LedgerRead };
+        state.pass(Site::Ledger { op, nth }, class)
+    }
+
+    /// A call of a stage begins.
+    pub(crate) fn call(&self, stage: &StageId, call: Call, change: Option<&Value>) -> Option<Kind> {
+        let mut state = self.lock();
+        let key = (stage.clone(), call);
+        let count = state.calls.entry(key.clone()).or_default();
+        *count += 1;
+        let nth = *count;
+        let site = Site::Call { call, stage: stage.clone(), nth };
+        if call.writes() {
+            let journalled = match call {
+                Call::RollBack => state.rolling_back.get(stage),
+                _ => state.applying.get(stage),
+            };
+            if change != journalled {
+                let wrong = format!("{site} is about {change:?}, journalled was {journalled:?}");
+                state.wrong.push(wrong);
+            }
+            if state.process.dead || state.process.lost {
+                state.wrong.push(format!("{site} although the lock is lost"));
+            }
+        }
+        if call == Call::RollBack {
+            if self.one_way.contains(stage) {
+                state.wrong.push(format!("{site} although it has no way back"));
+            }
+            if self.world.is_foreign(stage) {
+                state.wrong.push(format!("{site} although somebody else's release is live"));
+            }
+        }
+        let writes = state.writes_seen;
+        state.begun.insert(key, writes);
+        let class = if call.writes() { Class::WritingCall } else { Class::ReadingCall };
+        state.pass(site, class)
+    }
+
+    /// A call of a stage has ended.
+    pub(crate) fn called(&self, stage: &StageId, call: Call) {
+        self.look();
+        let mut state = self.lock();
+        let before = state.begun.remove(&(stage.clone(), call));
+        if !call.writes() && before != Some(state.writes_seen) {
+            state.wrong.push(format!("`{stage}` wrote in the course of `{call}`"));
+        }
+    }
+
+    /// An entry is durable; `heard` when the process knows.
+    pub(crate) fn appended(&self, body: &Body, fence: Option<Fence>, heard: bool) {
+        let mut state = self.lock();
+        match body {
+            Body::Applying { stage, change } => {
+                state.applying.insert(stage.clone(), change.clone());
+            }
+            Body::RollingBack { stage, change, .. } => {
+                state.rolling_back.insert(stage.clone(), change.clone());
+            }
+            Body::Calling { stage, .. } if heard => {
+                let key = (stage.clone(), fence.unwrap_or_default());
+                *state.permits.entry(key).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at what was written since somebody looked last: before anything else may happen.
+    pub(crate) fn look(&self) {
+        let mut state = self.lock();
+        for write in self.world.writes(state.writes_seen) {
+            state.writes_seen += 1;
+            let what = format!("write `{}` of `{}`", write.what, write.stage);
+            if let Some(wrong) = write.wrong {
+                state.wrong.push(format!("{what}: {wrong}"));
+            }
+            if state.process.dead {
+                state.wrong.push(format!("{what} of a process without a ledger"));
+            }
+            // Where the world is told no fence, the newest permit of the stage is taken.
+            let newest = state.newest;
+            let fence = write.fence.unwrap_or(newest);
+            if fence != newest {
+                state.wrong.push(format!("{what} under fence {fence}, the newest is {newest}"));
+            }
+            match state.permits.get_mut(&(write.stage, fence)) {
+                Some(left) if *left > 0 => *left -= 1,
+                _ => state.wrong.push(format!("{what} under fence {fence} is not in the journal")),
+            }
+        }
+    }
+}
+
+impl State {
+    /// Records a site, and tells what goes wrong there.
+    fn pass(&mut self, site: Site, class: Class) -> Option<Kind> {
+        let trace = self.trace.as_mut()?;
+        if self.process.dead {
+            return None;
+        }
+        trace.push(Passed { site, class });
+        let (site, reached) = (&trace.last()?.site, trace.len());
+        let Fault { kind, site: next } = self.script.0.get(self.fired.len())?;
+        if next != site {
+            return None;
+        }
+        let kind = *kind;
+        self.fired.push(reached);
+        Some(kind)
+    }
+}
