@@ -1,7 +1,6 @@
 //! Contexts outside an engine.
 
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use gatekit_core::ledger::Hold;
