@@ -69,6 +69,14 @@ impl Journal {
             .is_some()
     }
 
+    /// Whether another run was released after this one was opened, which has touched nothing.
+    pub(super) fn is_overtaken(&self, run: RunId) -> bool {
+        let since = self.entries.iter().skip_while(|entry| entry.run != run);
+        let released =
+            |entry: &Entry| matches!(entry.body, Body::Closed { outcome: Outcome::Released, .. });
+        !self.is_touched(run) && since.filter(|entry| entry.run != run).any(released)
+    }
+
     pub(super) fn has_written(&self, run: RunId) -> bool {
         self.last(run, |body| matches!(body, Body::Calling { .. })).is_some()
     }

@@ -121,6 +121,7 @@ impl<'a> Path<'a> {
             Act::RollBack(to) => Verb::RollBack(to),
         };
         let run = self.process(act, None)?;
+        self.meanwhile()?;
         self.settle(run)?;
         self.trace = self.control.stop_recording();
         for wrong in self.journal.check_end(run, &self.stages) {
@@ -129,6 +130,17 @@ impl<'a> Path<'a> {
         self.check_final(run);
         self.ship_next()?;
         look(self.scene, self.world, async |ledger| Journal::verify(&*ledger, &self.target).await)
+    }
+
+    /// What others do after the first process. Their leases, too, are those of the ledger.
+    fn meanwhile(&mut self) -> Result<()> {
+        self.world.advance(LAPSE);
+        look(self.scene, self.world, async |ledger| {
+            self.world.meanwhile(engine(self.scene, ledger)).await
+        })?;
+        self.read_journal()?;
+        self.control.prepared(self.journal.state.fence);
+        Ok(())
     }
 
     /// The processes that come after, until the run has ended and the target is free.
@@ -209,6 +221,8 @@ impl<'a> Path<'a> {
                     self.wrong(format!("the pending run is told as touched: {}", pending.touched));
                 }
             }
+            // What another run has released since is not asked to be overwritten.
+            None if self.journal.is_overtaken(run) => {}
             other => self.wrong(format!("the pending run is {other:?}")),
         }
         Ok(())

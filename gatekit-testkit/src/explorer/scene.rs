@@ -83,6 +83,12 @@ pub trait World: Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// What happens after the first process of the explored run, through an engine without faults:
+    /// another run, say.
+    async fn meanwhile(&self, _engine: Engine) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether somebody else can release to it: see [`intrude`](Self::intrude).
     fn has_intruder(&self) -> bool {
         false

@@ -1,6 +1,6 @@
 //! A place where releases are live, stage by stage, and which knows who wrote them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatekit_core::{Fence, RunId, StageId};
@@ -20,6 +20,9 @@ pub(super) struct State {
     pub(super) live: BTreeMap<StageId, Vec<Part>>,
     pub(super) rollouts: BTreeMap<StageId, Progress>,
     pub(super) gates: BTreeMap<StageId, VecDeque<Says>>,
+    pub(super) approved: bool,
+    /// The stages that are no part of a release.
+    aside: BTreeSet<StageId>,
     writes: Vec<Write>,
     /// What each part held before its first write since the place was last marked.
     old: BTreeMap<(StageId, usize), String>,
@@ -53,6 +56,16 @@ impl Place {
         self.lock().live.insert(stage.clone(), vec![part; parts]);
     }
 
+    /// Makes a stage no part of a release: what a recovery repairs.
+    pub fn set_aside(&self, stage: &StageId) {
+        self.lock().aside.insert(stage.clone());
+    }
+
+    /// A person approves.
+    pub fn approve(&self) {
+        self.lock().approved = true;
+    }
+
     /// What is live now counts as the old release from now on.
     pub fn mark(&self) {
         self.lock().old.clear();
@@ -68,7 +81,10 @@ impl Place {
     #[must_use]
     pub fn truth(&self, new: &str, next: &str) -> Truth {
         let state = self.lock();
-        let all = |version: &str| state.live.values().flatten().all(|part| part.value == version);
+        let released = || state.live.iter().filter(|(stage, _)| !state.aside.contains(*stage));
+        let all = |version: &str| {
+            released().flat_map(|(_, parts)| parts).all(|part| part.value == version)
+        };
         if all(new) {
             return Truth::New;
         }
