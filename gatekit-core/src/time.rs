@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC.
+/// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC, to the millisecond.
 ///
 /// Leases and queue order never look at it: those use the ledger's own clock. A clock that is set
 /// back makes the log look odd and changes nothing else.
@@ -13,11 +13,15 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
-    /// The present moment, in whole milliseconds: as it is written.
+    /// The present moment.
     #[must_use]
     pub fn now() -> Self {
-        let now = jiff::Timestamp::now();
-        Self(jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now))
+        Self::of(jiff::Timestamp::now())
+    }
+
+    /// What is written is what was meant: finer than a millisecond would be lost on the way.
+    fn of(at: jiff::Timestamp) -> Self {
+        Self(jiff::Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -43,7 +47,7 @@ impl TryFrom<String> for Timestamp {
     type Error = jiff::Error;
 
     fn try_from(text: String) -> std::result::Result<Self, jiff::Error> {
-        text.parse().map(Self)
+        text.parse().map(Self::of)
     }
 }
 
@@ -52,7 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_read_as_it_was_written() {
+    fn what_is_written_is_read_as_the_same_moment() {
+        for text in
+            ["2026-11-20T12:00:00.123456789Z", "1969-12-31T23:59:59.9999Z", "0000-01-01T00:00:00Z"]
+        {
+            let at = Timestamp::try_from(text.to_owned()).unwrap();
+            assert_eq!(Timestamp::try_from(at.to_string()).unwrap(), at, "{text}");
+        }
         let now = Timestamp::now();
         assert_eq!(Timestamp::try_from(String::from(now)).unwrap(), now);
     }

@@ -308,7 +308,7 @@ pub(crate) async fn stop(layout: &Layout, _: &Permit, _: &Locked, grace: Duratio
             return Err(refuse(code::INSIDE, "this process is itself part of the service")
                 .with_next(NextAction::outside("run this from outside the service")));
         }
-        if began.elapsed() > grace + AFTER_KILL {
+        if began.elapsed() > grace.saturating_add(AFTER_KILL) {
             let pids: Vec<String> = members.iter().map(|process| process.pid.to_string()).collect();
             return Err(Error::new(code::WONT_STOP, "the service is still there after SIGKILL")
                 .with_context("pids", pids.join(" "))

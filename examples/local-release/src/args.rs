@@ -1,5 +1,8 @@
 //! The command line.
 
+#![expect(missing_docs, reason = "what is documented here is printed by `--help`")]
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,12 +18,12 @@ use gatekit_http::VersionFrom;
 /// small web service, two of them bad.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES, disable_help_subcommand = true)]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub command: Option<Command>,
 
     #[command(flatten)]
-    pub(crate) common: Common,
+    pub common: Common,
 }
 
 const EXAMPLES: &str = "\
@@ -45,48 +48,63 @@ Exit codes:
   5 failed before anything was touched   75 waiting, resume later   130 interrupted";
 
 #[derive(Debug, Args)]
-pub(crate) struct Common {
+pub struct Common {
     /// Where releases, logs and the ledger lie
     #[arg(long, global = true, value_name = "DIR", default_value = ".local-release")]
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
 
     /// What is released to; one lock, one queue and one journal each
     #[arg(long, global = true, value_name = "NAME", default_value = "local/app")]
-    pub(crate) target: TargetName,
+    pub target: TargetName,
 
     /// How long to wait in the queue before the run parks
     #[arg(long, global = true, value_name = "TIME", default_value = "30m", value_parser = duration)]
-    pub(crate) queue_timeout: Duration,
+    pub queue_timeout: Duration,
 
     /// How long the lock lasts without a renewal
     #[arg(long, global = true, value_name = "TIME", default_value = "60s", value_parser = duration)]
-    pub(crate) lease: Duration,
+    pub lease: Duration,
 
     /// How long a rollout and its verification may take, and again its unwinding
     #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
-    pub(crate) deadline: Duration,
+    pub deadline: Duration,
 
     /// Who acts, as the journal names it: a claim, not a proof [default: $USER]
     #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) actor: Option<String>,
+    pub actor: Option<String>,
 
     /// For people, or one JSON object per line
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
-    pub(crate) output: Output,
+    pub output: Output,
 
     /// The ledger, as `sqlite:PATH` [default: ledger.db in the root]
     #[arg(long, global = true, value_name = "URL", env = "GATEKIT_LEDGER", hide_env_values = true)]
-    pub(crate) ledger: Option<String>,
+    pub ledger: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
+pub enum Output {
     Human,
     Json,
 }
 
+impl Output {
+    /// Whether a program reads it.
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self == Self::Json
+    }
+}
+
+/// Whether a command line, understood or not, asks for JSON.
+#[must_use]
+pub fn says_json(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--output=json")
+        || words.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     /// Release a directory and its process
     Ship(Ship),
     /// Show what is live, who holds the target and who waits
@@ -117,81 +135,81 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Ship {
+pub struct Ship {
     /// The directory to release
     #[arg(long, value_name = "DIR")]
-    pub(crate) app: PathBuf,
+    pub app: PathBuf,
 
     /// The shell line that starts it, run in the release's directory; it must stay in the foreground
     #[arg(long, value_name = "CMD", value_parser = not_empty)]
-    pub(crate) start: String,
+    pub start: String,
 
     /// A URL that must answer 2xx; may be given several times
     #[arg(long = "check", value_name = "URL", required = true)]
-    pub(crate) checks: Vec<String>,
+    pub checks: Vec<String>,
 
     /// The version that the checks must show
     #[arg(long, value_name = "V")]
-    pub(crate) expect_version: Option<String>,
+    pub expect_version: Option<String>,
 
     /// Where they show it: `body` (contains it), `header:NAME` or `json:POINTER` (equals it)
     #[arg(long, value_name = "WHERE", default_value = "body")]
-    pub(crate) version_from: VersionFrom,
+    pub version_from: VersionFrom,
 
     /// Accept answers from a proxy in front of the service; without it, only the service's own
     /// process may answer
     #[arg(long)]
-    pub(crate) behind_proxy: bool,
+    pub behind_proxy: bool,
 
     /// How often a failed round of checks is repeated
     #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) check_retries: u32,
+    pub check_retries: u32,
 
     /// How long to wait between two rounds of checks
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
-    pub(crate) check_delay: Duration,
+    pub check_delay: Duration,
 
     /// How long the service may take to stop before it is killed
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
-    pub(crate) grace: Duration,
+    pub grace: Duration,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Log {
+pub struct Log {
     /// Check the hash chain, and print nothing but the result
     #[arg(long)]
-    pub(crate) verify: bool,
+    pub verify: bool,
 
     /// Print only the end of the chain, `SEQ:HASH`, to be kept elsewhere
     #[arg(long, conflicts_with = "verify")]
-    pub(crate) head: bool,
+    pub head: bool,
 
     /// With --verify: the chain must still contain this exported end
     #[arg(long, value_name = "SEQ:HASH", requires = "verify")]
-    pub(crate) against: Option<Head>,
+    pub against: Option<Head>,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Reconcile {
+pub struct Reconcile {
     /// The new release stays: it must be live and pass verification
     #[arg(long, group = "decision", requires = "reason")]
-    pub(crate) adopt: bool,
+    pub adopt: bool,
     /// The old release is live
     #[arg(long, group = "decision", requires = "reason")]
-    pub(crate) confirm_old: bool,
+    pub confirm_old: bool,
     /// Undo what the run began
     #[arg(long, group = "decision", requires = "reason")]
-    pub(crate) roll_back: bool,
+    pub roll_back: bool,
     /// Free the target whatever is live, and answer for it
     #[arg(long = "override", group = "decision", requires = "reason")]
-    pub(crate) overrule: bool,
+    pub overrule: bool,
     /// Why, for the journal; a decision needs one
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 impl Reconcile {
-    pub(crate) fn decision(&self) -> Option<Decision> {
+    pub fn decision(&self) -> Option<Decision> {
         [
             (self.adopt, Decision::Adopt),
             (self.confirm_old, Decision::ConfirmOld),

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use gatekit_core::{Code, Error, Outcome, Result, RunReport, TargetName};
 
-use crate::args::{Common, Log, Output};
 use crate::output::{self, say};
 use crate::pipeline::ShipArguments;
 use crate::verbs;
+use local_release::args::{Common, Log, Output};
 
 /// The demonstration could not be set up.
 const DEMO_SETUP: Code = Code::new("demo.setup");

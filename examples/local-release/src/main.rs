@@ -1,27 +1,29 @@
 //! Releases a directory and its process on this machine, through gatekit.
 
-mod args;
 mod demo;
 mod output;
 mod pipeline;
 mod service;
 mod verbs;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use gatekit_core::{Code, Error};
 
-use args::{Cli, Command, Output};
+use local_release::args::{Cli, Command, says_json};
 
 /// The command line cannot be understood.
 const USAGE: Code = Code::new("usage.command_line");
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // A word need not be UTF-8, as a path need not.
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return not_understood(&error),
+        Err(error) => return not_understood(&error, &words),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
             }
         },
         Some(command) => runtime.block_on(verbs::run(command, &cli.common)),
-        None if std::env::args_os().len() > 1 => {
+        None if words.len() > 1 => {
             let error = Error::new(
                 USAGE,
                 "flags need a command: without one, local-release is its demonstration and takes none",
@@ -56,16 +58,13 @@ fn main() -> ExitCode {
 
 /// Help and version go to standard output; an error to standard error, and for programs as the last
 /// line of standard output.
-fn not_understood(error: &clap::Error) -> ExitCode {
+fn not_understood(error: &clap::Error, words: &[OsString]) -> ExitCode {
     // Whether the text reached anybody changes nothing.
     let _ = error.print();
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return ExitCode::SUCCESS;
     }
-    let mut words = std::env::args().skip_while(|word| word != "--output");
-    let json = std::env::args().any(|word| word == "--output=json")
-        || words.nth(1).is_some_and(|word| word == "json");
-    if json {
+    if says_json(words) {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default();
         output::say(
@@ -79,10 +78,4 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         );
     }
     ExitCode::from(2)
-}
-
-impl Output {
-    fn is_json(self) -> bool {
-        self == Self::Json
-    }
 }

@@ -9,7 +9,7 @@ use gatekit_core::{
 };
 use serde_json::{Value, json};
 
-use crate::args::{Common, Output};
+use local_release::args::{Common, Output};
 
 /// Prints a line; a reader that has gone away is no reason to fail.
 pub(crate) fn say(line: &str) {

@@ -12,7 +12,7 @@ use gatekit_local::{Answer, PreviousRelease, ReleaseDir, ServiceProbe};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::args::Ship;
+use local_release::args::Ship;
 
 /// A path on the command line cannot be used.
 pub(crate) const USAGE_PATH: Code = Code::new("usage.path");

@@ -48,6 +48,9 @@ use run::Run;
 /// The shortest lease: below it, renewing at a third is at the mercy of the scheduler.
 const MIN_LEASE: Duration = Duration::from_millis(300);
 
+/// The longest wait: the clock cannot be asked what time it is after any longer one.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// What a run is told beside its pipeline and its candidate.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -134,16 +137,16 @@ impl Engine {
         Ok(())
     }
 
-    /// How long a run waits in the queue before it parks.
+    /// How long a run waits in the queue before it parks, at most ten years.
     pub fn with_queue_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.queue_timeout = timeout;
+        self.settings.queue_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How long planning and gates may take, then everything from the grant to the last
-    /// verification, then unwinding; each for itself.
+    /// verification, then unwinding; each for itself, and at most ten years.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.settings.deadline = deadline;
+        self.settings.deadline = deadline.min(LONGEST);
         self
     }
 

@@ -15,10 +15,6 @@ use crate::outcome::Outcome;
 /// How long evidence may be rechecked under the lock.
 pub(crate) const RECHECK_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a waiter is left without asking: that is its heartbeat too. Each waiter's own beat
-/// differs a little, so that they do not march in step.
-const HEARTBEAT: Duration = Duration::from_secs(3);
-
 /// How often the lock of a holder that may be dead is asked for.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -28,7 +24,6 @@ impl Run {
         let ticket = self.ledger.enqueue(&self.claim).await;
         let ticket = ticket.map_err(|error| self.ledger_stop(error))?;
         let patience = Instant::now() + self.settings.queue_timeout;
-        let beat = HEARTBEAT + Duration::from_millis(u64::from(self.claim.process.pid % 997));
         let mut told = None;
         loop {
             let acquired = self.ledger.acquire(&self.claim, self.settings.lease).await;
@@ -60,7 +55,7 @@ impl Run {
                     .with_next(NextAction::verb(Verb::Status, &[]));
                 return Err(Stop::Park(None, late));
             }
-            let longest = beat.min(patience.saturating_duration_since(Instant::now()));
+            let longest = patience.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
                 stop = self.stopped() => return Err(stop),

@@ -126,6 +126,11 @@ impl ChainVerifier {
         if *stored != self.head {
             return Err(broken(self.head.seq, "the ledger names another head"));
         }
+        // Every other exported head was compared with the entry of its number.
+        let genesis = Head::genesis();
+        if self.against.is_some_and(|known| known.seq == genesis.seq && known != genesis) {
+            return Err(broken(genesis.seq, "the exported head is not that of an empty chain"));
+        }
         Ok(self.head)
     }
 }
@@ -233,5 +238,8 @@ mod tests {
         let (_, rewritten) = chain(5);
         assert!(verify(&target, &rewritten, &head_of(&rewritten), None).is_ok());
         assert!(verify(&target, &rewritten, &head_of(&rewritten), Some(exported)).is_err());
+        let nowhere = Head { seq: 0, hash: link(&GENESIS, "") };
+        assert!(verify(&target, cut, &head_of(cut), Some(nowhere.clone())).is_err());
+        assert!(verify(&target, &[], &Head::genesis(), Some(nowhere)).is_err());
     }
 }

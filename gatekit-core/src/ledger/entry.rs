@@ -375,6 +375,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_in_a_change_is_read_to_the_last_digit() {
+        let stage = StageId::new("s").unwrap();
+        let applying = entry(Body::Applying { stage, change: 8.364756887893048e-308.into() });
+        assert_eq!(Entry::from_json(&applying.to_json().unwrap()).unwrap(), applying);
+    }
+
+    #[test]
     fn the_spelled_kind_is_the_serialised_kind() {
         for body in [
             Body::Queued { ticket: 1 },

@@ -71,8 +71,13 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired>;
 
     /// Waits until it may be worth asking again with [`acquire`](Self::acquire), but no longer than
-    /// `longest`, which MUST be shorter than [`WAITER_TTL`]. A hint: it may end early, and it may
-    /// miss the moment, so whoever waits asks again afterwards whatever happened. Cancel-safe.
+    /// `longest`. A hint: it may end early, and it may miss the moment, so whoever waits asks again
+    /// afterwards whatever happened. Cancel-safe.
+    ///
+    /// A waiter that waits here stays heard of: the ledger MUST either end the wait well before
+    /// [`WAITER_TTL`] has passed since the waiter asked, so that its asking again keeps its turn, or
+    /// note by itself that the waiter still waits, for as long as this future lives. It SHOULD end
+    /// soon after the waiter's turn has come, or the holder of the first in line has died.
     ///
     /// The default knows nothing of others' doings and lets a waiter ask every 100 ms.
     async fn wait_for_turn(&self, _claim: &Claim, longest: Duration) {

@@ -128,3 +128,34 @@ pub fn misplaced(target: &TargetName, entry: &Entry) -> Error {
         .with_context("named", &entry.target)
         .with_next(NextAction::verb(Verb::Status, &[]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_tells_how_the_lock_stands_and_what_may_be_done() {
+        let target = TargetName::new("t").unwrap();
+        let run = RunId::generate();
+        let refusal = |state, holder| Refusal {
+            target: &target,
+            state,
+            fence: Fence(7),
+            run: Some(run),
+            holder,
+        };
+        let held = refusal(LockState::Held, Some(Holder::new(run, "anna", 42))).held();
+        let text = format!(
+            "the target is held by a living run (target: t, state: held, newest fence: 7, \
+             run: {run}, actor: anna, pid: 42)"
+        );
+        assert_eq!(held.to_string(), text);
+        assert!(held.is_temporary());
+
+        let lost = refusal(LockState::Suspect, None).lost(run, Fence(6)).to_failure();
+        assert_eq!((lost.code, lost.effect), (code::LOCK_LOST, Effect::None));
+        let next: Vec<_> = lost.next.into_iter().map(|next| next.action).collect();
+        let verb = |verb| crate::error::Action::Verb(verb, vec![]);
+        assert_eq!(next, [Verb::Status, Verb::Resume, Verb::Reconcile].map(verb));
+    }
+}

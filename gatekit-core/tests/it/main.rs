@@ -7,6 +7,7 @@ mod context;
 mod explored;
 mod group;
 mod ledgers;
+mod property;
 mod recover;
 mod recover_deploy;
 mod recover_deploy_cut_off;

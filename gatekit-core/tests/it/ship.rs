@@ -410,3 +410,15 @@ async fn what_was_rejected_at_a_pause_is_rejected_even_if_the_answer_fails() {
     assert_eq!(report.failure.unwrap().code, code::DEPLOY_PAUSE_REJECTED);
     assert_eq!(world.live(), "v1");
 }
+
+#[tokio::test]
+async fn a_deadline_may_be_as_long_as_anybody_likes() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let engine = bench.engine().with_deadline(Duration::MAX).with_queue_timeout(Duration::MAX);
+    let report = engine.ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    world.lock().apply = Apply::LosesAnswer;
+    world.lock().located = None;
+    let report = engine.ship(&plain(&world), candidate("v3")).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+}

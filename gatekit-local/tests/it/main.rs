@@ -3,10 +3,12 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod conformance;
 mod copy;
 mod deploy;
 mod fence;
 mod probe;
+mod property;
 mod rollback;
 mod service;
 mod world;

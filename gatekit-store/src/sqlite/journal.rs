@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 use super::clock::Moment;
 use super::error::Fault;
 use super::lock::{Lock, integer, number, parse};
+use super::queue::Rung;
 
 pub(super) fn append(
     conn: &Connection,
@@ -15,7 +16,7 @@ pub(super) fn append(
     target: &TargetName,
     entry: &Entry,
     guard: Guard,
-) -> Result<Record, Fault> {
+) -> Result<Rung<Record>, Fault> {
     if entry.target != *target {
         return Err(misplaced(target, entry).into());
     }
@@ -50,7 +51,7 @@ pub(super) fn append(
         lock.apply(entry.body.lock_effect());
     }
     lock.save(conn, target)?;
-    Ok(record)
+    Rung::of(conn, now, target, &lock, record)
 }
 
 /// Writes the next record of the chain and moves the head of `lock`, which the caller saves.

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gatekit_core::Result;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::builder::SqliteLedgerBuilder;
@@ -49,8 +50,10 @@ fn connect(options: &SqliteLedgerBuilder) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
-/// Settings for a file that others may have altered.
+/// Settings for a file that others may have altered, and plans that hold for every value: SQLite
+/// would plan a statement anew each time a value is bound.
 pub(super) fn harden(conn: &Connection) -> Result<(), Fault> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     Ok(())
@@ -82,7 +85,7 @@ fn claim(conn: &mut Connection, path: &Path) -> Result<(), Fault> {
 /// Switches to write-ahead logging, which the file then keeps. The switch needs the file for itself
 /// and SQLite does not wait for that, so this does.
 fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fault> {
-    let give_up = Instant::now() + patience;
+    let began = Instant::now();
     loop {
         let mode = conn
             .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
@@ -94,7 +97,7 @@ fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fau
             }
             Err(error) => {
                 let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
-                if !busy || Instant::now() >= give_up {
+                if !busy || began.elapsed() >= patience {
                     return Err(error.into());
                 }
             }

@@ -45,3 +45,8 @@ impl Opened for One {
 async fn the_sqlite_ledger_conforms() {
     ledger::all(&Sqlite).await;
 }
+
+#[test]
+fn the_sqlite_ledger_answers_as_the_reference_in_random_interleavings() {
+    ledger::random_interleavings(&Sqlite, 60, 1);
+}

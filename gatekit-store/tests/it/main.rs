@@ -13,6 +13,6 @@ mod damage;
 mod death;
 mod files;
 mod journal;
-mod lease;
 mod queue;
 mod support;
+mod turns;

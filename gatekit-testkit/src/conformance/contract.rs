@@ -35,12 +35,12 @@ sentences! {
         "A digest of what will be touched. Approvals bind to it, and a plan whose scope differs from the one that was checked is refused.";
     SCOPE_BEFORE: "Planned::scope" = "The before-state SHOULD NOT be part of it.";
 
-    PERMIT: "Deployer::apply" = "Every write needs a permit from `ApplyContext::permit`.";
+    PERMIT: "Deployer::apply and Rollback::roll_back" = "Every write needs a permit from `ApplyContext::permit`.";
     PERMIT_EACH: "ApplyContext::permit" =
         "Ask for it immediately before the write, one per effect on the target; content-addressed uploads may share one.";
     PERMIT_REFUSED: "ApplyContext::permit" = "the write MUST NOT be made";
-    PERMIT_CODE: "Deployer::apply" =
-        "The error of a permit that was refused MUST keep its code: the engine stops all writing by it.";
+    PERMIT_CODE: "Deployer::apply and Rollback::roll_back" =
+        "The error of a permit that was refused MUST keep its code";
     APPLY: "Deployer::apply" =
         "Returns once the write is accepted; whether it works out is for `observe` and `locate`.";
     APPLY_AGAIN: "Deployer::apply" =
@@ -51,9 +51,11 @@ sentences! {
         "When somebody else's release has taken the place of its effect, it MUST err and write nothing.";
     CHECKPOINT: "ApplyContext::checkpoint" =
         "Journals a receipt in the middle of `apply`, durably before it returns, so that a resumed run gets it as `earlier`.";
-    EFFECT: "Deployer::apply" = "says what is known about all that this call wrote";
+    EFFECT: "Effect" = "What the failed call did to the target.";
     CODE: "Code" =
         "A stable, dotted name of a refusal or an error, like `lock.suspect`.";
+    RECEIPT_SECRET: "Deployer::Receipt" = "Journalled: MUST NOT contain secrets.";
+    JOURNAL_SECRET: "the journal" = "MUST NOT contain secrets";
     ERROR_SECRET: "Error" = "They MUST NOT contain secrets: errors are journalled.";
     PROGRESS_SECRET: "PlanContext::progress" = "Lossy, not journalled; MUST NOT contain secrets.";
     DESCRIBE_SECRET: "describe" = "The configuration that matters, secrets as names only.";

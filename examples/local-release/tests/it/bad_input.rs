@@ -1,6 +1,7 @@
 //! Bad input: a clear error with a code and a next action, the documented exit, nothing lost,
 //! nothing half-written.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -80,6 +81,30 @@ fn what_the_command_line_cannot_mean_is_a_usage_error_and_leaves_no_trace() {
         ran(command).expect(2, "usage", code);
     }
     assert!(!site.root().exists(), "an error of usage made something");
+}
+
+#[test]
+fn a_word_that_is_not_utf8_is_an_error_of_usage_like_any_other() {
+    let site = Site::new();
+    let word = OsStr::from_bytes(b"\xff");
+    for call in [[OsStr::new("status"), word], [OsStr::new("--bogus"), word]] {
+        let done = site.run(call).expect(2, "usage", "usage.command_line");
+        assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    }
+    assert!(!site.root().exists());
+}
+
+#[test]
+fn times_may_be_as_long_as_anybody_likes() {
+    let site = Site::new();
+    let mut command = site.ship_command("v1");
+    let forever = "9223372036854775807s";
+    command.args(["--deadline", forever, "--queue-timeout", forever, "--grace", forever]);
+    ran(command).expect(0, "released", "");
+    let mut command = site.ship_command("v2");
+    command.args(["--deadline", forever, "--queue-timeout", forever, "--grace", forever]);
+    ran(command).expect(0, "released", "");
+    assert_at_rest(&site, Some("v2"));
 }
 
 #[test]

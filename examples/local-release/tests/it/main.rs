@@ -6,4 +6,5 @@ mod bad_input;
 mod chaos;
 mod interface;
 mod killed;
+mod property;
 mod site;

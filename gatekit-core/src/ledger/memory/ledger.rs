@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 use super::target::{Target, World};
 use crate::error::Result;
 use crate::id::{RunId, TargetName};
-use crate::ledger::{Acquired, Claim, Entry, Guard, Hold, Ledger, LockState, Record, TargetState};
+use crate::ledger::{
+    Acquired, Claim, Entry, Guard, Hold, Ledger, LockState, Record, TargetState, WAITER_TTL,
+};
 use crate::process::{Liveness, ProcessIdentity};
 use crate::time::Timestamp;
 
@@ -135,8 +137,9 @@ impl Ledger for MemoryLedger {
                 changed.set(self.0.changed.notified());
             }
         };
-        // Nobody tells of a lease that lapses or a process that dies: then this ends late.
-        let _late = tokio::time::timeout(longest, turn).await;
+        // Nobody tells of a lease that lapses or a process that dies: then this ends late, but in time
+        // for the waiter to be heard of.
+        let _late = tokio::time::timeout(longest.min(WAITER_TTL / 3), turn).await;
     }
 
     async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {

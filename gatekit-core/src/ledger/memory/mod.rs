@@ -2,6 +2,8 @@
 
 mod ledger;
 mod lock;
+#[cfg(test)]
+mod model;
 mod target;
 
 pub use ledger::MemoryLedger;

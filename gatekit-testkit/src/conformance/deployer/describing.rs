@@ -51,12 +51,12 @@ pub async fn no_secret_is_shown<S: DeployerSubject>(subject: &S) {
         secrets.absent_in_error(contract::ERROR_SECRET, &error);
     }
     let receipt = run.ship().await;
-    secrets.absent_in(contract::CHANGE_SECRET, "the receipt", &receipt);
-    secrets.absent_in(contract::CHANGE_SECRET, "a location", &run.locate(Some(&receipt)).await);
-    secrets.absent_in(contract::CHANGE_SECRET, "what is live", &run.live().await);
+    secrets.absent_in(contract::RECEIPT_SECRET, "the receipt", &receipt);
+    secrets.absent_in(contract::JOURNAL_SECRET, "a location", &run.locate(Some(&receipt)).await);
+    secrets.absent_in(contract::JOURNAL_SECRET, "what is live", &run.live().await);
     run.undo(Some(&receipt)).await;
-    secrets.absent_in(contract::CHANGE_SECRET, "a location", &run.locate(Some(&receipt)).await);
-    secrets.absent_in(contract::CHANGE_SECRET, "the journal", &run.journal().await);
+    secrets.absent_in(contract::JOURNAL_SECRET, "a location", &run.locate(Some(&receipt)).await);
+    secrets.absent_in(contract::JOURNAL_SECRET, "an entry", &run.journal().await);
     for message in ear.heard(&run.cx).await {
         secrets.absent(contract::PROGRESS_SECRET, "progress", &message);
     }

@@ -2,6 +2,7 @@
 
 mod applying;
 mod bench;
+mod course;
 mod describing;
 mod killing;
 mod locating;
@@ -10,7 +11,8 @@ mod reading;
 mod rolling_out;
 mod subject;
 
-pub(crate) use bench::{Bench, Way, Write, told};
+pub(crate) use bench::{Bench, Write, told};
+pub(crate) use course::Way;
 pub(crate) use killing::{honest, walk};
 pub(crate) use locating::starts;
 pub(crate) use reading::survives_drops;

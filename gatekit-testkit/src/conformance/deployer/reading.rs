@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use gatekit_core::Deployer as _;
 use serde_json::Value;
 
-use super::bench::{Bench, Run, Way, told};
+use super::bench::{Bench, Run, told};
+use super::course::Way;
 use super::subject::{DeployerSubject, DeployerWorld, Release, Start};
 use crate::conformance::contract::{self, Sentence, broken, holds};
 use crate::conformance::drops::{POINTS, dropped_at};

@@ -2,7 +2,8 @@
 
 use gatekit_core::{Go, Location, Rollout};
 
-use super::bench::{Bench, Run, Way};
+use super::bench::{Bench, Run};
+use super::course::Way;
 use super::subject::{DeployerSubject, DeployerWorld, Release, Start, Truth};
 use crate::conformance::contract::{self, broken, holds};
 

@@ -1,6 +1,6 @@
 //! What every [`Ledger`](gatekit_core::ledger::Ledger) must do.
 //!
-//! Describe the ledger by a [`Subject`], and call [`all`] in a test:
+//! Describe the ledger by a [`Subject`], and call [`all`] and [`random_interleavings`] in a test:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -43,6 +43,7 @@
 //! # runtime.block_on(async {
 //! ledger::all(&Memory).await;
 //! # });
+//! ledger::random_interleavings(&Memory, 10, 1);
 //! ```
 
 mod bench;
@@ -54,6 +55,7 @@ mod effects;
 mod journal;
 mod lease;
 mod queue;
+mod random;
 mod subject;
 mod suite;
 mod takeover;
@@ -87,6 +89,7 @@ pub use queue::{
     a_target_that_nobody_used_is_untouched, every_legal_name_is_a_target_of_its_own,
     fences_grow_over_everything, leaving_gives_the_place_up, two_claims_never_share_a_fence,
 };
+pub use random::random_interleavings;
 pub use subject::{Capability, Opened, Subject};
 pub use suite::all;
 pub use takeover::{

@@ -101,7 +101,7 @@ pub async fn a_wait_for_a_turn_ends_in_time(subject: &dyn Subject) {
     let (holder, waiter) = (bench.claim(), bench.claim());
     let hold = bench.hold(&holder).await;
     ok(bench.ledger.enqueue(&waiter).await);
-    let patience = Duration::from_secs(30);
+    let patience = Duration::from_secs(5);
     let wait = bench.ledger.wait_for_turn(&waiter, Duration::from_millis(50));
     let ended = tokio::time::timeout(patience, wait).await;
     must("`wait_for_turn` waits no longer than `longest`", ended.is_ok(), &patience);

@@ -9,7 +9,7 @@ use gatekit_core::ledger::{Ledger, MemoryLedger};
 use gatekit_testkit::conformance::ledger::{self, Capability, Opened, Subject};
 
 #[derive(Debug)]
-struct Memory;
+pub(crate) struct Memory;
 
 #[derive(Debug)]
 struct One {
@@ -43,4 +43,10 @@ impl Opened for One {
 #[tokio::test]
 async fn the_reference_ledger_conforms() {
     ledger::all(&Memory).await;
+}
+
+/// The reference is compared with itself here: what counts are the things that must never happen.
+#[test]
+fn the_reference_ledger_conforms_in_random_interleavings() {
+    ledger::random_interleavings(&Memory, 200, 1);
 }
