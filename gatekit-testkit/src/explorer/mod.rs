@@ -6,6 +6,7 @@ mod calls;
 mod control;
 pub mod doubles;
 mod explore;
+mod harm;
 mod journal;
 mod ledger;
 mod path;

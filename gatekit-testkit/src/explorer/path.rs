@@ -9,9 +9,10 @@ use gatekit_core::{Action, Outcome, Result, RunId, RunReport, StageId, TargetNam
 
 use super::control::Control;
 use super::explore::Settles;
+use super::harm::{Harm, harm};
 use super::journal::Journal;
 use super::ledger::LAPSE;
-use super::process::{Verb, engine, look, play};
+use super::process::{Frozen, How, Verb, engine, look, play};
 use super::scene::{Act, Scene, Truth, World};
 use super::script::{Fault, Kind, Script, Site};
 use super::sites::Passed;
@@ -64,6 +65,8 @@ struct Path<'a> {
     story: Option<Vec<String>>,
     /// The flags of the decisions that the last report offered.
     offers: Vec<String>,
+    /// A process that is stopped in the middle of a write.
+    frozen: Option<Frozen>,
 }
 
 fn told(error: &gatekit_core::Error) -> String {
@@ -98,6 +101,7 @@ impl<'a> Path<'a> {
             journal: Journal::new(),
             story: None,
             offers: Vec::new(),
+            frozen: None,
         }
     }
 
@@ -178,13 +182,13 @@ impl<'a> Path<'a> {
             if matches!(verb, Verb::Resume(_)) {
                 self.check_pending(run)?;
             }
-            let fired = self.control.fired().len();
+            // Whatever was learned before need not hold when a process goes on that was stopped.
+            let (fired, thaws) = (self.control.fired().len(), self.frozen.is_some());
             let looks = matches!(verb, Verb::Reconcile(_, None));
             let resumes = matches!(verb, Verb::Resume(_));
             self.process(verb, Some(run))?;
-            let quiet = self.control.fired().len() == fired;
+            let quiet = self.control.fired().len() == fired && !thaws;
             if !quiet {
-                // Whatever was learned before may not hold any more.
                 (in_vain, offers) = (false, None);
             } else if looks {
                 offers = Some(self.offered());
@@ -232,40 +236,66 @@ impl<'a> Path<'a> {
     fn process(&mut self, verb: Verb, of: Option<RunId>) -> Result<RunId> {
         let (fired, from) = (self.control.fired().len(), self.journal.entries.len());
         let told = verb.clone();
+        let earlier = self.frozen.take();
         let ended = play(self.scene, &self.control, verb)?;
         let run = of.unwrap_or(ended.run);
         self.read_journal()?;
         let script = self.script;
         let now = script.0.get(fired..self.control.fired().len()).unwrap_or_default();
-        self.tell(&told, now, &ended.report);
-        self.offers = offers(&ended.report);
+        match ended.how {
+            How::Reported(report) => {
+                self.tell(&told, now, Some(&report));
+                self.offers = offers(&report);
+                self.check_report(run, &report, now);
+                if let Verb::Reconcile(_, Some(decision)) = told
+                    && report.failure.is_some_and(|it| it.code == code::RECONCILE_REFUSED)
+                    && now.is_empty()
+                    && !self.journal.was_blocked(from)
+                {
+                    self.wrong(format!("{decision:?} was offered, and is refused"));
+                }
+            }
+            How::Frozen(frozen) => {
+                self.tell(&told, now, None);
+                self.frozen = Some(frozen);
+            }
+        }
         for wrong in self.journal.check_kept(run) {
             self.wrong(wrong);
         }
-        self.check_report(run, &ended.report, now);
-        if let Verb::Reconcile(_, Some(decision)) = told
-            && ended.report.failure.is_some_and(|it| it.code == code::RECONCILE_REFUSED)
-            && now.is_empty()
-            && !self.journal.was_blocked(from)
-        {
-            self.wrong(format!("{decision:?} was offered, and is refused"));
+        if let Some(earlier) = earlier {
+            earlier.thaw();
+            self.read_journal()?;
+            self.still_true(run);
         }
         Ok(run)
     }
 
-    fn tell(&mut self, verb: &Verb, now: &[Fault], report: &RunReport) {
+    /// What the journal says of the end is true, and stays true.
+    fn still_true(&self, run: RunId) {
+        let expected = match self.journal.closed(run) {
+            Some(Outcome::Released | Outcome::Unchanged) => Truth::New,
+            Some(Outcome::RolledBack) => Truth::Old,
+            _ => return,
+        };
+        let truth = self.world.truth();
+        if truth != expected && !self.script.0.iter().any(|fault| fault.kind == Kind::Intrude) {
+            self.wrong(format!("a stopped process went on, and live is {truth:?}"));
+        }
+    }
+
+    fn tell(&mut self, verb: &Verb, now: &[Fault], report: Option<&RunReport>) {
         let Some(story) = &mut self.story else { return };
         let journal = &self.journal;
         let faults: Vec<_> = now.iter().map(ToString::to_string).collect();
-        let failure = report
-            .failure
-            .as_ref()
-            .map(|failure| format!(": {} {failure} {:?}", failure.code, failure.causes));
+        let failure = report.and_then(|report| report.failure.as_ref());
+        let failure =
+            failure.map(|it| format!(": {} {it} {:?}", it.code, it.causes)).unwrap_or_default();
         story.push(format!(
             "{verb:?} [{}] -> {}{}\n  live: {:?}, lock: {} {}\n  journal: {}",
             faults.join(" "),
-            report.outcome.as_str(),
-            failure.unwrap_or_default(),
+            report.map_or("stopped", |report| report.outcome.as_str()),
+            failure,
             self.world.truth(),
             journal.state.state.as_str(),
             journal.state.fence,
@@ -349,13 +379,12 @@ impl<'a> Path<'a> {
         let ended = play(self.scene, &self.control, next.clone())?;
         let truth = self.world.truth();
         self.read_journal()?;
-        self.tell(&next, &[], &ended.report);
+        let How::Reported(report) = &ended.how else { return Ok(()) };
+        self.tell(&next, &[], Some(report));
         let after = &self.journal;
-        if ended.report.outcome != Outcome::Released || truth != Truth::Next {
-            self.wrong(format!(
-                "the next ship ends {}, and live is {truth:?}",
-                ended.report.outcome.as_str()
-            ));
+        if report.outcome != Outcome::Released || truth != Truth::Next {
+            let outcome = report.outcome.as_str();
+            self.wrong(format!("the next ship ends {outcome}, and live is {truth:?}"));
         }
         if after.state.state != LockState::Free {
             self.wrong(format!("in the end the target is {:?}", after.state));
@@ -374,33 +403,4 @@ fn offers(report: &RunReport) -> Vec<String> {
         _ => None,
     });
     args.flatten().cloned().collect()
-}
-
-/// How much a fault may change of how a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Harm {
-    /// Nothing: whoever goes on must come to the same end.
-    None,
-    /// A run that has touched nothing may fail.
-    Ledger,
-    /// It may be refused, fail or be rolled back.
-    Stage,
-    /// Anything that is true.
-    Intruder,
-}
-
-fn harm(fault: &Fault) -> Harm {
-    match (fault.kind, &fault.site) {
-        (Kind::Intrude, _) => Harm::Intruder,
-        (Kind::Interrupt, _) => Harm::Stage,
-        (
-            Kind::Fail | Kind::LoseAnswer,
-            Site::Call {
-                call: Call::Check | Call::Plan | Call::Apply | Call::Observe | Call::Proceed,
-                ..
-            },
-        ) => Harm::Stage,
-        (Kind::Fail | Kind::LoseAnswer, Site::Append { .. } | Site::Ledger { .. }) => Harm::Ledger,
-        _ => Harm::None,
-    }
 }

@@ -267,11 +267,19 @@ impl Deployer for Fake {
         if go == Go::Continue {
             let permit = cx.permit("answer").await?;
             let mut state = self.place.lock();
+            if !state.admits(&self.id, permit.fence()) {
+                return Err(self.moved());
+            }
             state.rollouts.entry(self.id.clone()).or_default().answered = true;
             state.log(&self.id, "goes on".to_owned(), permit.fence());
             return Ok(());
         }
         self.back().write(cx, change).await
+    }
+
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        self.place.lock().fence_off(&self.id, cx.fence()?);
+        Ok(())
     }
 
     async fn locate(

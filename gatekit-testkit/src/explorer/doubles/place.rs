@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) rollouts: BTreeMap<StageId, Progress>,
     pub(super) gates: BTreeMap<StageId, VecDeque<Says>>,
     pub(super) approved: bool,
+    /// The newest fence of each stage, which a write must not be older than.
+    fences: BTreeMap<StageId, Fence>,
     /// The stages that are no part of a release.
     aside: BTreeSet<StageId>,
     writes: Vec<Write>,
@@ -127,7 +129,19 @@ impl State {
         self.live.get(stage).map_or(&[], Vec::as_slice)
     }
 
-    /// Writes one part, on the condition that it still holds `expected`: tells whether it did.
+    /// Shuts out every older fence.
+    pub(super) fn fence_off(&mut self, stage: &StageId, fence: Fence) {
+        let newest = self.fences.entry(stage.clone()).or_default();
+        *newest = fence.max(*newest);
+    }
+
+    /// Whether a write under `fence` may still land.
+    pub(super) fn admits(&self, stage: &StageId, fence: Fence) -> bool {
+        self.fences.get(stage).is_none_or(|newest| fence >= *newest)
+    }
+
+    /// Writes one part, on the condition that it still holds `expected` and that the fence is not
+    /// overtaken: tells whether it did.
     pub(super) fn write(
         &mut self,
         stage: &StageId,
@@ -136,6 +150,10 @@ impl State {
         part: Part,
         fence: Fence,
     ) -> bool {
+        if !self.admits(stage, fence) {
+            return false;
+        }
+        self.fence_off(stage, fence);
         let parts = self.live.get_mut(stage);
         let Some(live) = parts.and_then(|parts| parts.get_mut(index)) else { return false };
         if live.value != expected {

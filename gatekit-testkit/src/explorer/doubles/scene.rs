@@ -200,6 +200,10 @@ impl Scene for DoubleScene {
     fn recognises(&self) -> bool {
         self.recognises
     }
+
+    fn keeps_fences(&self) -> bool {
+        true
+    }
 }
 
 /// A stage's id.
