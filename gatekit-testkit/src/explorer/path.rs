@@ -63,8 +63,8 @@ struct Path<'a> {
     journal: Journal,
     /// What happened, when somebody wants to read it.
     story: Option<Vec<String>>,
-    /// The flags of the decisions that the last report offered.
-    offers: Vec<String>,
+    /// The decisions that the last look offered.
+    offers: Vec<Decision>,
     /// A process that is stopped in the middle of a write.
     frozen: Option<Frozen>,
 }
@@ -150,7 +150,7 @@ impl<'a> Path<'a> {
     /// The processes that come after, until the run has ended and the target is free.
     fn settle(&mut self, run: RunId) -> Result<()> {
         let mut in_vain = false;
-        let mut offers: Option<Vec<Decision>> = None;
+        let mut decisions: Option<Vec<Decision>> = None;
         for _ in 0..LIMIT {
             self.world.advance(LAPSE);
             self.read_journal()?;
@@ -170,7 +170,7 @@ impl<'a> Path<'a> {
             let verb = if !suspect || resume {
                 Verb::Resume(run)
             } else {
-                match &mut offers {
+                match &mut decisions {
                     None => Verb::Reconcile(run, None),
                     Some(left) if left.is_empty() => {
                         self.wrong("no decision frees the target");
@@ -183,35 +183,21 @@ impl<'a> Path<'a> {
                 self.check_pending(run)?;
             }
             // Whatever was learned before need not hold when a process goes on that was stopped.
-            let (fired, thaws) = (self.control.fired().len(), self.frozen.is_some());
-            let looks = matches!(verb, Verb::Reconcile(_, None));
+            let looks = verb.looks();
+            let (fired, thaws) = (self.control.fired().len(), self.frozen.is_some() && !looks);
             let resumes = matches!(verb, Verb::Resume(_));
             self.process(verb, Some(run))?;
             let quiet = self.control.fired().len() == fired && !thaws;
             if !quiet {
-                (in_vain, offers) = (false, None);
+                (in_vain, decisions) = (false, None);
             } else if looks {
-                offers = Some(self.offered());
+                decisions = Some(DECISIONS.map(|(_, decision)| decision).to_vec());
             } else if resumes {
                 in_vain = suspect;
             }
         }
         self.wrong(format!("the run has not ended after {LIMIT} processes"));
         Ok(())
-    }
-
-    /// The decisions that the last look offers, the gentlest first.
-    fn offered(&self) -> Vec<Decision> {
-        [
-            ("--adopt", Decision::Adopt),
-            ("--confirm-old", Decision::ConfirmOld),
-            ("--roll-back", Decision::RollBack),
-            ("--override", Decision::Override),
-        ]
-        .into_iter()
-        .filter(|(flag, _)| self.offers.iter().any(|offer| offer == flag))
-        .map(|(_, decision)| decision)
-        .collect()
     }
 
     /// The run that is to be resumed is the one that the engine names.
@@ -236,7 +222,8 @@ impl<'a> Path<'a> {
     fn process(&mut self, verb: Verb, of: Option<RunId>) -> Result<RunId> {
         let (fired, from) = (self.control.fired().len(), self.journal.entries.len());
         let told = verb.clone();
-        let earlier = self.frozen.take();
+        // A look takes nothing over: whoever is stopped still holds the lock.
+        let earlier = if told.looks() { None } else { self.frozen.take() };
         let ended = play(self.scene, &self.control, verb)?;
         let run = of.unwrap_or(ended.run);
         self.read_journal()?;
@@ -245,14 +232,20 @@ impl<'a> Path<'a> {
         match ended.how {
             How::Reported(report) => {
                 self.tell(&told, now, Some(&report));
-                self.offers = offers(&report);
                 self.check_report(run, &report, now);
-                if let Verb::Reconcile(_, Some(decision)) = told
-                    && report.failure.is_some_and(|it| it.code == code::RECONCILE_REFUSED)
-                    && now.is_empty()
-                    && !self.journal.was_blocked(from)
-                {
-                    self.wrong(format!("{decision:?} was offered, and is refused"));
+                match told {
+                    Verb::Reconcile(_, None) => self.offers = offers(&report),
+                    Verb::Reconcile(_, Some(decision))
+                        if self.offers.contains(&decision)
+                            && report
+                                .failure
+                                .is_some_and(|it| it.code == code::RECONCILE_REFUSED)
+                            && now.is_empty()
+                            && !self.journal.was_blocked(from) =>
+                    {
+                        self.wrong(format!("{decision:?} was offered, and is refused"));
+                    }
+                    _ => {}
                 }
             }
             How::Frozen(frozen) => {
@@ -396,11 +389,21 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The flags of the decisions that a report offers.
-fn offers(report: &RunReport) -> Vec<String> {
+/// The decisions, the gentlest first. A person may try one that is not offered.
+const DECISIONS: [(&str, Decision); 4] = [
+    ("--adopt", Decision::Adopt),
+    ("--confirm-old", Decision::ConfirmOld),
+    ("--roll-back", Decision::RollBack),
+    ("--override", Decision::Override),
+];
+
+/// The decisions that a report offers.
+fn offers(report: &RunReport) -> Vec<Decision> {
     let args = report.next.iter().filter_map(|next| match &next.action {
         Action::Verb(Next::Reconcile, args) => Some(args),
         _ => None,
     });
-    args.flatten().cloned().collect()
+    let flags: Vec<_> = args.flatten().collect();
+    let offered = |(flag, _): &&(&str, Decision)| flags.iter().any(|given| given == flag);
+    DECISIONS.iter().filter(offered).map(|(_, decision)| *decision).collect()
 }
