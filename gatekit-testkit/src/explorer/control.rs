@@ -21,8 +21,6 @@ pub(crate) struct Control {
     /// The deploys that have no way back.
     one_way: Vec<StageId>,
     state: Mutex<State>,
-    /// A process is stopped.
-    froze: Notify,
 }
 
 #[derive(Debug)]
@@ -80,7 +78,7 @@ impl Control {
             begun: BTreeMap::new(),
             wrong: Vec::new(),
         };
-        Self { world, one_way, state: Mutex::new(state), froze: Notify::new() }
+        Self { world, one_way, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -103,12 +101,7 @@ impl Control {
         let mut state = self.lock();
         state.processes.push(Process::default());
         let number = state.processes.len() - 1;
-        Actor { control: Arc::clone(self), number, thaws: Arc::default() }
-    }
-
-    /// Waits until a process is stopped.
-    pub(crate) async fn frozen(&self) {
-        self.froze.notified().await;
+        Actor { control: Arc::clone(self), number, froze: Arc::default(), thaws: Arc::default() }
     }
 
     /// The path is over: what follows is neither recorded nor made to fail.
@@ -166,6 +159,7 @@ impl Control {
 pub(crate) struct Actor {
     pub(crate) control: Arc<Control>,
     pub(crate) number: usize,
+    froze: Arc<Notify>,
     thaws: Arc<Notify>,
 }
 
@@ -208,8 +202,13 @@ impl Actor {
     /// Is stopped here, until it is let go on.
     pub(crate) async fn freeze(&self) {
         self.of(|process| process.frozen = true);
-        self.control.froze.notify_one();
+        self.froze.notify_one();
         self.thaws.notified().await;
+    }
+
+    /// Waits until it is stopped.
+    pub(crate) async fn frozen(&self) {
+        self.froze.notified().await;
     }
 
     /// Goes on, if it is stopped.
@@ -276,7 +275,7 @@ impl Actor {
     /// A call of a stage has ended.
     pub(crate) fn called(&self, stage: &StageId, call: Call) {
         self.look();
-        let mut state = self.control.lock();
+        let Some(mut state) = self.control.acting(self.number) else { return };
         let before = state.begun.remove(&(stage.clone(), call));
         if !call.writes() && before.is_some_and(|before| before != state.writes_seen) {
             state.wrong.push(format!("`{stage}` wrote in the course of `{call}`"));
@@ -286,7 +285,11 @@ impl Actor {
     /// Looks at what was written since somebody looked last: before anything else may happen.
     pub(crate) fn look(&self) {
         let mut state = self.control.lock();
-        let dead = state.processes.get(self.number).is_some_and(|process| process.dead);
+        let process = state.processes.get(self.number);
+        let dead = process.is_some_and(|process| process.dead);
+        // A write that was permitted may come late, until the resource shuts it out: what counts is
+        // whether what was said since stays true.
+        let late = process.is_some_and(|process| process.frozen);
         for write in self.control.world.writes(state.writes_seen) {
             state.writes_seen += 1;
             let what = format!("write `{}` of `{}`", write.what, write.stage);
@@ -299,7 +302,7 @@ impl Actor {
             // Where the world is told no fence, the newest permit of the stage is taken.
             let newest = state.newest;
             let fence = write.fence.unwrap_or(newest);
-            if fence != newest {
+            if fence != newest && !late {
                 state.wrong.push(format!("{what} under fence {fence}, the newest is {newest}"));
             }
             match state.permits.get_mut(&(write.stage, fence)) {

@@ -123,7 +123,7 @@ pub(super) fn play(scene: &dyn Scene, control: &Arc<Control>, verb: Verb) -> Res
 async fn wait(running: Running, actor: &Actor) -> Result<Option<RunReport>> {
     let report = tokio::select! {
         biased;
-        () = actor.control.frozen() => return Ok(None),
+        () = actor.frozen() => return Ok(None),
         report = running.wait() => report,
         () = tokio::time::sleep(PATIENCE) => {
             let hangs = gatekit_core::Code::new("explorer.hangs");
