@@ -1,8 +1,10 @@
-//! The commands of gatekit's own workshop: `cargo xtask lint`, `test`, `bench` and `chaos`.
+//! The commands of gatekit's own workshop: `cargo xtask lint`, `test`, `bench`,
+//! `chaos` and `fuzz`.
 
 mod bench;
 mod chaos;
 mod failure;
+mod fuzz;
 mod lint;
 mod measure;
 mod peers;
@@ -32,7 +34,8 @@ Examples:
   cargo xtask test                            all tests, then the doc tests
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
   cargo xtask bench                           the figures, beside what a user would run instead
-  cargo xtask chaos                           200 kills of a real ship, each settled and checked";
+  cargo xtask chaos                           200 kills of a real ship, each settled and checked
+  cargo xtask fuzz                            each fuzz target for a minute";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -103,6 +106,23 @@ Examples:
         seed: Option<u64>,
     },
 
+    /// Runs the fuzz targets one after the other, each for a while.
+    ///
+    /// Needs a nightly toolchain and cargo-fuzz. What was found lies under `fuzz/artifacts`; the
+    /// inputs that are worth keeping for the next time lie under `fuzz/corpus`.
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz
+  cargo xtask fuzz --seconds 600 journal_entry")]
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+
+        /// The only target to run.
+        target: Option<String>,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -117,6 +137,7 @@ fn main() -> ExitCode {
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
         Task::Bench { runs, check } => bench::run(usize::from(runs), check),
         Task::Chaos { kills, seed } => chaos::run(kills, seed),
+        Task::Fuzz { seconds, target } => fuzz::run(seconds, target),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {
