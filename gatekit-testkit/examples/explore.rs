@@ -7,14 +7,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use gatekit_testkit::explorer::doubles::{all, in_memory};
-use gatekit_testkit::explorer::{Explorer, Scene as _, Script, Settles};
+use gatekit_testkit::explorer::{Explorer, Script, Settles};
 
-const USAGE: &str = "usage: explore [--pairs] [--decide] [--replay SCRIPT] [NAME]";
+const USAGE: &str = "usage: explore [--pairs] [--replay SCRIPT] [NAME]";
 
 #[derive(Debug, Default)]
 struct Args {
     pairs: bool,
-    decide: bool,
     replay: Option<Script>,
     name: String,
 }
@@ -25,7 +24,6 @@ fn args() -> Result<Args, String> {
     while let Some(word) = words.next() {
         match &*word {
             "--pairs" => args.pairs = true,
-            "--decide" => args.decide = true,
             "--replay" => {
                 let script = words.next().ok_or(USAGE)?;
                 args.replay = Some(script.parse::<Script>().map_err(|error| error.to_string())?);
@@ -47,24 +45,29 @@ fn main() -> ExitCode {
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (mut paths, mut failed, begun) = (0, false, Instant::now());
-    for scene in all(&in_memory()).iter().filter(|scene| scene.name().contains(&args.name)) {
-        for settles in [Settles::ByResume, Settles::ByDecision] {
-            let explorer = Explorer::new(scene).settles(settles).threads(threads);
-            let explorer = if args.pairs { explorer } else { explorer.singles_only() };
-            if let Some(script) = &args.replay {
-                if (settles == Settles::ByDecision) == args.decide {
-                    let replay = explorer.replay(script);
-                    println!("{}: {replay}", scene.name());
-                    failed |= !replay.wrong.is_empty();
-                }
-                continue;
-            }
-            let started = Instant::now();
-            let exploration = explorer.explore();
-            println!("{exploration} ({:.1?})", started.elapsed());
-            paths += exploration.walked();
-            failed |= !exploration.is_sound();
+    let scenes = all(&in_memory());
+    let explorers = || {
+        scenes.iter().flat_map(|scene| {
+            [Settles::ByResume, Settles::ByDecision]
+                .map(|settles| Explorer::new(scene).settles(settles).threads(threads))
+        })
+    };
+    // A name in full means no other one that contains it.
+    let exact = explorers().any(|explorer| explorer.name() == args.name);
+    let is_meant = |name: &str| if exact { name == args.name } else { name.contains(&args.name) };
+    for explorer in explorers().filter(|explorer| is_meant(&explorer.name())) {
+        let explorer = if args.pairs { explorer } else { explorer.singles_only() };
+        if let Some(script) = &args.replay {
+            let replay = explorer.replay(script);
+            println!("{}: {replay}", explorer.name());
+            failed |= !replay.wrong.is_empty();
+            continue;
         }
+        let started = Instant::now();
+        let exploration = explorer.explore();
+        println!("{exploration} ({:.1?})", started.elapsed());
+        paths += exploration.walked();
+        failed |= !exploration.is_sound();
     }
     if args.replay.is_none() {
         println!("{paths} paths in {:.0?}", begun.elapsed());

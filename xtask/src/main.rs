@@ -2,7 +2,9 @@
 
 mod bench;
 mod chaos;
+mod explore;
 mod failure;
+mod fuzz;
 mod invariants;
 mod lint;
 mod measure;
@@ -35,7 +37,9 @@ Examples:
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
   cargo xtask invariants                      every kept patch is noticed by its test
   cargo xtask bench                           the figures, beside what a user would run instead
-  cargo xtask chaos                           200 kills of a real ship, each settled and checked";
+  cargo xtask chaos                           200 kills of a real ship, each settled and checked
+  cargo xtask explore                         every pair of faults of the explored pipelines
+  cargo xtask fuzz                            each fuzz target for a minute";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -140,6 +144,49 @@ Examples:
         seed: Option<u64>,
     },
 
+    /// Walks every single fault and every ordered pair of faults of the explored pipelines, and checks
+    /// what must never happen on each path.
+    ///
+    /// Prints, scene by scene, the sites at which something can go wrong (O appends that need no lock, H
+    /// under the lock, L other changes of the ledger, R looks into it, C calls that read, W calls that
+    /// write, each times the kinds of faults there), what that predicts, and how many paths were walked.
+    /// A path that fails is printed as a script, which `--replay` walks alone.
+    #[command(after_help = "\
+Examples:
+  cargo xtask explore                         everything: a million paths, half an hour
+  cargo xtask explore --singles               a minute, most of which builds
+  cargo xtask explore 'one deploy'            the scenes whose names contain this
+  cargo xtask explore 'one deploy' --replay 'stop-before(append 5 applied) then fail(state, 1st call)'")]
+    Explore {
+        /// Chooses the scenes whose names contain it.
+        name: Option<String>,
+
+        /// Leaves the pairs out.
+        #[arg(long)]
+        singles: bool,
+
+        /// Walks that path alone, and tells its story.
+        #[arg(long, value_name = "SCRIPT", conflicts_with = "singles")]
+        replay: Option<String>,
+    },
+
+    /// Runs the fuzz targets one after the other, each for a while.
+    ///
+    /// Needs a nightly toolchain and cargo-fuzz. What was found lies under `fuzz/artifacts`; the
+    /// inputs that are worth keeping for the next time lie under `fuzz/corpus`.
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz
+  cargo xtask fuzz --seconds 600 journal_entry")]
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+
+        /// The only target to run.
+        target: Option<String>,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -156,6 +203,10 @@ fn main() -> ExitCode {
         Task::Invariants { patch } => invariants::run(patch.as_deref()),
         Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
         Task::Chaos { kills, seed } => chaos::run(kills, seed),
+        Task::Explore { name, singles, replay } => {
+            explore::run(name.as_deref(), singles, replay.as_deref())
+        }
+        Task::Fuzz { seconds, target } => fuzz::run(seconds, target),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {

@@ -1,20 +1,18 @@
 //! The stages of a path: their calls fail where the script says so.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use gatekit_core::testing::{Call, Fate, Interceptor};
 use gatekit_core::{Code, Effect, Error, StageId};
 use serde_json::Value;
 
-use super::control::Control;
+use super::control::Actor;
 use super::script::Kind;
 
 const BROKEN: Code = Code::new("explorer.fault");
 
 /// Stands between the engine and the stages.
 #[derive(Debug)]
-pub(super) struct FaultyCalls(pub(super) Arc<Control>);
+pub(super) struct FaultyCalls(pub(super) Actor);
 
 #[async_trait]
 impl Interceptor for FaultyCalls {
@@ -30,7 +28,7 @@ impl Interceptor for FaultyCalls {
                 return Fate::LosesAnswer(Error::new(BROKEN, error).with_effect(Effect::Unknown));
             }
             Some(Kind::Repeat) => return Fate::HappensTwice,
-            Some(Kind::Intrude) => self.0.world().intrude(),
+            Some(Kind::Intrude) => self.0.control.world().intrude(),
             Some(kind @ (Kind::Interrupt | Kind::LetGo)) => {
                 self.0.interrupt(if kind == Kind::LetGo { 2 } else { 1 });
                 // What may be dropped is dropped here.

@@ -9,7 +9,7 @@ use std::thread;
 use super::path::{Walk, walk};
 use super::scene::Scene;
 use super::script::{Fault, Script};
-use super::sites::{Census, faults};
+use super::sites::{Census, Extras, faults};
 
 /// Who settles a target that a path leaves suspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,15 @@ impl<'a> Explorer<'a> {
         self
     }
 
+    /// What people call this exploration.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.settles {
+            Settles::ByResume => self.scene.name(),
+            Settles::ByDecision => format!("{}, settled by a person", self.scene.name()),
+        }
+    }
+
     /// Walks one path alone: the script of one that failed, say.
     pub fn replay(&self, script: &Script) -> Replay {
         let Walk { wrong, story, .. } = walk(self.scene, self.settles, script, true);
@@ -67,12 +76,12 @@ impl<'a> Explorer<'a> {
 
     /// Walks all paths.
     pub fn explore(&self) -> Exploration {
-        let intruder = self.scene.world().has_intruder();
+        let extras = Extras {
+            intruder: self.scene.world().has_intruder(),
+            fenced: self.scene.keeps_fences(),
+        };
         let mut exploration = Exploration {
-            name: match self.settles {
-                Settles::ByResume => self.scene.name(),
-                Settles::ByDecision => format!("{}, settled by a person", self.scene.name()),
-            },
+            name: self.name(),
             baseline: Census::default(),
             singles: 0,
             second: Census::default(),
@@ -82,8 +91,8 @@ impl<'a> Explorer<'a> {
         };
         let nothing = Script::default();
         let baseline = walk(self.scene, self.settles, &nothing, false);
-        exploration.baseline = Census::of(&baseline.trace, intruder);
-        let singles = faults(&baseline.trace, intruder);
+        exploration.baseline = Census::of(&baseline.trace, extras);
+        let singles = faults(&baseline.trace, extras);
         exploration.singles = singles.len();
         exploration.planned += exploration.baseline.faults();
         let broken = exploration.take(&nothing, baseline);
@@ -95,7 +104,7 @@ impl<'a> Explorer<'a> {
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some(first) = singles.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.walk_from(first, intruder, &exploration);
+                self.walk_from(first, extras, &exploration);
             }
         };
         thread::scope(|scope| {
@@ -108,7 +117,7 @@ impl<'a> Explorer<'a> {
     }
 
     /// Walks the path of one fault, and those of every second one after it.
-    fn walk_from(&self, first: &Fault, intruder: bool, exploration: &Mutex<Exploration>) {
+    fn walk_from(&self, first: &Fault, extras: Extras, exploration: &Mutex<Exploration>) {
         let lock = || exploration.lock().unwrap_or_else(PoisonError::into_inner);
         let script = Script::default().then(first.clone());
         let single = walk(self.scene, self.settles, &script, false);
@@ -117,13 +126,13 @@ impl<'a> Explorer<'a> {
         if broken || !self.pairs {
             return;
         }
-        let census = Census::of(&after, intruder);
+        let census = Census::of(&after, extras);
         {
             let mut exploration = lock();
             exploration.second.add(&census);
             exploration.planned += census.faults();
         }
-        for second in faults(&after, intruder) {
+        for second in faults(&after, extras) {
             let script = script.then(second);
             let pair = walk(self.scene, self.settles, &script, false);
             lock().take(&script, pair);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatekit_core::ledger::{
-    Body, ChainVerifier, Decision, Entry, GatePhase, Ledger, LockState, TargetState,
+    Body, ChainVerifier, Decision, Entry, GatePhase, Ledger, LockState, Mode, TargetState,
 };
 use gatekit_core::testing::StageKind;
 use gatekit_core::{
@@ -69,6 +69,14 @@ impl Journal {
             .is_some()
     }
 
+    /// Whether another run was released after this one was opened, which has touched nothing.
+    pub(super) fn is_overtaken(&self, run: RunId) -> bool {
+        let since = self.entries.iter().skip_while(|entry| entry.run != run);
+        let released =
+            |entry: &Entry| matches!(entry.body, Body::Closed { outcome: Outcome::Released, .. });
+        !self.is_touched(run) && since.filter(|entry| entry.run != run).any(released)
+    }
+
     pub(super) fn has_written(&self, run: RunId) -> bool {
         self.last(run, |body| matches!(body, Body::Calling { .. })).is_some()
     }
@@ -125,12 +133,11 @@ impl Journal {
             }
         }
         match self.closed(run) {
+            Some(Outcome::Released) if self.returns(run) => self.check_undone(run, &mut wrong),
             Some(outcome @ (Outcome::Released | Outcome::Unchanged)) => {
-                if self.last(run, |body| matches!(body, Body::RollingBack { .. })).is_none() {
-                    self.check_released(run, stages, outcome, &mut wrong);
-                }
+                self.check_released(run, stages, outcome, &mut wrong);
             }
-            Some(Outcome::RolledBack) => self.check_rolled_back(run, &mut wrong),
+            Some(Outcome::RolledBack) => self.check_undone(run, &mut wrong),
             _ => {}
         }
         wrong
@@ -187,7 +194,13 @@ impl Journal {
         }
     }
 
-    fn check_rolled_back(&self, run: RunId, wrong: &mut Vec<String>) {
+    /// Whether the run returns to an earlier release.
+    fn returns(&self, run: RunId) -> bool {
+        self.last(run, |body| matches!(body, Body::Opened { mode: Mode::RollBack { .. }, .. }))
+            .is_some()
+    }
+
+    fn check_undone(&self, run: RunId, wrong: &mut Vec<String>) {
         if self.found(run, Decision::ConfirmOld, &Location::Before)
             || self.found(run, Decision::ConfirmOld, &Location::After)
         {
@@ -196,13 +209,15 @@ impl Journal {
         let mut undone: BTreeMap<&StageId, bool> = BTreeMap::new();
         for (_, body) in self.of(run) {
             match body {
-                Body::Applying { stage, .. } => drop(undone.insert(stage, false)),
+                Body::Applying { stage, .. } | Body::RollingBack { stage, .. } => {
+                    undone.insert(stage, false);
+                }
                 Body::RolledBack { stage, .. } => drop(undone.insert(stage, true)),
                 _ => {}
             }
         }
         for (stage, _) in undone.into_iter().filter(|(_, undone)| !undone) {
-            wrong.push(format!("rolled_back, and `{stage}` is not undone"));
+            wrong.push(format!("`{stage}` is not undone"));
         }
     }
 

@@ -10,7 +10,7 @@ use gatekit_core::ledger::{
 use gatekit_core::process::ProcessIdentity;
 use gatekit_core::{Code, Effect, Error, Result, RunId, TargetName, code};
 
-use super::control::Control;
+use super::control::Actor;
 use super::script::{Kind, Op};
 
 /// Longer than any lease that an engine accepts.
@@ -23,7 +23,7 @@ const BUSY: Code = Code::new("ledger.busy");
 #[derive(Debug)]
 pub(super) struct FaultyLedger {
     inner: Arc<dyn Ledger>,
-    control: Arc<Control>,
+    actor: Actor,
 }
 
 /// What a ledger's method has to do.
@@ -45,29 +45,29 @@ fn busy(effect: Effect) -> Error {
 }
 
 impl FaultyLedger {
-    pub(super) fn new(inner: Arc<dyn Ledger>, control: Arc<Control>) -> Self {
-        Self { inner, control }
+    pub(super) fn new(inner: Arc<dyn Ledger>, actor: Actor) -> Self {
+        Self { inner, actor }
     }
 
     fn alive(&self) -> Result<()> {
-        self.control.look();
-        if self.control.is_dead() { Err(gone(Effect::None)) } else { Ok(()) }
+        self.actor.look();
+        if self.actor.is_dead() { Err(gone(Effect::None)) } else { Ok(()) }
     }
 
     async fn way(&self, target: &TargetName, kind: Option<Kind>) -> Result<Way> {
         match kind {
             Some(Kind::StopBefore) => {
-                self.control.die();
+                self.actor.die();
                 return Ok(Way::Err(gone(Effect::None)));
             }
             Some(Kind::Fail) => return Ok(Way::Err(busy(Effect::None))),
             Some(Kind::StopAfter) => return Ok(Way::ThenErr { dies: true }),
             Some(Kind::LoseAnswer) => return Ok(Way::ThenErr { dies: false }),
-            Some(Kind::Lapse) => self.control.world().advance(LAPSE),
+            Some(Kind::Lapse) => self.actor.control.world().advance(LAPSE),
             Some(Kind::LoseLease) => self.somebody_asks(target).await?,
-            Some(Kind::Interrupt) => self.control.interrupt(1),
-            Some(Kind::LetGo) => self.control.interrupt(2),
-            Some(Kind::Repeat | Kind::Intrude) | None => {}
+            Some(Kind::Interrupt) => self.actor.interrupt(1),
+            Some(Kind::LetGo) => self.actor.interrupt(2),
+            Some(Kind::Repeat | Kind::Intrude | Kind::Freeze) | None => {}
         }
         Ok(Way::Through)
     }
@@ -75,11 +75,11 @@ impl FaultyLedger {
     /// The lease lapses, and somebody else asks for the lock: an untouched target becomes theirs for
     /// a moment, a touched one suspect.
     async fn somebody_asks(&self, target: &TargetName) -> Result<()> {
-        self.control.world().advance(LAPSE);
+        self.actor.control.world().advance(LAPSE);
         let claim = Claim::new(target.clone(), RunId::generate(), "somebody");
         self.inner.enqueue(&claim).await?;
         if let Acquired::Granted(hold) = self.inner.acquire(&claim, LAPSE / 2).await? {
-            self.control.granted(hold.fence);
+            self.actor.control.granted(hold.fence);
             self.inner.release(&hold).await?;
         }
         self.inner.leave(target, claim.run).await
@@ -90,11 +90,11 @@ impl FaultyLedger {
         if let Err(error) = &answer
             && *error.code() == code::LOCK_LOST
         {
-            self.control.hears_of_loss();
+            self.actor.hears_of_loss();
         }
         match way {
             Way::ThenErr { dies: true } => {
-                self.control.die();
+                self.actor.die();
                 Err(gone(Effect::Unknown))
             }
             Way::ThenErr { dies: false } => Err(busy(Effect::Unknown)),
@@ -110,7 +110,7 @@ impl FaultyLedger {
         make: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         self.alive()?;
-        let kind = self.control.op(op);
+        let kind = self.actor.op(op);
         match self.way(target, kind).await? {
             Way::Err(error) => Err(error),
             way => self.answer(&way, make.await),
@@ -125,14 +125,14 @@ impl FaultyLedger {
     }
 
     fn move_away(&self, process: &mut ProcessIdentity) {
-        process.namespace = format!("process {} of the path", self.control.process());
+        process.namespace = format!("process {} of the path", self.actor.number);
     }
 
     /// A permit was journalled: a third of the lease must be left.
     async fn check_permit(&self, target: &TargetName, lease_left: Duration) -> Result<()> {
         let left = self.inner.state(target).await?.lease_left.unwrap_or_default();
         if left.is_zero() || lease_left.is_zero() {
-            self.control.wrong(format!(
+            self.actor.control.wrong(format!(
                 "a permit with {left:?} of the lease left, when {lease_left:?} was asked for"
             ));
         }
@@ -145,7 +145,7 @@ impl Ledger for FaultyLedger {
     async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
         self.alive()?;
         let inner = self.inner.reconnect().await?;
-        Ok(Arc::new(Self { inner, control: Arc::clone(&self.control) }))
+        Ok(Arc::new(Self { inner, actor: self.actor.clone() }))
     }
 
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
@@ -158,7 +158,7 @@ impl Ledger for FaultyLedger {
         let make = async {
             let acquired = self.inner.acquire(&own, lease).await;
             if let Ok(Acquired::Granted(hold)) = &acquired {
-                self.control.granted(hold.fence);
+                self.actor.control.granted(hold.fence);
             }
             acquired
         };
@@ -187,7 +187,7 @@ impl Ledger for FaultyLedger {
         let own = self.elsewhere(claim);
         let make = async {
             let hold = self.inner.take_over(&own, lease).await?;
-            self.control.granted(hold.fence);
+            self.actor.control.granted(hold.fence);
             Ok(hold)
         };
         self.call(Op::TakeOver, &claim.target, make).await
@@ -196,7 +196,7 @@ impl Ledger for FaultyLedger {
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
         self.alive()?;
         let held = matches!(guard, Guard::Holder { .. });
-        let kind = self.control.append(entry.body.kind(), held);
+        let kind = self.actor.append(&entry.body, held);
         let way = self.way(target, kind).await?;
         if let Way::Err(error) = way {
             return Err(error);
@@ -207,10 +207,13 @@ impl Ledger for FaultyLedger {
         }
         let appended = self.inner.append(target, &entry, guard).await;
         if appended.is_ok() {
-            self.control.appended(&entry.body, entry.fence, matches!(way, Way::Through));
+            self.actor.control.appended(&entry.body, entry.fence, matches!(way, Way::Through));
             if let (Body::Calling { .. }, Guard::Holder { lease_left, .. }) = (&entry.body, guard) {
                 self.check_permit(target, lease_left).await?;
             }
+        }
+        if kind == Some(Kind::Freeze) {
+            self.actor.freeze().await;
         }
         self.answer(&way, appended)
     }

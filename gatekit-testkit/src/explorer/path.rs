@@ -9,9 +9,10 @@ use gatekit_core::{Action, Outcome, Result, RunId, RunReport, StageId, TargetNam
 
 use super::control::Control;
 use super::explore::Settles;
+use super::harm::{Harm, harm};
 use super::journal::Journal;
 use super::ledger::LAPSE;
-use super::process::{Verb, engine, look, play};
+use super::process::{Frozen, How, Verb, engine, look, play};
 use super::scene::{Act, Scene, Truth, World};
 use super::script::{Fault, Kind, Script, Site};
 use super::sites::Passed;
@@ -62,8 +63,10 @@ struct Path<'a> {
     journal: Journal,
     /// What happened, when somebody wants to read it.
     story: Option<Vec<String>>,
-    /// The flags of the decisions that the last report offered.
-    offers: Vec<String>,
+    /// The decisions that the last look offered.
+    offers: Vec<Decision>,
+    /// A process that is stopped in the middle of a write.
+    frozen: Option<Frozen>,
 }
 
 fn told(error: &gatekit_core::Error) -> String {
@@ -98,6 +101,7 @@ impl<'a> Path<'a> {
             journal: Journal::new(),
             story: None,
             offers: Vec::new(),
+            frozen: None,
         }
     }
 
@@ -121,6 +125,7 @@ impl<'a> Path<'a> {
             Act::RollBack(to) => Verb::RollBack(to),
         };
         let run = self.process(act, None)?;
+        self.meanwhile()?;
         self.settle(run)?;
         self.trace = self.control.stop_recording();
         for wrong in self.journal.check_end(run, &self.stages) {
@@ -131,10 +136,21 @@ impl<'a> Path<'a> {
         look(self.scene, self.world, async |ledger| Journal::verify(&*ledger, &self.target).await)
     }
 
+    /// What others do after the first process. Their leases, too, are those of the ledger.
+    fn meanwhile(&mut self) -> Result<()> {
+        self.world.advance(LAPSE);
+        look(self.scene, self.world, async |ledger| {
+            self.world.meanwhile(engine(self.scene, ledger)).await
+        })?;
+        self.read_journal()?;
+        self.control.prepared(self.journal.state.fence);
+        Ok(())
+    }
+
     /// The processes that come after, until the run has ended and the target is free.
     fn settle(&mut self, run: RunId) -> Result<()> {
         let mut in_vain = false;
-        let mut offers: Option<Vec<Decision>> = None;
+        let mut decisions: Option<Vec<Decision>> = None;
         for _ in 0..LIMIT {
             self.world.advance(LAPSE);
             self.read_journal()?;
@@ -154,7 +170,7 @@ impl<'a> Path<'a> {
             let verb = if !suspect || resume {
                 Verb::Resume(run)
             } else {
-                match &mut offers {
+                match &mut decisions {
                     None => Verb::Reconcile(run, None),
                     Some(left) if left.is_empty() => {
                         self.wrong("no decision frees the target");
@@ -166,36 +182,22 @@ impl<'a> Path<'a> {
             if matches!(verb, Verb::Resume(_)) {
                 self.check_pending(run)?;
             }
-            let fired = self.control.fired().len();
-            let looks = matches!(verb, Verb::Reconcile(_, None));
+            // Whatever was learned before need not hold when a process goes on that was stopped.
+            let looks = verb.looks();
+            let (fired, thaws) = (self.control.fired().len(), self.frozen.is_some() && !looks);
             let resumes = matches!(verb, Verb::Resume(_));
             self.process(verb, Some(run))?;
-            let quiet = self.control.fired().len() == fired;
+            let quiet = self.control.fired().len() == fired && !thaws;
             if !quiet {
-                // Whatever was learned before may not hold any more.
-                (in_vain, offers) = (false, None);
+                (in_vain, decisions) = (false, None);
             } else if looks {
-                offers = Some(self.offered());
+                decisions = Some(DECISIONS.map(|(_, decision)| decision).to_vec());
             } else if resumes {
                 in_vain = suspect;
             }
         }
         self.wrong(format!("the run has not ended after {LIMIT} processes"));
         Ok(())
-    }
-
-    /// The decisions that the last look offers, the gentlest first.
-    fn offered(&self) -> Vec<Decision> {
-        [
-            ("--adopt", Decision::Adopt),
-            ("--confirm-old", Decision::ConfirmOld),
-            ("--roll-back", Decision::RollBack),
-            ("--override", Decision::Override),
-        ]
-        .into_iter()
-        .filter(|(flag, _)| self.offers.iter().any(|offer| offer == flag))
-        .map(|(_, decision)| decision)
-        .collect()
     }
 
     /// The run that is to be resumed is the one that the engine names.
@@ -209,6 +211,8 @@ impl<'a> Path<'a> {
                     self.wrong(format!("the pending run is told as touched: {}", pending.touched));
                 }
             }
+            // What another run has released since is not asked to be overwritten.
+            None if self.journal.is_overtaken(run) => {}
             other => self.wrong(format!("the pending run is {other:?}")),
         }
         Ok(())
@@ -218,40 +222,73 @@ impl<'a> Path<'a> {
     fn process(&mut self, verb: Verb, of: Option<RunId>) -> Result<RunId> {
         let (fired, from) = (self.control.fired().len(), self.journal.entries.len());
         let told = verb.clone();
+        // A look takes nothing over: whoever is stopped still holds the lock.
+        let earlier = if told.looks() { None } else { self.frozen.take() };
         let ended = play(self.scene, &self.control, verb)?;
         let run = of.unwrap_or(ended.run);
         self.read_journal()?;
         let script = self.script;
         let now = script.0.get(fired..self.control.fired().len()).unwrap_or_default();
-        self.tell(&told, now, &ended.report);
-        self.offers = offers(&ended.report);
+        match ended.how {
+            How::Reported(report) => {
+                self.tell(&told, now, Some(&report));
+                self.check_report(run, &report, now);
+                match told {
+                    Verb::Reconcile(_, None) => self.offers = offers(&report),
+                    Verb::Reconcile(_, Some(decision))
+                        if self.offers.contains(&decision)
+                            && report
+                                .failure
+                                .is_some_and(|it| it.code == code::RECONCILE_REFUSED)
+                            && now.is_empty()
+                            && !self.journal.was_blocked(from) =>
+                    {
+                        self.wrong(format!("{decision:?} was offered, and is refused"));
+                    }
+                    _ => {}
+                }
+            }
+            How::Frozen(frozen) => {
+                self.tell(&told, now, None);
+                self.frozen = Some(frozen);
+            }
+        }
         for wrong in self.journal.check_kept(run) {
             self.wrong(wrong);
         }
-        self.check_report(run, &ended.report, now);
-        if let Verb::Reconcile(_, Some(decision)) = told
-            && ended.report.failure.is_some_and(|it| it.code == code::RECONCILE_REFUSED)
-            && now.is_empty()
-            && !self.journal.was_blocked(from)
-        {
-            self.wrong(format!("{decision:?} was offered, and is refused"));
+        if let Some(earlier) = earlier {
+            earlier.thaw();
+            self.read_journal()?;
+            self.still_true(run);
         }
         Ok(run)
     }
 
-    fn tell(&mut self, verb: &Verb, now: &[Fault], report: &RunReport) {
+    /// What the journal says of the end is true, and stays true.
+    fn still_true(&self, run: RunId) {
+        let expected = match self.journal.closed(run) {
+            Some(Outcome::Released | Outcome::Unchanged) => Truth::New,
+            Some(Outcome::RolledBack) => Truth::Old,
+            _ => return,
+        };
+        let truth = self.world.truth();
+        if truth != expected && !self.script.0.iter().any(|fault| fault.kind == Kind::Intrude) {
+            self.wrong(format!("a stopped process went on, and live is {truth:?}"));
+        }
+    }
+
+    fn tell(&mut self, verb: &Verb, now: &[Fault], report: Option<&RunReport>) {
         let Some(story) = &mut self.story else { return };
         let journal = &self.journal;
         let faults: Vec<_> = now.iter().map(ToString::to_string).collect();
-        let failure = report
-            .failure
-            .as_ref()
-            .map(|failure| format!(": {} {failure} {:?}", failure.code, failure.causes));
+        let failure = report.and_then(|report| report.failure.as_ref());
+        let failure =
+            failure.map(|it| format!(": {} {it} {:?}", it.code, it.causes)).unwrap_or_default();
         story.push(format!(
             "{verb:?} [{}] -> {}{}\n  live: {:?}, lock: {} {}\n  journal: {}",
             faults.join(" "),
-            report.outcome.as_str(),
-            failure.unwrap_or_default(),
+            report.map_or("stopped", |report| report.outcome.as_str()),
+            failure,
             self.world.truth(),
             journal.state.state.as_str(),
             journal.state.fence,
@@ -335,13 +372,12 @@ impl<'a> Path<'a> {
         let ended = play(self.scene, &self.control, next.clone())?;
         let truth = self.world.truth();
         self.read_journal()?;
-        self.tell(&next, &[], &ended.report);
+        let How::Reported(report) = &ended.how else { return Ok(()) };
+        self.tell(&next, &[], Some(report));
         let after = &self.journal;
-        if ended.report.outcome != Outcome::Released || truth != Truth::Next {
-            self.wrong(format!(
-                "the next ship ends {}, and live is {truth:?}",
-                ended.report.outcome.as_str()
-            ));
+        if report.outcome != Outcome::Released || truth != Truth::Next {
+            let outcome = report.outcome.as_str();
+            self.wrong(format!("the next ship ends {outcome}, and live is {truth:?}"));
         }
         if after.state.state != LockState::Free {
             self.wrong(format!("in the end the target is {:?}", after.state));
@@ -353,40 +389,21 @@ impl<'a> Path<'a> {
     }
 }
 
-/// The flags of the decisions that a report offers.
-fn offers(report: &RunReport) -> Vec<String> {
+/// The decisions, the gentlest first. A person may try one that is not offered.
+const DECISIONS: [(&str, Decision); 4] = [
+    ("--adopt", Decision::Adopt),
+    ("--confirm-old", Decision::ConfirmOld),
+    ("--roll-back", Decision::RollBack),
+    ("--override", Decision::Override),
+];
+
+/// The decisions that a report offers.
+fn offers(report: &RunReport) -> Vec<Decision> {
     let args = report.next.iter().filter_map(|next| match &next.action {
         Action::Verb(Next::Reconcile, args) => Some(args),
         _ => None,
     });
-    args.flatten().cloned().collect()
-}
-
-/// How much a fault may change of how a run ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Harm {
-    /// Nothing: whoever goes on must come to the same end.
-    None,
-    /// A run that has touched nothing may fail.
-    Ledger,
-    /// It may be refused, fail or be rolled back.
-    Stage,
-    /// Anything that is true.
-    Intruder,
-}
-
-fn harm(fault: &Fault) -> Harm {
-    match (fault.kind, &fault.site) {
-        (Kind::Intrude, _) => Harm::Intruder,
-        (Kind::Interrupt, _) => Harm::Stage,
-        (
-            Kind::Fail | Kind::LoseAnswer,
-            Site::Call {
-                call: Call::Check | Call::Plan | Call::Apply | Call::Observe | Call::Proceed,
-                ..
-            },
-        ) => Harm::Stage,
-        (Kind::Fail | Kind::LoseAnswer, Site::Append { .. } | Site::Ledger { .. }) => Harm::Ledger,
-        _ => Harm::None,
-    }
+    let flags: Vec<_> = args.flatten().collect();
+    let offered = |(flag, _): &&(&str, Decision)| flags.iter().any(|given| given == flag);
+    DECISIONS.iter().filter(offered).map(|(_, decision)| *decision).collect()
 }

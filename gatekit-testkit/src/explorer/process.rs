@@ -9,12 +9,15 @@ use gatekit_core::{Candidate, Engine, Error, Result, RunId, RunReport, Running};
 use tokio::runtime::Runtime;
 
 use super::calls::FaultyCalls;
-use super::control::Control;
+use super::control::{Actor, Control};
 use super::ledger::FaultyLedger;
 use super::scene::{Scene, World};
 
 /// When a process counts as hanging, by tokio's clock.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a process goes on that nobody waits for, by tokio's clock.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// What a process is started for.
 #[derive(Debug, Clone)]
@@ -25,11 +28,41 @@ pub(super) enum Verb {
     Reconcile(RunId, Option<Decision>),
 }
 
+impl Verb {
+    /// Whether it only looks.
+    pub(super) const fn looks(&self) -> bool {
+        matches!(self, Self::Reconcile(_, None))
+    }
+}
+
 /// What came of a process.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) run: RunId,
-    pub(super) report: RunReport,
+    pub(super) how: How,
+}
+
+#[derive(Debug)]
+pub(super) enum How {
+    Reported(RunReport),
+    /// It is stopped in the middle of a write.
+    Frozen(Frozen),
+}
+
+/// A process that is stopped.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    runtime: Runtime,
+    actor: Actor,
+}
+
+impl Frozen {
+    /// Lets it go on, to its end.
+    pub(super) fn thaw(self) {
+        self.actor.thaw();
+        self.runtime.block_on(async { tokio::time::sleep(GRACE).await });
+        self.actor.look();
+    }
 }
 
 pub(super) fn runtime(scene: &dyn Scene) -> Result<Runtime> {
@@ -59,12 +92,12 @@ where
 
 /// Runs a process to its end.
 pub(super) fn play(scene: &dyn Scene, control: &Arc<Control>, verb: Verb) -> Result<Ended> {
-    let world = control.world();
-    let interceptor: Arc<dyn Interceptor> = Arc::new(FaultyCalls(Arc::clone(control)));
+    let (world, actor) = (control.world(), control.begin());
+    let interceptor: Arc<dyn Interceptor> = Arc::new(FaultyCalls(actor.clone()));
     let pipeline = intercepted(&world.pipeline(), &interceptor);
     let runtime = runtime(scene)?;
-    let ended = runtime.block_on(async {
-        let ledger = Arc::new(FaultyLedger::new(world.ledger().await?, Arc::clone(control)));
+    let (run, report) = runtime.block_on(async {
+        let ledger = Arc::new(FaultyLedger::new(world.ledger().await?, actor.clone()));
         let engine = engine(scene, ledger);
         let running = match verb {
             Verb::Ship(candidate) => engine.ship(&pipeline, candidate),
@@ -75,22 +108,32 @@ pub(super) fn play(scene: &dyn Scene, control: &Arc<Control>, verb: Verb) -> Res
             }
         };
         // Nothing of the run has happened yet: there is one thread, and it is here.
-        control.begin(running.interrupter());
-        wait(running, control).await
-    });
-    control.look();
-    ended
+        actor.runs(running.interrupter());
+        Ok::<_, Error>((running.run(), wait(running, &actor).await?))
+    })?;
+    actor.look();
+    let how = match report {
+        Some(report) => How::Reported(report),
+        None => How::Frozen(Frozen { runtime, actor }),
+    };
+    Ok(Ended { run, how })
 }
 
-async fn wait(running: Running, control: &Control) -> Result<Ended> {
-    let run = running.run();
-    let report = tokio::time::timeout(PATIENCE, running.wait()).await.map_err(|_| {
-        Error::new(gatekit_core::Code::new("explorer.hangs"), "a process comes to no end")
-    })?;
-    if control.has_let_go() {
+/// The report; `None` when the process is stopped.
+async fn wait(running: Running, actor: &Actor) -> Result<Option<RunReport>> {
+    let report = tokio::select! {
+        biased;
+        () = actor.frozen() => return Ok(None),
+        report = running.wait() => report,
+        () = tokio::time::sleep(PATIENCE) => {
+            let hangs = gatekit_core::Code::new("explorer.hangs");
+            return Err(Error::new(hangs, "a process comes to no end"));
+        }
+    };
+    if actor.has_let_go() {
         // The handle has answered, and the program is about to exit: what the run still does in
         // that moment must be harmless too.
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(GRACE).await;
     }
-    Ok(Ended { run, report })
+    Ok(Some(report))
 }

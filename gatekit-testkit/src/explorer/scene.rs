@@ -42,6 +42,13 @@ pub trait Scene: Debug + Send + Sync {
         true
     }
 
+    /// Whether what is deployed to keeps the newest fence, and refuses a write under an older one: see
+    /// [`Deployer::fence_off`](gatekit_core::Deployer::fence_off). Elsewhere nobody can stop a write
+    /// that was permitted, and comes late.
+    fn keeps_fences(&self) -> bool {
+        false
+    }
+
     /// Whether times are real, because the world's answers take time. By default tokio's clock stands
     /// still while anything can go on, and leaps to the next timer when nothing can.
     fn in_real_time(&self) -> bool {
@@ -80,6 +87,12 @@ pub trait World: Debug + Send + Sync + 'static {
 
     /// What happened before the explored run: earlier releases.
     async fn prepare(&self, _engine: Engine) -> Result<()> {
+        Ok(())
+    }
+
+    /// What happens after the first process of the explored run, through an engine without faults:
+    /// another run, say.
+    async fn meanwhile(&self, _engine: Engine) -> Result<()> {
         Ok(())
     }
 

@@ -108,10 +108,12 @@ pub enum Kind {
     Repeat,
     /// Somebody else releases to the target just before the call.
     Intrude,
+    /// The process has its permit and is stopped; it goes on when the next process has ended.
+    Freeze,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::StopBefore,
         Self::StopAfter,
         Self::Fail,
@@ -122,6 +124,7 @@ impl Kind {
         Self::LetGo,
         Self::Repeat,
         Self::Intrude,
+        Self::Freeze,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -136,6 +139,7 @@ impl Kind {
             Self::LetGo => "let-go",
             Self::Repeat => "repeat",
             Self::Intrude => "intrude",
+            Self::Freeze => "freeze",
         }
     }
 }

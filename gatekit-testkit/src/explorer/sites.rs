@@ -11,6 +11,8 @@ pub(crate) enum Class {
     OpenAppend,
     /// An append under the lock.
     HeldAppend,
+    /// The append of a permit.
+    Permit,
     /// Another change of the ledger.
     LedgerWrite,
     /// A look into the ledger.
@@ -22,9 +24,10 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::OpenAppend,
         Self::HeldAppend,
+        Self::Permit,
         Self::LedgerWrite,
         Self::LedgerRead,
         Self::ReadingCall,
@@ -37,7 +40,7 @@ impl Class {
         };
         match self {
             Self::OpenAppend => &[StopBefore, StopAfter, Fail, LoseAnswer, Interrupt, LetGo],
-            Self::HeldAppend => {
+            Self::HeldAppend | Self::Permit => {
                 &[StopBefore, StopAfter, Fail, LoseAnswer, Lapse, LoseLease, Interrupt, LetGo]
             }
             Self::LedgerWrite => &[StopBefore, StopAfter, Fail, LoseAnswer],
@@ -47,14 +50,11 @@ impl Class {
         }
     }
 
-    const fn is_call(self) -> bool {
-        matches!(self, Self::ReadingCall | Self::WritingCall)
-    }
-
     const fn letter(self) -> char {
         match self {
             Self::OpenAppend => 'O',
             Self::HeldAppend => 'H',
+            Self::Permit => 'P',
             Self::LedgerWrite => 'L',
             Self::LedgerRead => 'R',
             Self::ReadingCall => 'C',
@@ -70,13 +70,31 @@ pub(crate) struct Passed {
     pub(crate) class: Class,
 }
 
+/// What can go wrong in some worlds only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Extras {
+    /// Somebody else can release.
+    pub(crate) intruder: bool,
+    /// The resources keep the newest fence, so that a write which comes late is refused there.
+    pub(crate) fenced: bool,
+}
+
+impl Extras {
+    fn at(self, class: Class) -> Option<Kind> {
+        match class {
+            Class::ReadingCall | Class::WritingCall => self.intruder.then_some(Kind::Intrude),
+            Class::Permit => self.fenced.then_some(Kind::Freeze),
+            _ => None,
+        }
+    }
+}
+
 /// Everything that can go wrong at these sites, one thing at a time.
-pub(crate) fn faults(sites: &[Passed], intruder: bool) -> Vec<Fault> {
+pub(crate) fn faults(sites: &[Passed], extras: Extras) -> Vec<Fault> {
     let mut faults = Vec::new();
     for Passed { site, class } in sites {
-        let kinds = class.kinds().iter().copied();
-        let intrude = (intruder && class.is_call()).then_some(Kind::Intrude);
-        faults.extend(kinds.chain(intrude).map(|kind| Fault { kind, site: site.clone() }));
+        let kinds = class.kinds().iter().copied().chain(extras.at(*class));
+        faults.extend(kinds.map(|kind| Fault { kind, site: site.clone() }));
     }
     faults
 }
@@ -85,13 +103,13 @@ pub(crate) fn faults(sites: &[Passed], intruder: bool) -> Vec<Fault> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Census {
     counts: [usize; Class::ALL.len()],
-    intruder: bool,
+    extras: Extras,
 }
 
 impl Census {
-    pub(crate) fn of(sites: &[Passed], intruder: bool) -> Self {
+    pub(crate) fn of(sites: &[Passed], extras: Extras) -> Self {
         let counts = Class::ALL.map(|class| sites.iter().filter(|at| at.class == class).count());
-        Self { counts, intruder }
+        Self { counts, extras }
     }
 
     pub(crate) fn sites(&self) -> usize {
@@ -99,7 +117,7 @@ impl Census {
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.intruder = other.intruder;
+        self.extras = other.extras;
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
             *count += more;
         }
@@ -107,8 +125,8 @@ impl Census {
 
     fn weighed(&self) -> impl Iterator<Item = (Class, usize, usize)> {
         Class::ALL.into_iter().zip(self.counts).map(|(class, count)| {
-            let intrude = usize::from(self.intruder && class.is_call());
-            (class, count, class.kinds().len() + intrude)
+            let extra = usize::from(self.extras.at(class).is_some());
+            (class, count, class.kinds().len() + extra)
         })
     }
 

@@ -12,6 +12,8 @@ use std::time::Duration;
 use super::place::{Part, Place, Progress, State};
 
 const MOVED: Code = Code::new("fake.moved");
+/// The failure of a [`Fake`] that needs something else first.
+pub const NEEDS: Code = Code::new("fake.needs");
 const CANNOT_TELL: Code = Code::new("fake.cannot_tell");
 
 /// A deployer to a [`Place`].
@@ -21,12 +23,16 @@ const CANNOT_TELL: Code = Code::new("fake.cannot_tell");
 /// tag; can be undone.
 #[derive(Debug, Clone)]
 pub struct Fake {
+    /// What it is called in its group.
+    own: StageId,
     id: StageId,
     place: Place,
     polls: usize,
     hook: Option<&'static str>,
     forgets: bool,
     one_way: Option<&'static str>,
+    wish: Option<&'static str>,
+    needs: Option<(StageId, &'static str)>,
 }
 
 /// What was live, part by part, and what is to be.
@@ -46,8 +52,23 @@ impl Fake {
     /// A deployer of that stage.
     #[must_use]
     pub fn new(id: StageId, place: &Place) -> Self {
-        let place = place.clone();
-        Self { id, place, polls: 0, hook: None, forgets: false, one_way: None }
+        Self::at(id.clone(), id, place)
+    }
+
+    /// A deployer of that stage, which is called `own` in its group.
+    #[must_use]
+    pub fn at(id: StageId, own: StageId, place: &Place) -> Self {
+        Self {
+            own,
+            id,
+            place: place.clone(),
+            polls: 0,
+            hook: None,
+            forgets: false,
+            one_way: None,
+            wish: None,
+            needs: None,
+        }
     }
 
     /// Is under way for that many polls.
@@ -76,6 +97,20 @@ impl Fake {
     #[must_use]
     pub const fn one_way(mut self, why: &'static str) -> Self {
         self.one_way = Some(why);
+        self
+    }
+
+    /// Makes `wish` live, whatever the candidate: a repair.
+    #[must_use]
+    pub const fn wishing(mut self, wish: &'static str) -> Self {
+        self.wish = Some(wish);
+        self
+    }
+
+    /// Fails with [`NEEDS`] unless `wish` is live at another stage.
+    #[must_use]
+    pub fn needing(mut self, stage: StageId, wish: &'static str) -> Self {
+        self.needs = Some((stage, wish));
         self
     }
 
@@ -138,7 +173,7 @@ impl Deployer for Fake {
     type Receipt = FakeReceipt;
 
     fn id(&self) -> StageId {
-        self.id.clone()
+        self.own.clone()
     }
 
     fn describe(&self) -> Value {
@@ -146,7 +181,8 @@ impl Deployer for Fake {
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<FakeChange>> {
-        let wish = cx.candidate().version.clone().unwrap_or_default();
+        let version = || cx.candidate().version.clone().unwrap_or_default();
+        let wish = self.wish.map_or_else(version, str::to_owned);
         let state = self.place.lock();
         let before: Vec<_> = state.parts(&self.id).iter().map(|part| part.value.clone()).collect();
         Ok(Planned {
@@ -162,6 +198,12 @@ impl Deployer for Fake {
         change: &FakeChange,
         _: Option<&FakeReceipt>,
     ) -> Result<FakeReceipt> {
+        if let Some((stage, wish)) = &self.needs
+            && self.place.lock().parts(stage).iter().any(|part| part.value != *wish)
+        {
+            let error = format!("`{}` needs `{stage}` to be {wish}", self.id);
+            return Err(Error::new(NEEDS, error).with_effect(Effect::None));
+        }
         let receipt = FakeReceipt { run: cx.run() };
         let own = Part { value: change.wish.clone(), by: self.tag(cx.run()) };
         for (index, before) in change.before.iter().enumerate() {
@@ -225,11 +267,19 @@ impl Deployer for Fake {
         if go == Go::Continue {
             let permit = cx.permit("answer").await?;
             let mut state = self.place.lock();
+            if !state.admits(&self.id, permit.fence()) {
+                return Err(self.moved());
+            }
             state.rollouts.entry(self.id.clone()).or_default().answered = true;
             state.log(&self.id, "goes on".to_owned(), permit.fence());
             return Ok(());
         }
         self.back().write(cx, change).await
+    }
+
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        self.place.lock().fence_off(&self.id, cx.fence()?);
+        Ok(())
     }
 
     async fn locate(

@@ -33,13 +33,14 @@ pub struct FakeGate {
     looks: bool,
     only: Option<&'static str>,
     ages: bool,
+    approval: bool,
 }
 
 impl FakeGate {
     /// A gate of that id.
     #[must_use]
     pub fn new(id: StageId, place: &Place) -> Self {
-        Self { id, place: place.clone(), looks: false, only: None, ages: false }
+        Self { id, place: place.clone(), looks: false, only: None, ages: false, approval: false }
     }
 
     /// Says one thing after the other, in whatever process, and the last again and again.
@@ -64,6 +65,13 @@ impl FakeGate {
         self
     }
 
+    /// Waits until the place is approved of: see [`Place::approve`].
+    #[must_use]
+    pub const fn waiting(mut self) -> Self {
+        self.approval = true;
+        self
+    }
+
     /// Has evidence that ages at once.
     #[must_use]
     pub const fn ageing(mut self) -> Self {
@@ -77,6 +85,9 @@ impl FakeGate {
             return Says::Pass;
         }
         let mut state = self.place.lock();
+        if self.approval {
+            return if state.approved { Says::Pass } else { Says::Wait };
+        }
         if self.looks {
             let live = |part: &super::place::Part| Some(&*part.value) == version;
             // The stages deploy one after the other: what is not there yet is not looked at.

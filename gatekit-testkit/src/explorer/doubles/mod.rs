@@ -8,7 +8,7 @@ mod place;
 mod scene;
 mod scenes;
 
-pub use deployer::{Fake, FakeBack, FakeChange, FakeReceipt};
+pub use deployer::{Fake, FakeBack, FakeChange, FakeReceipt, NEEDS};
 pub use gate::{FakeGate, Says};
 pub use place::Place;
 pub use scene::{DoubleScene, Ledgers, PathLedger, in_memory};

@@ -1,6 +1,6 @@
 //! A place where releases are live, stage by stage, and which knows who wrote them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatekit_core::{Fence, RunId, StageId};
@@ -20,6 +20,11 @@ pub(super) struct State {
     pub(super) live: BTreeMap<StageId, Vec<Part>>,
     pub(super) rollouts: BTreeMap<StageId, Progress>,
     pub(super) gates: BTreeMap<StageId, VecDeque<Says>>,
+    pub(super) approved: bool,
+    /// The newest fence of each stage, which a write must not be older than.
+    fences: BTreeMap<StageId, Fence>,
+    /// The stages that are no part of a release.
+    aside: BTreeSet<StageId>,
     writes: Vec<Write>,
     /// What each part held before its first write since the place was last marked.
     old: BTreeMap<(StageId, usize), String>,
@@ -53,6 +58,16 @@ impl Place {
         self.lock().live.insert(stage.clone(), vec![part; parts]);
     }
 
+    /// Makes a stage no part of a release: what a recovery repairs.
+    pub fn set_aside(&self, stage: &StageId) {
+        self.lock().aside.insert(stage.clone());
+    }
+
+    /// A person approves.
+    pub fn approve(&self) {
+        self.lock().approved = true;
+    }
+
     /// What is live now counts as the old release from now on.
     pub fn mark(&self) {
         self.lock().old.clear();
@@ -68,7 +83,10 @@ impl Place {
     #[must_use]
     pub fn truth(&self, new: &str, next: &str) -> Truth {
         let state = self.lock();
-        let all = |version: &str| state.live.values().flatten().all(|part| part.value == version);
+        let released = || state.live.iter().filter(|(stage, _)| !state.aside.contains(*stage));
+        let all = |version: &str| {
+            released().flat_map(|(_, parts)| parts).all(|part| part.value == version)
+        };
         if all(new) {
             return Truth::New;
         }
@@ -111,7 +129,19 @@ impl State {
         self.live.get(stage).map_or(&[], Vec::as_slice)
     }
 
-    /// Writes one part, on the condition that it still holds `expected`: tells whether it did.
+    /// Shuts out every older fence.
+    pub(super) fn fence_off(&mut self, stage: &StageId, fence: Fence) {
+        let newest = self.fences.entry(stage.clone()).or_default();
+        *newest = fence.max(*newest);
+    }
+
+    /// Whether a write under `fence` may still land.
+    pub(super) fn admits(&self, stage: &StageId, fence: Fence) -> bool {
+        self.fences.get(stage).is_none_or(|newest| fence >= *newest)
+    }
+
+    /// Writes one part, on the condition that it still holds `expected` and that the fence is not
+    /// overtaken: tells whether it did.
     pub(super) fn write(
         &mut self,
         stage: &StageId,
@@ -120,6 +150,10 @@ impl State {
         part: Part,
         fence: Fence,
     ) -> bool {
+        if !self.admits(stage, fence) {
+            return false;
+        }
+        self.fence_off(stage, fence);
         let parts = self.live.get_mut(stage);
         let Some(live) = parts.and_then(|parts| parts.get_mut(index)) else { return false };
         if live.value != expected {

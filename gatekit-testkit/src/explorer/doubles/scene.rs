@@ -62,6 +62,8 @@ pub struct DoubleScene {
     new: &'static str,
     ends: Outcome,
     intruder: bool,
+    repairs: Option<&'static str>,
+    overtaken: bool,
     may_need_override: bool,
     recognises: bool,
 }
@@ -72,6 +74,7 @@ impl fmt::Debug for DoubleScene {
     }
 }
 
+const OVERTAKER: &str = "v2.1";
 const NEXT: &str = "v3";
 
 impl DoubleScene {
@@ -93,6 +96,8 @@ impl DoubleScene {
             new: "v2",
             ends: Outcome::Released,
             intruder: false,
+            repairs: None,
+            overtaken: false,
             may_need_override: false,
             recognises: true,
         }
@@ -130,6 +135,20 @@ impl DoubleScene {
         self
     }
 
+    /// A stage that a recovery repairs, which is no part of a release.
+    #[must_use]
+    pub const fn repairing(mut self, stage: &'static str) -> Self {
+        self.repairs = Some(stage);
+        self
+    }
+
+    /// Another run ships after the first process, while the explored one waits.
+    #[must_use]
+    pub const fn overtaken(mut self) -> Self {
+        self.overtaken = true;
+        self
+    }
+
     /// A path may need a person who overrides.
     #[must_use]
     pub const fn may_need_override(mut self) -> Self {
@@ -155,6 +174,10 @@ impl Scene for DoubleScene {
         for (stage, version, parts) in &self.live {
             place.set(&id(stage), version, *parts);
         }
+        if let Some(stage) = self.repairs {
+            place.set(&id(stage), "broken", 1);
+            place.set_aside(&id(stage));
+        }
         Arc::new(DoubleWorld { scene: self.clone(), place, ledger: (self.ledgers)() })
     }
 
@@ -176,6 +199,10 @@ impl Scene for DoubleScene {
 
     fn recognises(&self) -> bool {
         self.recognises
+    }
+
+    fn keeps_fences(&self) -> bool {
+        true
     }
 }
 
@@ -228,6 +255,16 @@ impl World for DoubleWorld {
             }
         }
         self.place.mark();
+        Ok(())
+    }
+
+    async fn meanwhile(&self, engine: Engine) -> Result<()> {
+        self.place.approve();
+        if self.scene.overtaken {
+            let candidate = Candidate::new().with_version(OVERTAKER);
+            // It is stuck, and must be, when the explored run has touched the target.
+            let _ = engine.ship(&self.pipeline(), candidate).await;
+        }
         Ok(())
     }
 

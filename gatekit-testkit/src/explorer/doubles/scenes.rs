@@ -1,10 +1,11 @@
 //! The scenes that gatekit's own engine is explored with.
 
 use gatekit_core::{
-    Deploying, Gating, OnInterrupt, Outcome, Pipeline, PipelineBuilder, Result, advisory, enforced,
+    Deploying, Gating, OnInterrupt, Outcome, Pipeline, PipelineBuilder, Result, Then, advisory,
+    enforced, on,
 };
 
-use super::deployer::Fake;
+use super::deployer::{Fake, NEEDS};
 use super::gate::{FakeGate, Says};
 use super::place::Place;
 use super::scene::{DoubleScene, Ledgers, id};
@@ -15,6 +16,7 @@ const NEW: &str = "v2";
 
 const WEB: &[(&str, usize)] = &[("web", 1)];
 const DB_AND_WEB: &[(&str, usize)] = &[("db", 1), ("web", 1)];
+const GROUPS: &[(&str, usize)] = &[("data/db", 1), ("front/web", 1)];
 
 /// Every scene, each with ledgers of that make.
 #[must_use]
@@ -39,6 +41,17 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
         scene("a pause that goes on", WEB, pause_goes_on),
         scene("a pause that is rejected", WEB, pause_is_rejected).ending(Outcome::RolledBack),
         scene("a parked run", WEB, parked),
+        scene("a parked run that is overtaken", WEB, parked)
+            .overtaken()
+            .ending(Outcome::Superseded),
+        scene("groups", GROUPS, groups).ending(Outcome::RolledBack),
+        scene("a recovery and a new plan", WEB, |place| recovery(place, Then::Replan))
+            .repairing("history"),
+        scene("a recovery and the same change", WEB, |place| recovery(place, Then::SameChange))
+            .repairing("history"),
+        scene("a recovery in vain", WEB, recovery_in_vain)
+            .repairing("history")
+            .ending(Outcome::RolledBack),
         scene("a rollback", WEB, one_deploy)
             .with_live("web", "v0")
             .rolling_back(&["v1", NEW], "v1"),
@@ -147,8 +160,41 @@ fn pause_is_rejected(place: &Place) -> Result<Pipeline> {
 }
 
 fn parked(place: &Place) -> Result<Pipeline> {
-    let approval = gate("approval", place).says([Says::Wait, Says::Pass]).of(NEW);
+    let approval = gate("approval", place).waiting().of(NEW);
     deploying(builder().gate(enforced(approval)), fake("web", place)).build()
+}
+
+/// Two groups, of which the second fails verification.
+fn groups(place: &Place) -> Result<Pipeline> {
+    builder()
+        .group("data", |data| {
+            let db = Fake::at(id("data/db"), id("db"), place);
+            let back = db.back();
+            data.gate(enforced(gate("checks", place))).deploy(db).rollback_with(back)
+        })
+        .group("front", |front| {
+            let web = Fake::at(id("front/web"), id("web"), place);
+            let back = web.back();
+            let smoke = gate("smoke", place).says([Says::Fail]).of(NEW);
+            front.deploy(web).rollback_with(back).verify(enforced(smoke))
+        })
+        .build()
+}
+
+fn repaired(place: &Place, then: Then) -> PipelineBuilder<Deploying> {
+    let history = fake("history", place).wishing("repaired");
+    let back = history.back();
+    let repair = on(NEEDS).deploy(history).rollback_with(back).then(then);
+    deploying(builder(), fake("web", place).needing(id("history"), "repaired")).recover(repair)
+}
+
+fn recovery(place: &Place, then: Then) -> Result<Pipeline> {
+    repaired(place, then).verify(enforced(gate("smoke", place).looking())).build()
+}
+
+fn recovery_in_vain(place: &Place) -> Result<Pipeline> {
+    let smoke = gate("smoke", place).says([Says::Fail]).of(NEW);
+    repaired(place, Then::Replan).verify(enforced(smoke)).build()
 }
 
 fn forgetful(place: &Place) -> Result<Pipeline> {
