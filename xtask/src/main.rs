@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod explore;
 mod failure;
+mod fuzz;
 mod invariants;
 mod lint;
 mod measure;
@@ -37,7 +38,8 @@ Examples:
   cargo xtask invariants                      every kept patch is noticed by its test
   cargo xtask bench                           the figures, beside what a user would run instead
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
-  cargo xtask explore                         every pair of faults of the explored pipelines";
+  cargo xtask explore                         every pair of faults of the explored pipelines
+  cargo xtask fuzz                            each fuzz target for a minute";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -168,6 +170,23 @@ Examples:
         replay: Option<String>,
     },
 
+    /// Runs the fuzz targets one after the other, each for a while.
+    ///
+    /// Needs a nightly toolchain and cargo-fuzz. What was found lies under `fuzz/artifacts`; the
+    /// inputs that are worth keeping for the next time lie under `fuzz/corpus`.
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz
+  cargo xtask fuzz --seconds 600 journal_entry")]
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+
+        /// The only target to run.
+        target: Option<String>,
+    },
+
     /// Runs one program and prints its wall time and peak memory; for `bench`.
     #[command(hide = true)]
     BenchOne {
@@ -187,6 +206,7 @@ fn main() -> ExitCode {
         Task::Explore { name, singles, replay } => {
             explore::run(name.as_deref(), singles, replay.as_deref())
         }
+        Task::Fuzz { seconds, target } => fuzz::run(seconds, target),
         Task::BenchOne { command } => measure::measure_here(&command),
     };
     match done {

@@ -39,7 +39,9 @@ pub struct On(Code);
 
 impl On {
     /// The repair, which is a deploy itself: planned when it is needed, journalled, located, and
-    /// undone with the run. Only [`rollback_with`](UndecidedRecovery::rollback_with) and
+    /// undone with the run. A pause of its rollout fails it: nobody answers.
+    ///
+    /// Only [`rollback_with`](UndecidedRecovery::rollback_with) and
     /// [`irreversible`](UndecidedRecovery::irreversible) lead on.
     pub fn deploy<D: Deployer>(self, repair: D) -> UndecidedRecovery<D> {
         UndecidedRecovery { on: self.0, repair }

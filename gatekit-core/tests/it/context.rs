@@ -1,6 +1,6 @@
 //! Contexts outside an engine.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use gatekit_core::ledger::Hold;
@@ -18,15 +18,15 @@ fn plan() -> PlanContext {
 #[tokio::test]
 async fn a_run_that_gets_no_lock_does_not_stay_in_the_queue() {
     let (bench, first, second) = (Bench::new(), plan(), plan());
-    let held = apply_context(&first, bench.ledger.clone(), LEASE).await.unwrap();
+    let held = apply_context(&first, Arc::clone(&bench.ledger), LEASE).await.unwrap();
     for refused in [&first, &second] {
-        let error = apply_context(refused, bench.ledger.clone(), LEASE).await.unwrap_err();
+        let error = apply_context(refused, Arc::clone(&bench.ledger), LEASE).await.unwrap_err();
         assert_eq!(error.code(), &code::LOCK_HELD);
     }
     assert!(bench.state().await.queue.is_empty());
     let hold = Hold::new(target(), held.run(), held.fence().unwrap(), LEASE);
     assert!(bench.ledger.release(&hold).await.unwrap());
-    let again = apply_context(&first, bench.ledger.clone(), LEASE).await.unwrap();
+    let again = apply_context(&first, Arc::clone(&bench.ledger), LEASE).await.unwrap();
     assert_eq!(again.run(), held.run());
     assert!(again.fence().unwrap() > held.fence().unwrap(), "as a run that is resumed");
     assert_eq!(held.permit("write").await.unwrap_err().code(), &code::LOCK_LOST);

@@ -195,15 +195,18 @@ async fn an_interrupt_unwinds_what_was_begun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_before_anything_is_touched_just_stops_and_can_be_resumed() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let slow = gate("slow", [Says::Hangs, Says::Pass]);
     let hangs = Pipeline::to(TARGET)
-        .gate(enforced(gate("slow", [Says::Hangs, Says::Pass])))
+        .gate(enforced(slow.clone()))
         .deploy(fake(&world))
         .rollback_with(Back(world.clone()))
         .build()
         .unwrap();
     let running = bench.engine().ship(&hangs, candidate("v2"));
     let run = running.run();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    while slow.times() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     running.interrupter().interrupt();
     let report = running.await;
     assert_eq!(report.outcome, Outcome::Interrupted);

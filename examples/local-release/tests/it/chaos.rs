@@ -99,7 +99,7 @@ struct Chaos {
     stack: Vec<String>,
     measures: BTreeMap<Sort, Measure>,
     /// Moments are dealt out in turn, so that every entry has its kill.
-    dealt: BTreeMap<(Verb, Option<Sort>), u64>,
+    dealt: BTreeMap<(Verb, Option<Sort>, u64), u64>,
 }
 
 impl Chaos {
@@ -218,6 +218,9 @@ impl Chaos {
                 let position = own.last().map_or("(no entry)".to_owned(), journal::name);
                 let under_way = journal::under_way(&entries);
                 self.tally.killed(verb, position, under_way);
+                if self.tally.kills.is_multiple_of(20) {
+                    println!("{} kills", self.tally.kills);
+                }
                 let status = self.site.status();
                 let state = if under_way { "suspect" } else { "free" };
                 assert_eq!(status["state"], state, "killed {name} at {moment:?}: {status:#}");
@@ -233,17 +236,16 @@ impl Chaos {
         let late = Duration::from_millis(if self.rng.bool() { 0 } else { self.rng.u64(..40) });
         // Ships and rollbacks are also hit before they change anything, as long as the half that is
         // to be hit after it is ahead.
-        let anywhere = !settles && self.tally.after_applying * 10 > self.tally.kills * 6;
+        let ahead = !settles && self.tally.after_applying * 10 > self.tally.kills * 6;
         let choice = self.rng.u8(..8);
-        if choice == 0 || anywhere && choice < 3 {
-            return Moment::Delay(measure.lasts.mul_f64(self.rng.f64() * 1.1));
-        }
-        let (first, last) = match settles {
-            true => (0, 8),
-            false if anywhere && choice < 5 => (1, measure.entries),
-            false => (measure.begins, measure.entries),
+        let (first, last) = match choice {
+            0 => return Moment::Delay(measure.lasts.mul_f64(self.rng.f64() * 1.1)),
+            1 if ahead => return Moment::Delay(measure.lasts.mul_f64(self.rng.f64() * 0.2)),
+            2 | 3 if ahead => (0, measure.begins),
+            _ if settles => (0, 8),
+            _ => (measure.begins, measure.entries),
         };
-        let key = (verb, (!settles).then_some(story.sort));
+        let key = (verb, (!settles).then_some(story.sort), first);
         let start = self.rng.u64(..16);
         let dealt = self.dealt.entry(key).or_insert(start);
         *dealt += 1;

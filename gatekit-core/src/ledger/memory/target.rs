@@ -62,6 +62,15 @@ pub(super) struct Written {
 }
 
 impl Place {
+    fn of(world: &World<'_>, claim: &Claim) -> Self {
+        Self {
+            run: claim.run,
+            actor: claim.actor.clone(),
+            process: claim.process.clone(),
+            heard: world.now,
+        }
+    }
+
     fn waits(&self, world: &World<'_>) -> bool {
         world.now < self.heard.saturating_add(WAITER_TTL) && !(world.dead)(&self.process)
     }
@@ -77,17 +86,6 @@ impl Queue {
 
     fn leave(&mut self, run: RunId) {
         self.places.retain(|_, place| place.run != run);
-    }
-}
-
-impl Place {
-    fn of(world: &World<'_>, claim: &Claim) -> Self {
-        Self {
-            run: claim.run,
-            actor: claim.actor.clone(),
-            process: claim.process.clone(),
-            heard: world.now,
-        }
     }
 }
 

@@ -6,15 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::ledger::Ledger;
+use gatekit_core::ledger::{Ledger, MemoryLedger};
 use gatekit_core::{
     Candidate, Code, Digest, Effect, Error, Live, Permit, Result, RunId, TargetName,
 };
-use gatekit_store::SqliteLedger;
 use gatekit_testkit::conformance::deployer::{
     Capability, DeployerSubject, DeployerWorld, Release, Start, Trace, Truth,
 };
-use tempfile::TempDir;
 
 use super::deployer::ToyDeployer;
 use super::rollback::ToyRollback;
@@ -236,15 +234,13 @@ impl DeployerSubject for Toy {
     }
 
     async fn world(&self, start: Start) -> ToyWorld {
-        let dir = tempfile::tempdir().unwrap();
-        let ledger = SqliteLedger::open(dir.path().join("ledger.db")).unwrap();
         let target = Target::default();
         if start == Start::Old {
             let mut state = target.lock();
             state.live = Some(state.revision("old", RunId::generate()));
         }
         let made = Arc::new(AtomicU64::new(0));
-        ToyWorld { toy: *self, target, ledger: Arc::new(ledger), made, _dir: dir }
+        ToyWorld { toy: *self, target, ledger: MemoryLedger::default(), made }
     }
 }
 
@@ -252,10 +248,9 @@ impl DeployerSubject for Toy {
 pub(crate) struct ToyWorld {
     toy: Toy,
     target: Target,
-    ledger: Arc<SqliteLedger>,
+    ledger: MemoryLedger,
     /// How many objects were made: for those that differ by it.
     made: Arc<AtomicU64>,
-    _dir: TempDir,
 }
 
 #[async_trait]
@@ -268,7 +263,7 @@ impl DeployerWorld for ToyWorld {
     }
 
     fn ledger(&self) -> Arc<dyn Ledger> {
-        Arc::clone(&self.ledger) as _
+        Arc::new(self.ledger.clone())
     }
 
     fn candidate(&self, release: Release) -> Candidate {

@@ -66,6 +66,16 @@ impl Ghost {
         self.waiting.retain(|waiting| waiting.run != run);
     }
 
+    /// The holder, while it lives and its lease lasts: nobody may overtake it.
+    pub(super) fn at_work(&self, dead: impl Fn(usize) -> bool) -> Option<usize> {
+        self.holder.filter(|&holder| self.lasts && !dead(holder))
+    }
+
+    /// Whether nobody holds the target and nobody has touched it.
+    pub(super) fn is_free(&self, dead: impl Fn(usize) -> bool) -> bool {
+        self.touched.is_none() && self.at_work(dead).is_none()
+    }
+
     /// Whether that run waits, and no living waiter before it.
     pub(super) fn is_first(&self, run: usize, dead: impl Fn(usize) -> bool) -> bool {
         let mut living = self

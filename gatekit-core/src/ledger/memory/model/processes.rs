@@ -174,12 +174,16 @@ impl Processes {
                         self.enter(scene, process, told);
                     }
                     // The claim that holds the lock is given the same hold again.
-                    _ if scene.ghost.lasts && scene.ghost.holder == Some(process) => {
+                    _ if scene.ghost.at_work(|_| false) == Some(process) => {
                         scene.broken = Some(Broken::Robbed);
                     }
                     Ok(answer) => {
-                        scene.ghost.hear(self.runs[process], process);
-                        if matches!(answer, Acquired::Waiting { ahead: 0, holder: None }) {
+                        let run = self.runs[process];
+                        let Scene { processes, ghost, .. } = &mut *scene;
+                        ghost.hear(run, process);
+                        let waits = matches!(answer, Acquired::Waiting { .. });
+                        let dead = |number: usize| processes[number].dead;
+                        if waits && ghost.is_free(dead) && ghost.is_first(run, dead) {
                             scene.broken = Some(Broken::Ignored);
                         }
                     }
@@ -240,7 +244,7 @@ impl Processes {
         let again = ghost.holder == Some(process) && fence == before;
         scene.broken = if again {
             None
-        } else if ghost.lasts && ghost.holder.is_some_and(|holder| !processes[holder].dead) {
+        } else if ghost.at_work(|other| processes[other].dead).is_some() {
             Some(Broken::TwoHolders)
         } else if how == Enter::Granted && ghost.touched.is_some() {
             Some(Broken::OverSuspect)
@@ -350,7 +354,7 @@ impl Model for Processes {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        check::properties()
+        check::properties(self.deaths)
     }
 }
 

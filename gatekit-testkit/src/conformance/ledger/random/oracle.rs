@@ -49,10 +49,8 @@ impl Oracle {
         match (&op.act, answer) {
             (Act::Pass(steps), _) => self.now += steps,
             (_, Answer::Ticket(ticket)) => target.enqueued(claim, *ticket, now)?,
-            (_, Answer::Waiting(0, None)) => {
-                return Err("the first in line at a free target is not granted".to_owned());
-            }
-            (_, Answer::Waiting(..) | Answer::Suspect(..)) => target.heard(claim, now),
+            (_, Answer::Waiting(..)) => target.told_to_wait(claim, cast, now)?,
+            (_, Answer::Suspect(..)) => target.heard(claim, now),
             (Act::Acquire(lease), Answer::Granted(fence, _)) => {
                 target.granted(*fence, claim, *lease, cast, now)?;
             }
@@ -127,6 +125,36 @@ impl Target {
         }
     }
 
+    fn told_to_wait(&mut self, claim: &Claim, cast: &Cast, now: u32) -> Result<(), String> {
+        self.heard(claim, now);
+        match self.at_work(cast, now) {
+            Some(tenant) if tenant.claim.id == claim.id => {
+                Err("the holder is told to wait".to_owned())
+            }
+            None if self.touched.is_none()
+                && self.living_before(claim.run, cast, now).is_none() =>
+            {
+                Err("the first in line at a free target is told to wait".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The holder, while it lives and its lease lasts: nobody may overtake it.
+    fn at_work(&self, cast: &Cast, now: u32) -> Option<&Tenant> {
+        let lasts = |tenant: &&Tenant| now < tenant.end && !cast.is_dead(&tenant.claim.process);
+        self.holder.as_ref().filter(lasts)
+    }
+
+    /// A ticket before that of the run whose process lives and has asked in time.
+    fn living_before(&self, run: RunId, cast: &Cast, now: u32) -> Option<usize> {
+        let mut before = self.waiting.iter().take_while(|(_, (waiter, ..))| *waiter != run);
+        let living = before.find(|(_, (_, process, heard))| {
+            STEP * (now - heard) < WAITER_TTL && !cast.is_dead(process)
+        });
+        living.map(|(&ticket, _)| ticket)
+    }
+
     /// Whether that claim was given its own hold again, its lease begun anew.
     fn again(&mut self, fence: usize, claim: &Claim, now: u32) -> bool {
         let newest = self.fence == fence;
@@ -169,10 +197,8 @@ impl Target {
         let Some(own) = self.ticket(claim.run) else {
             return Err("a run was granted that has no ticket".to_owned());
         };
-        for (ticket, (_, process, heard)) in self.waiting.range(..own) {
-            if STEP * (now - heard) < WAITER_TTL && !cast.is_dead(process) {
-                return Err(format!("ticket {own} was granted before {ticket}, which waits"));
-            }
+        if let Some(before) = self.living_before(claim.run, cast, now) {
+            return Err(format!("ticket {own} was granted before {before}, which waits"));
         }
         self.enter(fence, claim, Some(own), lease, cast, now)
     }
@@ -207,8 +233,7 @@ impl Target {
         if fence <= self.fence {
             return Err(format!("fence {fence} was given after {}", self.fence));
         }
-        let at_work = |tenant: &Tenant| now < tenant.end && !cast.is_dead(&tenant.claim.process);
-        if self.holder.as_ref().is_some_and(at_work) {
+        if self.at_work(cast, now).is_some() {
             return Err("two holders at a time".to_owned());
         }
         self.leave(claim.run);
