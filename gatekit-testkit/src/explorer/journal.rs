@@ -163,10 +163,13 @@ impl Journal {
         for (stage, kind) in stages {
             match kind {
                 StageKind::Deploy(_) => {
-                    let wrote = self.last(
-                        run,
-                        |body| matches!(body, Body::Calling { stage: of, .. } if of == stage),
-                    );
+                    // Not by its permits: a takeover may ask for one to shut the old holder out.
+                    let wrote = self.last(run, |body| match body {
+                        Body::Applying { stage: of, .. }
+                        | Body::Applied { stage: of, .. }
+                        | Body::Answered { stage: of, .. } => of == stage,
+                        _ => false,
+                    });
                     last_write = last_write.max(wrote.unwrap_or_default());
                     let settled = self.last(
                         run,
