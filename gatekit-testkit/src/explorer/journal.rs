@@ -119,15 +119,32 @@ impl Journal {
     /// Design §8.1 and §8.4: what the end of a run says is what its entries before it say.
     pub(super) fn check_end(&self, run: RunId, stages: &[(StageId, StageKind)]) -> Vec<String> {
         let mut wrong = Vec::new();
-        let mut applied = false;
+        let (mut applied, mut unwinding) = (false, false);
         for (_, body) in self.of(run) {
             match body {
                 Body::Applying { .. } => applied = false,
                 Body::Applied { .. } => applied = true,
+                Body::Settled { stage, already: false } if !applied => {
+                    wrong
+                        .push(format!("`{stage}` is settled, and nobody knows whose effect it is"));
+                }
                 Body::StageFailed { stage, failure, location: Location::After, .. }
                     if applied && failure.code != code::DEPLOY_PAUSE_REJECTED =>
                 {
                     wrong.push(format!("`{stage}` failed, and is live"));
+                }
+                _ => {}
+            }
+            match body {
+                Body::Unwinding { .. } => unwinding = true,
+                // A person may decide that it stays.
+                Body::Reconciled { .. } => unwinding = false,
+                Body::Applying { .. }
+                | Body::Settled { .. }
+                | Body::Verdict { phase: GatePhase::Verify, .. }
+                    if unwinding =>
+                {
+                    wrong.push(format!("`{}` in the course of unwinding", body.kind()));
                 }
                 _ => {}
             }
