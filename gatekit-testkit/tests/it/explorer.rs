@@ -57,6 +57,7 @@ every_single_fault_of! {
     no_way_back_last = "what has no way back comes last";
     pause_that_goes_on = "a pause that goes on";
     rejected_pause = "a pause that is rejected";
+    rejected_and_stays = "a rejected release that stays";
     parked = "a parked run";
     overtaken = "a parked run that is overtaken";
     groups = "groups";

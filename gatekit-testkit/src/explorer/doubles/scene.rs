@@ -234,7 +234,7 @@ struct DoubleWorld {
 #[async_trait]
 impl World for DoubleWorld {
     #[expect(clippy::expect_used, reason = "a scene that cannot be built must be noticed at once")]
-    fn pipeline(&self) -> Pipeline {
+    fn pipeline(&self, _: &Candidate) -> Pipeline {
         (self.scene.build)(&self.place).expect("a pipeline that can be built")
     }
 
@@ -260,7 +260,7 @@ impl World for DoubleWorld {
                 self.place.wipe();
             }
             let candidate = Candidate::new().with_version(*version);
-            let report = engine.ship(&self.pipeline(), candidate).await;
+            let report = engine.ship(&self.pipeline(&candidate), candidate.clone()).await;
             if report.outcome != Outcome::Released {
                 let error = format!("the earlier release of `{version}` failed: {report:?}");
                 return Err(Error::new(Code::new("explorer.scene"), error));
@@ -275,7 +275,7 @@ impl World for DoubleWorld {
         if self.scene.overtaken {
             let candidate = Candidate::new().with_version(OVERTAKER);
             // It is stuck, and must be, when the explored run has touched the target.
-            let _ = engine.ship(&self.pipeline(), candidate).await;
+            let _ = engine.ship(&self.pipeline(&candidate), candidate.clone()).await;
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
             .may_need_override(),
         scene("a pause that goes on", WEB, pause_goes_on),
         scene("a pause that is rejected", WEB, pause_is_rejected).ending(Outcome::RolledBack),
+        scene("a rejected release that stays", WEB, rejected_stays).ending(Outcome::RolledBack),
         scene("a parked run", WEB, parked),
         scene("a parked run that is overtaken", WEB, parked)
             .overtaken()
@@ -162,6 +163,11 @@ fn pause_goes_on(place: &Place) -> Result<Pipeline> {
 
 fn pause_is_rejected(place: &Place) -> Result<Pipeline> {
     let builder = deploying(builder(), fake("web", place).pausing("test-traffic"));
+    builder.at_pause([enforced(gate("listener", place).says([Says::Fail]).of(NEW))]).build()
+}
+
+fn rejected_stays(place: &Place) -> Result<Pipeline> {
+    let builder = deploying(builder(), fake("web", place).pausing("test-traffic").staying());
     builder.at_pause([enforced(gate("listener", place).says([Says::Fail]).of(NEW))]).build()
 }
 
