@@ -28,13 +28,6 @@ pub(super) enum Verb {
     Reconcile(RunId, Option<Decision>),
 }
 
-impl Verb {
-    /// Whether it only looks.
-    pub(super) const fn looks(&self) -> bool {
-        matches!(self, Self::Reconcile(_, None))
-    }
-}
-
 /// What came of a process.
 #[derive(Debug)]
 pub(super) struct Ended {

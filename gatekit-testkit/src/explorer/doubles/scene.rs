@@ -61,6 +61,7 @@ pub struct DoubleScene {
     act: Act,
     new: &'static str,
     ends: Outcome,
+    dies: bool,
     intruder: bool,
     repairs: Option<&'static str>,
     overtaken: bool,
@@ -95,6 +96,7 @@ impl DoubleScene {
             act: Act::Ship(Candidate::new().with_version("v2")),
             new: "v2",
             ends: Outcome::Released,
+            dies: false,
             intruder: false,
             repairs: None,
             overtaken: false,
@@ -125,6 +127,13 @@ impl DoubleScene {
         self.earlier = earlier.to_vec();
         self.act = Act::RollBack(Some(to.to_owned()));
         self.new = to;
+        self
+    }
+
+    /// What was shipped first is gone by the time the last of the earlier versions is shipped.
+    #[must_use]
+    pub const fn dying(mut self) -> Self {
+        self.dies = true;
         self
     }
 
@@ -247,6 +256,9 @@ impl World for DoubleWorld {
 
     async fn prepare(&self, engine: Engine) -> Result<()> {
         for version in &self.scene.earlier {
+            if self.scene.dies && Some(version) == self.scene.earlier.last() {
+                self.place.wipe();
+            }
             let candidate = Candidate::new().with_version(*version);
             let report = engine.ship(&self.pipeline(), candidate).await;
             if report.outcome != Outcome::Released {

@@ -57,6 +57,12 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
             .rolling_back(&["v1", NEW], "v1"),
         scene("a rollback of two releases", DB_AND_WEB, two_deploys)
             .rolling_back(&["v0", "v1", NEW], "v0"),
+        scene("a rollback to what has died", WEB, one_deploy)
+            .with_live("web", "v0")
+            .rolling_back(&["v1", NEW], "v1")
+            .dying()
+            .ending(Outcome::Overridden)
+            .may_need_override(),
         scene("somebody else releases", WEB, verified).with_intruder(),
         scene("somebody else releases in between", WEB, failing_verify)
             .ending(Outcome::RolledBack)
