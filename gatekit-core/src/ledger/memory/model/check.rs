@@ -12,7 +12,7 @@ use crate::ledger::{Acquired, Body};
 /// A property, and whether it holds in a state.
 type Holds = fn(&Processes, &Scene) -> bool;
 
-const ALWAYS: [(&str, Holds); 11] = [
+const ALWAYS: [(&str, Holds); 12] = [
     ("one holder at a time", |_, scene| scene.broken != Some(Broken::TwoHolders)),
     ("no grant over a suspect target", |_, scene| scene.broken != Some(Broken::OverSuspect)),
     ("taken over by its own run alone", |_, scene| scene.broken != Some(Broken::StrangeHeir)),
@@ -21,6 +21,7 @@ const ALWAYS: [(&str, Holds); 11] = [
     ("no call under an overtaken fence", |_, scene| scene.broken != Some(Broken::Zombie)),
     ("nobody loses a lease that lasts", |_, scene| scene.broken != Some(Broken::Robbed)),
     ("a free target is granted", |_, scene| scene.broken != Some(Broken::Ignored)),
+    ("a take-over is journalled", |_, scene| scene.broken != Some(Broken::Unjournalled)),
     ("at most one process may write", one_writes),
     ("a touched target is never lost track of", tracked),
     ("every ticket comes to its turn", every_ticket_comes_to_its_turn),

@@ -20,6 +20,8 @@ pub(super) enum Broken {
     Robbed,
     /// The first in line at a free target was told to wait.
     Ignored,
+    /// Taken over without an entry that says so, or with one although nothing changed.
+    Unjournalled,
 }
 
 /// Who holds, who has touched, who waits.
@@ -29,6 +31,8 @@ pub(super) struct Ghost {
     pub(super) holder: Option<usize>,
     /// Whether its lease lasts.
     pub(super) lasts: bool,
+    /// Whether it took the target over.
+    pub(super) resumed: bool,
     /// The run that began to change the target and has not closed.
     pub(super) touched: Option<usize>,
     /// In the order of their tickets.
@@ -85,13 +89,13 @@ impl Ghost {
         living.next().is_some_and(|first| first.run == run)
     }
 
-    /// The process is granted the target.
-    pub(super) fn enter(&mut self, run: usize, process: usize) {
+    /// The process is granted the target, or takes it over.
+    pub(super) fn enter(&mut self, run: usize, process: usize, resumed: bool) {
         self.leave(run);
-        (self.holder, self.lasts) = (Some(process), true);
+        (self.holder, self.lasts, self.resumed) = (Some(process), true, resumed);
     }
 
     pub(super) fn end(&mut self) {
-        (self.holder, self.lasts) = (None, false);
+        (self.holder, self.lasts, self.resumed) = (None, false, false);
     }
 }

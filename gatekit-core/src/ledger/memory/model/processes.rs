@@ -192,9 +192,19 @@ impl Processes {
             }
             Action::TakeOver(process) | Action::TakeOverUnheard(process) => {
                 let heard = action == Action::TakeOver(process);
-                if let Ok(hold) = self.take_over(scene, process) {
-                    let told = Told { how: Enter::TookOver, before, fence: hold.fence, heard };
-                    self.enter(scene, process, told);
+                match self.take_over(scene, process) {
+                    Ok(hold) => {
+                        let told = Told { how: Enter::TookOver, before, fence: hold.fence, heard };
+                        self.enter(scene, process, told);
+                    }
+                    // The claim that took it over is given the same hold again.
+                    Err(_)
+                        if scene.ghost.resumed
+                            && scene.ghost.at_work(|_| false) == Some(process) =>
+                    {
+                        scene.broken = Some(Broken::Robbed);
+                    }
+                    Err(_) => {}
                 }
             }
             Action::Renew(process) => {
@@ -243,7 +253,7 @@ impl Processes {
         let Scene { processes, ghost, .. } = &*scene;
         let again = ghost.holder == Some(process) && fence == before;
         scene.broken = if again {
-            None
+            (!scene.target.journal.is_empty()).then_some(Broken::Unjournalled)
         } else if ghost.at_work(|other| processes[other].dead).is_some() {
             Some(Broken::TwoHolders)
         } else if how == Enter::Granted && ghost.touched.is_some() {
@@ -254,13 +264,15 @@ impl Processes {
             Some(Broken::FenceBack)
         } else if how == Enter::Granted && !ghost.is_first(run, |other| processes[other].dead) {
             Some(Broken::OutOfTurn)
+        } else if scene.target.journal.len() != usize::from(how == Enter::TookOver) {
+            Some(Broken::Unjournalled)
         } else {
             None
         };
         if again {
             scene.ghost.lasts = true;
         } else {
-            scene.ghost.enter(run, process);
+            scene.ghost.enter(run, process, how == Enter::TookOver);
         }
         if heard {
             scene.processes[process].fence = Some(fence);
