@@ -13,6 +13,8 @@ macro_rules! codes {
 codes! {
     /// A pipeline has two stages of one id.
     CONFIG_DUPLICATE_STAGE = "config.duplicate_stage";
+    /// A part of a pipeline can never take effect where it stands.
+    CONFIG_PIPELINE = "config.pipeline";
     /// A name uses characters that are not allowed.
     CONFIG_NAME = "config.name";
     /// A text is not a SHA-256 digest.

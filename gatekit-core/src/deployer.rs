@@ -51,14 +51,16 @@ pub trait Deployer: Debug + Send + Sync + 'static {
     /// Every write needs a permit from [`ApplyContext::permit`]. MUST be correct when called again
     /// with the same change after a crash at any point: it first looks for its own effect (by
     /// `earlier`, by the run id it left in a tag or metadata, by ids that changed since the plan) and
-    /// goes on from there. If it cannot tell, it errs with a code that ends in `.cannot_tell`.
+    /// goes on from there. If it cannot tell, it errs with a code that ends in `.cannot_tell`. When
+    /// somebody else's release has taken the place of its effect, it MUST err and write nothing.
     /// Not cancel-safe, and never dropped: the engine awaits it through interrupts.
     ///
     /// Returns once the write is accepted; whether it works out is for `observe` and `locate`.
     ///
     /// # Errors
-    /// [`Effect`](crate::Effect) says what is known about the write. Whatever it says, the engine
-    /// unwinds by what `locate` finds.
+    /// [`Effect`](crate::Effect) says what is known about all that this call wrote. Whatever it says,
+    /// the engine unwinds by what `locate` finds. The error of a permit that was refused MUST keep its
+    /// code: the engine stops all writing by it.
     async fn apply(
         &self,
         cx: &ApplyContext,
@@ -66,7 +68,8 @@ pub trait Deployer: Debug + Send + Sync + 'static {
         earlier: Option<&Self::Receipt>,
     ) -> Result<Self::Receipt>;
 
-    /// Polls once how the write is getting on. MUST NOT write. Idempotent and cancel-safe.
+    /// Polls once how the write is getting on. MUST NOT write. Idempotent and cancel-safe. A rollout
+    /// that will not change any more MUST NOT be told as under way.
     ///
     /// # Errors
     /// `Err` means that this poll failed. A temporary error is polled again until the deadline; any
@@ -79,7 +82,7 @@ pub trait Deployer: Debug + Send + Sync + 'static {
     ) -> Result<Rollout>;
 
     /// Answers a pause that `observe` reported. MUST be idempotent. Not cancel-safe, and never
-    /// dropped.
+    /// dropped. After [`Go::RollBack`] the wish MUST NOT become live.
     ///
     /// A deployer that never reports [`Rollout::Paused`] keeps the default, which refuses.
     ///

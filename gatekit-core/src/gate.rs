@@ -34,6 +34,10 @@ pub trait Gate: Debug + Send + Sync + 'static {
     /// call it any number of times. MUST be cancel-safe: the engine drops the future at an
     /// interrupt, at the deadline and when the lock is lost. SHOULD end before `cx.deadline()`.
     ///
+    /// MUST read afresh, unless its evidence is bound to the candidate. MUST NOT pass on what it
+    /// could not read, nor on nothing: an unreadable answer, an empty list and zero checks are
+    /// [`Verdict::Inconclusive`].
+    ///
     /// # Errors
     /// `Err` means that evidence could not be read. The engine takes it as
     /// [`Verdict::Inconclusive`], which blocks an enforced gate.
@@ -55,16 +59,24 @@ pub enum Enforcement {
 #[derive(Debug, Clone)]
 #[must_use = "give it to `.gate(..)`, `.gates([..])`, `.at_pause([..])` or `.verify(..)`"]
 pub struct GateSlot {
+    /// The gate's own id, which a group prefixes.
+    pub(crate) id: StageId,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) enforcement: Enforcement,
 }
 
+impl GateSlot {
+    fn new(gate: impl Gate, enforcement: Enforcement) -> Self {
+        Self { id: gate.id(), gate: Arc::new(gate), enforcement }
+    }
+}
+
 /// A gate that stops the run unless it passes.
 pub fn enforced(gate: impl Gate) -> GateSlot {
-    GateSlot { gate: Arc::new(gate), enforcement: Enforcement::Enforced }
+    GateSlot::new(gate, Enforcement::Enforced)
 }
 
 /// A gate whose verdict is recorded and shown, and stops nothing.
 pub fn advisory(gate: impl Gate) -> GateSlot {
-    GateSlot { gate: Arc::new(gate), enforcement: Enforcement::Advisory }
+    GateSlot::new(gate, Enforcement::Advisory)
 }

@@ -129,6 +129,17 @@ impl StageId {
         Ok(Self(id))
     }
 
+    /// The prefix of a group's stages, inside of that of the group around it.
+    pub(crate) fn group(around: Option<&Self>, name: &str) -> Result<Self> {
+        check_name("group", name, true)?;
+        Self(name.to_owned()).within(around)
+    }
+
+    /// This id, prefixed by that of the group it stands in.
+    pub(crate) fn within(self, group: Option<&Self>) -> Result<Self> {
+        group.map_or(Ok(self.clone()), |group| Self::new(format!("{group}/{self}")))
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

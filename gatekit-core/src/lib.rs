@@ -33,7 +33,11 @@ pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};
 pub use id::{ClaimId, Fence, RunId, StageId, TargetName};
 pub use outcome::{Outcome, RunReport};
-pub use pipeline::{Deploying, Gating, OnInterrupt, Pipeline, PipelineBuilder, UndecidedDeploy};
+pub use pipeline::Then::{Replan, SameChange};
+pub use pipeline::{
+    Deploying, Gating, Grouped, On, OnInterrupt, Pipeline, PipelineBuilder, Recovery, Then,
+    UndecidedDeploy, UndecidedRecovery, UnfinishedRecovery, Whole, on,
+};
 pub use rollback::{Reversibility, Rollback};
 pub use time::Timestamp;
 pub use verdict::{Evidence, FACTS_LIMIT, Finding, Freshness, Proof, Verdict};

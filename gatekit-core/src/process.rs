@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A process, told apart from every other one that ever had or will have its pid: by the boot of
 /// the machine, the pid namespace, the pid, and the moment it started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ProcessIdentity {
     /// The id of the machine's boot; empty where the platform does not tell.

@@ -12,8 +12,8 @@ use crate::error::Result;
 /// Undoes a change of the deployer `D`.
 #[async_trait]
 pub trait Rollback<D: Deployer>: Debug + Send + Sync + 'static {
-    /// Whether that change can be undone. Asked under the lock, before the first write; anything
-    /// but [`Reversibility::Free`] is refused then.
+    /// Whether that change can be undone. MUST NOT write. Idempotent. Asked under the lock, before
+    /// the first write; anything but [`Reversibility::Free`] is refused then.
     fn reversibility(&self, change: &D::Change) -> Reversibility;
 
     /// Undoes the change: writes only, waiting is for `observe_back`.
@@ -21,11 +21,12 @@ pub trait Rollback<D: Deployer>: Debug + Send + Sync + 'static {
     /// Every write needs a permit from [`ApplyContext::permit`]. MUST be correct even if `apply`
     /// never landed or landed in part (`receipt` is then `None`), and when called again after a
     /// crash at any point. MUST write nothing when the target is
-    /// [`Location::Elsewhere`](crate::Location): another actor's release is never clobbered. Not
-    /// cancel-safe, and never dropped.
+    /// [`Location::Elsewhere`](crate::Location): another actor's release is never clobbered. MUST
+    /// write nothing and err when the change cannot be undone. Not cancel-safe, and never dropped.
     ///
     /// # Errors
-    /// Whatever the error, the engine believes what `locate` finds afterwards.
+    /// Whatever the error, the engine believes what `locate` finds afterwards. The error of a permit
+    /// that was refused MUST keep its code, as in [`Deployer::apply`].
     async fn roll_back(
         &self,
         cx: &ApplyContext,

@@ -12,7 +12,7 @@ use gatekit_core::{
 use serde_json::{Value, json};
 
 use crate::code;
-use crate::error::{WithEffect as _, blocking, refuse};
+use crate::error::{Steps, WithEffect as _, blocking, refuse};
 use crate::fence::{self, Locked};
 use crate::layout::{CURRENT, Layout, PREVIOUS};
 use crate::release::{self, ReleaseId};
@@ -63,7 +63,8 @@ impl Deployer for ReleaseDir {
     /// # Errors
     /// Before the old service is touched, with [`Effect::None`]: those of `plan`,
     /// `release_dir.disk_full`, `release_dir.busy`, `release_dir.elsewhere`, `lock.lost`. After it:
-    /// `service.wont_stop`, `service.not_started`, `release_dir.io`.
+    /// `service.wont_stop`, `service.not_started`, `release_dir.io`, and the same `lock.lost` and
+    /// `release_dir.busy` with [`Effect::Done`].
     async fn apply(
         &self,
         cx: &ApplyContext,
@@ -81,11 +82,11 @@ impl Deployer for ReleaseDir {
         if let Some(id) = &wish.runs {
             self.stage(cx, change, id).await?;
         }
-        let runs = standing.service.release();
+        let (runs, mut steps) = (standing.service.release(), Steps::default());
         if !matches!(standing.service, Service::Nobody)
             && (runs.is_none() || runs != wish.runs.as_ref())
         {
-            stop(cx, &self.layout, self.grace).await?;
+            steps.step(stop(cx, &self.layout, self.grace).await)?;
         }
         if standing.link != wish.release {
             let previous = change
@@ -94,10 +95,11 @@ impl Deployer for ReleaseDir {
                 .clone()
                 .filter(|before| wish.release.as_ref() != Some(before));
             let previous = previous.or_else(|| standing.previous.clone());
-            switch(cx, &self.layout, previous.as_ref(), wish.release.as_ref()).await?;
+            let switched = switch(cx, &self.layout, previous.as_ref(), wish.release.as_ref());
+            steps.step(switched.await)?;
         }
         if let Some(id) = wish.runs.as_ref().filter(|id| runs != Some(id)) {
-            start(cx, &self.layout, id, &self.memory).await?;
+            steps.step(start(cx, &self.layout, id, &self.memory).await)?;
         }
         if wish.runs.is_some() {
             self.prune(cx, change).await;
@@ -252,7 +254,8 @@ fn receipt(cx: &ApplyContext, change: &ReleaseChange, standing: &Standing) -> Re
         Service::Runs(record, _) => Some(record.token.clone()),
         _ => None,
     };
-    ReleaseReceipt { release: change.wish.release.clone(), token, run: cx.run() }
+    let stopped = standing.started.clone().filter(|_| token.is_none());
+    ReleaseReceipt { release: change.wish.release.clone(), token, run: cx.run(), stopped }
 }
 
 /// A permit for one write, and the root's lock under its fence.

@@ -54,6 +54,28 @@ impl<T> WithEffect for Result<T> {
     }
 }
 
+/// The steps of one call that change what is live. What is refused after one of them is done is not
+/// without effect.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    done: bool,
+}
+
+impl Steps {
+    pub(crate) fn step<T>(&mut self, step: Result<T>) -> Result<T> {
+        match step {
+            Ok(value) => {
+                self.done = true;
+                Ok(value)
+            }
+            Err(error) if self.done && error.effect() == Effect::None => {
+                Err(error.with_effect(Effect::Done))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Runs blocking work off the runtime's threads, and waits for it.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use gatekit_core::{ApplyContext, Location, PlanContext, Result, Reversibility, Rollback, Rollout};
 
 use crate::deployer::{cannot_tell, settled, start, stop, switch};
-use crate::error::WithEffect as _;
+use crate::error::{Steps, WithEffect as _};
 use crate::layout::Layout;
 use crate::release;
 use crate::release_dir::ReleaseDir;
@@ -66,8 +66,9 @@ impl Rollback<ReleaseDir> for PreviousRelease {
     ///
     /// # Errors
     /// With [`Effect::None`](gatekit_core::Effect): `release_dir.no_release`,
-    /// `release_dir.cannot_tell`, `release_dir.busy`, `lock.lost`. Otherwise `service.wont_stop`,
-    /// `service.not_started`, `release_dir.io`.
+    /// `release_dir.cannot_tell`, `release_dir.busy`, `lock.lost`; the last two with
+    /// [`Effect::Done`](gatekit_core::Effect) once something was undone. Otherwise
+    /// `service.wont_stop`, `service.not_started`, `release_dir.io`.
     async fn roll_back(
         &self,
         cx: &ApplyContext,
@@ -89,16 +90,17 @@ impl Rollback<ReleaseDir> for PreviousRelease {
         for id in [&before.release, &before.runs].into_iter().flatten() {
             release::get(layout, id).no_effect()?;
         }
-        let runs = standing.service.release();
+        let (runs, mut steps) = (standing.service.release(), Steps::default());
         let keeps = runs.is_some() && runs == before.runs.as_ref();
         if !keeps && !matches!(standing.service, Service::Nobody) {
-            stop(cx, layout, self.grace).await?;
+            steps.step(stop(cx, layout, self.grace).await)?;
         }
         if standing.link != before.release || standing.previous != change.previous {
-            switch(cx, layout, change.previous.as_ref(), before.release.as_ref()).await?;
+            let switched = switch(cx, layout, change.previous.as_ref(), before.release.as_ref());
+            steps.step(switched.await)?;
         }
         if let Some(id) = before.runs.as_ref().filter(|_| !keeps) {
-            start(cx, layout, id, &self.memory).await?;
+            steps.step(start(cx, layout, id, &self.memory).await)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::{CURRENT, Layout, PREVIOUS};
 use crate::release::{self, ReleaseId};
-use crate::service::Service;
+use crate::service::{Record, Service};
 
 /// What the `current` link names, and what runs. The two differ while a change is under way, and
 /// when a service has ended.
@@ -56,6 +56,10 @@ pub struct ReleaseReceipt {
     pub token: Option<String>,
     /// The run that wrote.
     pub run: RunId,
+    /// When nothing was to run, the mark of the start that was made last before: another one since
+    /// means that somebody else has stopped the service again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// One reading of the root.
@@ -64,6 +68,8 @@ pub(crate) struct Standing {
     pub(crate) link: Option<ReleaseId>,
     pub(crate) previous: Option<ReleaseId>,
     pub(crate) service: Service,
+    /// The mark of the start that was made last, whether or not it still runs.
+    pub(crate) started: Option<String>,
 }
 
 impl Standing {
@@ -72,6 +78,7 @@ impl Standing {
             link: layout.link(CURRENT)?,
             previous: layout.link(PREVIOUS)?,
             service: Service::look(layout)?,
+            started: Record::read(layout)?.map(|record| record.token),
         })
     }
 
@@ -125,14 +132,18 @@ impl Standing {
         Location::Between(self.describe())
     }
 
-    /// Whether the running service is the one that the receipt's write started. The same run may
-    /// start it again, after a reboot for instance.
+    /// Whether the running service is the one that the receipt's write started, or no other was started
+    /// since it was stopped. The same run may start it again, after a reboot for instance.
     fn is_effect_of(&self, receipt: &ReleaseReceipt) -> bool {
         match &self.service {
             Service::Runs(record, _) => {
                 receipt.token.as_ref() == Some(&record.token) || record.run == receipt.run
             }
-            _ => receipt.token.is_none(),
+            // Receipts of earlier builds do not tell what was stopped.
+            _ => {
+                receipt.token.is_none()
+                    && (receipt.stopped.is_none() || receipt.stopped == self.started)
+            }
         }
     }
 

@@ -1,12 +1,14 @@
-//! The commands of gatekit's own workshop: `cargo xtask lint`, `test`, `bench`,
-//! `chaos` and `fuzz`.
+//! The commands of gatekit's own workshop: `cargo xtask --help` lists them.
 
 mod bench;
 mod chaos;
+mod explore;
 mod failure;
 mod fuzz;
+mod invariants;
 mod lint;
 mod measure;
+mod mutants;
 mod peers;
 mod step;
 mod test;
@@ -14,7 +16,7 @@ mod test;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 
@@ -33,8 +35,11 @@ Examples:
   cargo xtask lint                            what CI demands of every line
   cargo xtask test                            all tests, then the doc tests
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
+  cargo xtask invariants                      every kept patch is noticed by its test
   cargo xtask bench                           the figures, beside what a user would run instead
+  cargo xtask bench core                      those of the engine, the ledger and the queue
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
+  cargo xtask explore                         every pair of faults of the explored pipelines
   cargo xtask fuzz                            each fuzz target for a minute";
 
 #[derive(Debug, Subcommand)]
@@ -66,17 +71,29 @@ Examples:
         runner_args: Vec<OsString>,
     },
 
-    /// Measures whole programs and prints each figure beside its target.
+    /// Measures whole programs and prints each figure beside its target and what a user would run
+    /// instead.
     ///
-    /// Builds `local-release` in release mode, ships a small service with it into a root of its own
-    /// under the target directory, measures `local-release status` there beside what a user would run
-    /// instead, and stops the service.
+    /// `status`: ships a small service with `local-release` into a root of its own under the target
+    /// directory, measures `local-release status` there, and stops the service.
+    ///
+    /// `core`: runs, journals, queues and checks; see the rows. Takes five minutes, most of it for
+    /// the peer that polls. Needs `flock`, `sha256sum` and `curl`.
     #[command(after_help = "\
 Examples:
   cargo xtask bench
   cargo xtask bench --runs 100
-  cargo xtask bench --check                   exit 1 when a figure misses its target")]
+  cargo xtask bench core --check              exit 1 when a figure misses its target
+  cargo xtask bench core queue verify         two rows of it")]
     Bench {
+        /// What is measured.
+        #[arg(value_enum, default_value_t = Bench::Status)]
+        what: Bench,
+
+        /// Chooses rows of `core` [default: all]
+        #[arg(value_enum)]
+        rows: Vec<bench::Row>,
+
         /// How often each program is run, after one run that does not count.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
         runs: u16,
@@ -84,6 +101,40 @@ Examples:
         /// Ends with exit code 1 when a figure misses its target.
         #[arg(long)]
         check: bool,
+    },
+
+    /// Breaks every invariant on purpose, and shows that its test fails.
+    ///
+    /// Applies each patch of `xtask/invariants` in turn to a copy of the sources under the target
+    /// directory, and runs the test that the register names: it must pass without the patch and
+    /// fail with it.
+    #[command(after_help = "\
+Examples:
+  cargo xtask invariants
+  cargo xtask invariants lease                the patches whose names contain `lease`")]
+    Invariants {
+        /// Chooses the patches whose names contain it.
+        patch: Option<String>,
+    },
+
+    /// Mutates the engine and the ledgers, and shows which mutants no test notices.
+    ///
+    /// Tests one share of at least 200 mutants with cargo-mutants, which is installed under the target
+    /// directory when it is missing. Survivors are listed with the reason why they may live in
+    /// `xtask/mutants/README.md`; ends with exit code 1 when there are too many or unlisted ones. Takes an
+    /// hour or so.
+    #[command(after_help = "\
+Examples:
+  cargo xtask mutants
+  cargo xtask mutants --seed 1                the next share: consecutive seeds cover all mutants")]
+    Mutants {
+        /// Chooses the share.
+        #[arg(long, default_value_t = 0)]
+        seed: usize,
+
+        /// How many mutants are built and tested at once.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+        jobs: u8,
     },
 
     /// Kills the real `local-release` at random moments, settles what it left and checks the truth.
@@ -104,6 +155,32 @@ Examples:
         /// Decides the moments, as far as the machine lets it [default: another one each time]
         #[arg(long)]
         seed: Option<u64>,
+    },
+
+    /// Walks every single fault and every ordered pair of faults of the explored pipelines, and checks
+    /// what must never happen on each path.
+    ///
+    /// Prints, scene by scene, the sites at which something can go wrong (O appends that need no lock, H
+    /// under the lock, L other changes of the ledger, R looks into it, C calls that read, W calls that
+    /// write, each times the kinds of faults there), what that predicts, and how many paths were walked.
+    /// A path that fails is printed as a script, which `--replay` walks alone.
+    #[command(after_help = "\
+Examples:
+  cargo xtask explore                         everything: a million paths, half an hour
+  cargo xtask explore --singles               a minute, most of which builds
+  cargo xtask explore 'one deploy'            the scenes whose names contain this
+  cargo xtask explore 'one deploy' --replay 'stop-before(append 5 applied) then fail(state, 1st call)'")]
+    Explore {
+        /// Chooses the scenes whose names contain it.
+        name: Option<String>,
+
+        /// Leaves the pairs out.
+        #[arg(long)]
+        singles: bool,
+
+        /// Walks that path alone, and tells its story.
+        #[arg(long, value_name = "SCRIPT", conflicts_with = "singles")]
+        replay: Option<String>,
     },
 
     /// Runs the fuzz targets one after the other, each for a while.
@@ -131,12 +208,31 @@ Examples:
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// What is live, as `local-release` tells it.
+    Status,
+    /// Runs, journals, queues and checks.
+    Core,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Lint => lint::run(),
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
-        Task::Bench { runs, check } => bench::run(usize::from(runs), check),
+        Task::Bench { what: Bench::Core, rows, runs, check } => {
+            bench::core(&rows, usize::from(runs), check)
+        }
+        Task::Bench { what: Bench::Status, rows, runs, check } => match rows.as_slice() {
+            [] => bench::status(usize::from(runs), check),
+            _ => Err(Failure { message: "only `core` has rows".to_owned(), code: 2 }),
+        },
+        Task::Invariants { patch } => invariants::run(patch.as_deref()),
+        Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
         Task::Chaos { kills, seed } => chaos::run(kills, seed),
+        Task::Explore { name, singles, replay } => {
+            explore::run(name.as_deref(), singles, replay.as_deref())
+        }
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target),
         Task::BenchOne { command } => measure::measure_here(&command),
     };

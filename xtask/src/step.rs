@@ -55,6 +55,12 @@ impl Step {
         self
     }
 
+    /// Runs it in that folder instead of the root of the workspace.
+    pub(crate) fn at(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.command.env_remove(name);
         self
@@ -68,6 +74,13 @@ impl Step {
         succeeded(&shown, status)
     }
 
+    /// Runs it to its end, successful or not.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let shown = self.shown();
+        eprintln!("+ {shown}");
+        self.command.status().map(|_| ()).map_err(|error| Failure::of(&shown, error))
+    }
+
     /// As `run`, and returns what it printed.
     pub(crate) fn read(mut self) -> Result<String> {
         let shown = self.shown();
@@ -79,6 +92,14 @@ impl Step {
             .map_err(|error| Failure::of(&shown, error))?;
         succeeded(&shown, output.status)?;
         String::from_utf8(output.stdout).map_err(|error| Failure::of(&shown, error))
+    }
+
+    /// Runs it, and returns what it printed, however it ended.
+    pub(crate) fn said(mut self) -> Result<String> {
+        let shown = self.shown();
+        eprintln!("+ {shown}");
+        let output = self.command.output().map_err(|error| Failure::of(&shown, error))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Whether it can be run and succeeds; prints nothing.
@@ -123,7 +144,7 @@ fn succeeded(shown: &str, status: ExitStatus) -> Result<()> {
 }
 
 /// The folder of the workspace, as the running cargo sees it: nothing is baked into the program.
-fn workspace_root() -> Result<PathBuf> {
+pub(crate) fn workspace_root() -> Result<PathBuf> {
     let own = env::var_os("CARGO_MANIFEST_DIR").ok_or_else(|| {
         Failure::new("start it as `cargo xtask`, which knows where the sources are")
     })?;
@@ -131,6 +152,15 @@ fn workspace_root() -> Result<PathBuf> {
         .parent()
         .map(Path::to_path_buf)
         .ok_or_else(|| Failure::new("xtask lies in no workspace"))
+}
+
+/// The target directory that xtask itself lies in, so that any choice of it is followed.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let own = env::current_exe().map_err(|error| Failure::of("cannot find xtask", error))?;
+    own.parent()
+        .and_then(Path::parent)
+        .map(Path::to_path_buf)
+        .ok_or_else(|| Failure::new("xtask lies in no target directory"))
 }
 
 #[cfg(test)]

@@ -89,6 +89,9 @@ pub(crate) fn step(entry: &Entry) -> Option<String> {
         Body::StageFailed { stage, failure, location, .. } => {
             format!("{stage}: not live ({location}): {failure}")
         }
+        Body::Recovering { stage, recovery, attempt, scope, .. } => {
+            format!("{stage}: recovering by {recovery}, time {attempt}: {}", scope.summary)
+        }
         Body::Unwinding { cause } => format!("unwinding: {cause}"),
         Body::RollingBack { stage, .. } => format!("{stage}: rolling back"),
         Body::RolledBack { stage, .. } => format!("{stage}: undone"),

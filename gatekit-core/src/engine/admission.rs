@@ -15,7 +15,7 @@ use crate::gate::GateSlot;
 use crate::id::StageId;
 use crate::ledger::{Body, GatePhase, Lineage, Mode, StageScope};
 use crate::outcome::{Outcome, RunReport};
-use crate::pipeline::Step;
+use crate::pipeline::{Deploy, Step};
 use crate::rollback::Reversibility;
 
 use super::queue::{RECHECK_LIMIT, give_back};
@@ -88,23 +88,14 @@ impl Run {
         let mut plans = Plans::new();
         for deploy in self.pipeline.deploys() {
             self.safe_point()?;
-            let stage = deploy.deploy.id();
+            let stage = deploy.id.clone();
             let cx = self.context(&stage, deadline);
             let planned = match self.ask(&stage, deadline, deploy.deploy.plan(&cx)).await? {
                 Ok(planned) => planned,
                 Err(error) => return Err(untouched(error)),
             };
-            if deploy.irreversible.is_none() {
-                let back = deploy.deploy.reversibility(&planned.change).map_err(untouched)?;
-                if let Reversibility::OneWay(why) | Reversibility::Unknown(why) = back {
-                    return Err(refused(
-                        Error::new(
-                            code::ROLLBACK_ONE_WAY,
-                            format!("deploy `{stage}` could not be undone"),
-                        )
-                        .with_context("why", why),
-                    ));
-                }
+            if let Some(error) = one_way(deploy, &planned).map_err(untouched)? {
+                return Err(refused(error));
             }
             plans.insert(stage, planned);
         }
@@ -184,8 +175,11 @@ impl Run {
             self.safe_point()?;
             match step {
                 Step::Deploy(deploy) => {
-                    let planned = plans.remove(&deploy.deploy.id());
-                    self.roll_out(&deploy, planned).await?;
+                    let planned = plans.remove(&deploy.id);
+                    if self.deliver(&deploy, planned).await? {
+                        // What was repaired may be the before-state of what comes next.
+                        plans.clear();
+                    }
                 }
                 Step::Verify(set) => {
                     if let Err(cause) = self.judge(&set, GatePhase::Verify).await? {
@@ -195,7 +189,7 @@ impl Run {
             }
         }
         self.safe_point()?;
-        for begun in &self.begun {
+        for begun in self.begun.iter().filter(|begun| begun.counts()) {
             let Some(deploy) = self.pipeline.deploy(&begun.stage) else { continue };
             let location = self.locate(deploy, begun).await?;
             if location != Location::After {
@@ -217,6 +211,21 @@ fn scopes(plans: &Plans) -> Vec<StageScope> {
         .iter()
         .map(|(stage, plan)| StageScope::new(stage.clone(), plan.scope.clone(), &*plan.summary))
         .collect()
+}
+
+/// Why a change may not be begun: it could not be undone, and its pipeline does not say that it need
+/// not be.
+pub(crate) fn one_way(deploy: &Deploy, planned: &Planned<Value>) -> Result<Option<Error>, Error> {
+    if deploy.irreversible.is_some() {
+        return Ok(None);
+    }
+    Ok(match deploy.deploy.reversibility(&deploy.id, &planned.change)? {
+        Reversibility::Free => None,
+        Reversibility::OneWay(why) | Reversibility::Unknown(why) => {
+            let what = format!("deploy `{}` could not be undone", deploy.id);
+            Some(Error::new(code::ROLLBACK_ONE_WAY, what).with_context("why", why))
+        }
+    })
 }
 
 /// What differs between two plans' scopes.

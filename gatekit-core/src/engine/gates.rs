@@ -35,7 +35,7 @@ impl Run {
     ) -> Result<SetVerdict, Stop> {
         self.safe_point()?;
         let asked = set.iter().map(|slot| async move {
-            let stage = slot.gate.id();
+            let stage = slot.id.clone();
             let cx = self.context(&stage, deadline);
             let verdict = match self.ask(&stage, deadline, slot.gate.check(&cx)).await? {
                 Ok(verdict) => verdict,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::recovery::{Recoveries, Recovering};
 use crate::candidate::Candidate;
 use crate::code;
 use crate::context::LastRelease;
@@ -29,7 +30,43 @@ pub(crate) struct Begun {
     pub(crate) already: bool,
     /// The hook of a pause at which the pipeline's gates did not let it go on.
     pub(crate) rejected: Option<String>,
+    /// It repairs something for a deploy that failed.
+    pub(crate) recovery: bool,
+    /// The stage is begun anew, in the same run, after a recovery: this change is no longer what it
+    /// stands for, but has to be undone too.
+    pub(crate) retried: bool,
     pub(crate) undone: bool,
+}
+
+impl Begun {
+    pub(crate) fn new(stage: StageId, of: RunId, change: Value) -> Self {
+        Self {
+            stage,
+            of,
+            change,
+            receipt: None,
+            settled: false,
+            already: false,
+            rejected: None,
+            recovery: false,
+            retried: false,
+            undone: false,
+        }
+    }
+
+    /// Whether it must be live for the run to be a release. What a recovery repaired may have been
+    /// overwritten by the deploy it was made for.
+    pub(crate) fn counts(&self) -> bool {
+        !(self.retried || self.recovery && self.settled)
+    }
+
+    /// Marks the newest change of that stage and run that is not undone yet: the newest goes first.
+    pub(crate) fn mark_undone(all: &mut [Self], stage: &StageId, of: RunId) {
+        let mut newest = all.iter_mut().rev();
+        if let Some(begun) = newest.find(|it| it.stage == *stage && it.of == of && !it.undone) {
+            begun.undone = true;
+        }
+    }
 }
 
 /// How far a run came, by its own entries.
@@ -43,6 +80,13 @@ pub(crate) struct RunHistory {
     pub(crate) arguments: Value,
     pub(crate) scopes: Option<Vec<StageScope>>,
     pub(crate) begun: Vec<Begun>,
+    /// The deploys that it found in place: there is no change to undo.
+    pub(crate) already: BTreeSet<StageId>,
+    pub(crate) recoveries: Recoveries,
+    /// What it undid, in that order.
+    pub(crate) undone: Vec<(StageId, RunId)>,
+    /// How a deploy of it failed last.
+    failed: Option<Failure>,
     pub(crate) unwinding: Option<Failure>,
     pub(crate) closed: Option<(Outcome, Option<Live>)>,
     /// Which process carries the run; `None` when it is parked or left.
@@ -81,6 +125,10 @@ impl RunHistory {
             arguments,
             scopes: None,
             begun: Vec::new(),
+            already: BTreeSet::new(),
+            recoveries: Recoveries::default(),
+            undone: Vec::new(),
+            failed: None,
             unwinding: None,
             closed: None,
             carrier: Some(process),
@@ -97,7 +145,13 @@ impl RunHistory {
             Body::Continued { process } => self.carrier = Some(process),
             Body::Parked { .. } | Body::Left { .. } => self.carrier = None,
             Body::Granted { scopes, .. } => self.scopes = Some(scopes),
-            Body::Applying { stage, change } => self.begin(stage, self.run, change, None),
+            Body::Applying { stage, change } => {
+                let again = self.recoveries.tried_again(&stage, &mut self.begun);
+                let mut begun = Begun::new(stage, self.run, change);
+                begun.recovery = self.recoveries.includes(&begun.stage);
+                begun.receipt = again;
+                self.begun.push(begun);
+            }
             Body::Checkpoint { stage, receipt } | Body::Applied { stage, receipt } => {
                 if let Some(begun) = self.find(&stage) {
                     begun.receipt = Some(receipt);
@@ -113,16 +167,29 @@ impl RunHistory {
                     begun.rejected = Some(pause.hook);
                 }
             }
+            Body::Settled { stage, already: true } => {
+                self.recoveries.tried_again(&stage, &mut self.begun);
+                self.already.insert(stage);
+            }
+            Body::StageFailed { failure, .. } => self.failed = Some(failure),
+            Body::Recovering { stage, recovery, then, scope, .. } => {
+                let Some(failure) = self.failed.clone() else {
+                    let what = format!("a recovery of `{stage}` begins before it failed");
+                    return Err(Error::new(code::LEDGER_ENTRY, what).with_context("entry", seq));
+                };
+                let recovering = Recovering { stage, recovery, then, failure };
+                self.recoveries.begin(recovering, &mut self.begun);
+                granted(&mut self.scopes, scope);
+            }
             Body::Unwinding { cause } => self.unwinding = Some(cause),
             Body::RollingBack { stage, of, change, receipt }
                 if !self.begun.iter().any(|begun| begun.stage == stage && begun.of == of) =>
             {
-                self.begin(stage, of, change, receipt);
+                self.begun.push(Begun { receipt, ..Begun::new(stage, of, change) });
             }
             Body::RolledBack { stage, of } => {
-                for begun in &mut self.begun {
-                    begun.undone |= begun.stage == stage && begun.of == of;
-                }
+                Begun::mark_undone(&mut self.begun, &stage, of);
+                self.undone.push((stage, of));
             }
             Body::Verdict { stage, verdict: Verdict::Pass(proof), .. } => {
                 let facts = proof.evidence().iter().map(|evidence| evidence.facts().clone());
@@ -144,19 +211,6 @@ impl RunHistory {
             _ => {}
         }
         Ok(())
-    }
-
-    fn begin(&mut self, stage: StageId, of: RunId, change: Value, receipt: Option<Value>) {
-        self.begun.push(Begun {
-            stage,
-            of,
-            change,
-            receipt,
-            settled: false,
-            already: false,
-            rejected: None,
-            undone: false,
-        });
     }
 
     fn find(&mut self, stage: &StageId) -> Option<&mut Begun> {
@@ -286,6 +340,13 @@ impl RunHistory {
     fn pending(&self) -> Pending {
         Pending { run: self.run, arguments: self.arguments.clone(), touched: self.touched() }
     }
+}
+
+/// Adds what a stage will touch to what was granted.
+pub(crate) fn granted(scopes: &mut Option<Vec<StageScope>>, scope: StageScope) {
+    let scopes = scopes.get_or_insert_default();
+    scopes.retain(|other| other.stage != scope.stage);
+    scopes.push(scope);
 }
 
 /// The next actions when a target is suspect.

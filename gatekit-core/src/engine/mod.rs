@@ -3,7 +3,7 @@
 //!
 //! [`ship`](Engine::ship) → `admission` (plan, gates) → `queue` (lock, recheck, plan again) →
 //! `rollout` (apply, observe, locate) → `gates` (verify) → closed; anything that fails after the
-//! first write goes through `unwind`. `history` reads back what the journal tells, for `resume`,
+//! first write and that no `recovery` is for goes through `unwind`. `history` reads back what the journal tells, for `resume`,
 //! `rollback` and `reconcile`.
 
 mod admission;
@@ -14,6 +14,7 @@ mod keeper;
 mod queue;
 mod reconcile;
 mod recorder;
+mod recovery;
 mod reporting;
 mod resume;
 mod rollback;

@@ -15,10 +15,6 @@ use crate::outcome::Outcome;
 /// How long evidence may be rechecked under the lock.
 pub(crate) const RECHECK_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long a waiter is left without asking: that is its heartbeat too. Each waiter's own beat
-/// differs a little, so that they do not march in step.
-const HEARTBEAT: Duration = Duration::from_secs(3);
-
 /// How often the lock of a holder that may be dead is asked for.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -28,7 +24,6 @@ impl Run {
         let ticket = self.ledger.enqueue(&self.claim).await;
         let ticket = ticket.map_err(|error| self.ledger_stop(error))?;
         let patience = Instant::now() + self.settings.queue_timeout;
-        let beat = HEARTBEAT + Duration::from_millis(u64::from(self.claim.process.pid % 997));
         let mut told = None;
         loop {
             let acquired = self.ledger.acquire(&self.claim, self.settings.lease).await;
@@ -60,7 +55,7 @@ impl Run {
                     .with_next(NextAction::verb(Verb::Status, &[]));
                 return Err(Stop::Park(None, late));
             }
-            let longest = beat.min(patience.saturating_duration_since(Instant::now()));
+            let longest = patience.saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
                 stop = self.stopped() => return Err(stop),
@@ -73,7 +68,7 @@ impl Run {
     /// when the lease has lapsed.
     pub(crate) async fn take_over(&mut self) -> Result<(), Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
-        let state = state.map_err(|error| self.ledger_stop(error))?;
+        let state = state.map_err(not_taken_over)?;
         let patience = state.lease_left.unwrap_or_default() + Duration::from_secs(1);
         let patience = Instant::now() + patience;
         let mut told = false;
@@ -84,7 +79,7 @@ impl Run {
                     self.recorder.set_touched();
                     return self.hold(hold);
                 }
-                Err(error) if *error.code() == code::LOCK_HELD && Instant::now() < patience => {
+                Err(error) if Instant::now() < patience && *error.code() == code::LOCK_HELD => {
                     if !told {
                         let wait = "the holder is not proven dead: waiting for its lease to lapse";
                         self.recorder.progress(None, wait.to_owned());
@@ -92,10 +87,10 @@ impl Run {
                     }
                     self.pause(POLL).await?;
                 }
-                Err(error) => {
-                    let next = NextAction::verb(Verb::Status, &[]);
-                    return Err(Stop::End(Outcome::Refused, error.with_next(next)));
+                Err(error) if Instant::now() < patience && error.is_temporary() => {
+                    self.pause(POLL).await?;
                 }
+                Err(error) => return Err(not_taken_over(error)),
             }
         }
     }
@@ -121,6 +116,19 @@ pub(crate) async fn give_back(run: &mut Run) -> Result<()> {
         run.recorder.set_hold(None);
     }
     Ok(())
+}
+
+/// A run that has touched its target stays as it is.
+fn not_taken_over(error: Error) -> Stop {
+    let mut error = error.with_next(NextAction::verb(Verb::Status, &[]));
+    // Another process has it in hand.
+    if [code::LOCK_HELD, code::LOCK_NOT_SUSPECT].contains(error.code()) {
+        return Stop::End(Outcome::Refused, error);
+    }
+    for next in suspect_next() {
+        error = error.with_next(next);
+    }
+    Stop::End(Outcome::Stuck, error)
 }
 
 /// A target that another run left suspect ends a ship at once.

@@ -1,7 +1,7 @@
 //! Settling a suspect target as a person decides.
 
 use super::history::{Begun, RunHistory};
-use super::rollout::not_live;
+use super::rollout::{not_live, pause_rejected};
 use super::run::{Run, Stop, described};
 use crate::code;
 use crate::deployer::Location;
@@ -9,17 +9,22 @@ use crate::error::{Error, NextAction, Verb};
 use crate::id::StageId;
 use crate::ledger::{Body, Decision, GatePhase, Holder, LockState, Mode};
 use crate::outcome::{Outcome, RunReport};
-use crate::pipeline::Step;
+use crate::pipeline::{Deploy, Step};
 
 impl Run {
-    /// What the run began, or was about to undo.
-    async fn begun_of(&self, history: &RunHistory) -> Result<Vec<Begun>, Stop> {
+    /// Takes up what the run began, or was about to undo.
+    async fn take_up(&mut self, history: &RunHistory) -> Result<(), Stop> {
         match &history.mode {
-            Mode::RollBack { undo, .. } => self.changes(undo).await,
-            Mode::Ship => Ok(history.begun.clone()),
+            Mode::RollBack { undo, .. } => {
+                self.begun = self.changes(undo).await?;
+                self.mark_undone(history);
+            }
+            Mode::Ship => self.begun.clone_from(&history.begun),
         }
+        Ok(())
     }
 
+    /// Where everything begun stands, in that order.
     async fn located(&self) -> Result<Vec<(StageId, Location)>, Stop> {
         let mut located = Vec::new();
         for begun in &self.begun {
@@ -43,16 +48,16 @@ impl Run {
         };
         let (holder, history, found) = match looked {
             Ok(looked) => looked,
-            Err(Stop::End(outcome, error)) => {
-                return self.report(outcome, Some(error.to_failure()));
+            Err(Stop::End(Outcome::Unchanged, error)) => {
+                return self.report(Outcome::Unchanged, Some(error.to_failure()));
             }
-            Err(stop) => return self.unheld(stop).await,
+            Err(stop) => return self.untold(stop).await,
         };
         let Some(decision) = decision else {
             if let Some(holder) = holder {
                 return self.refuse_second_process(&holder);
             }
-            let undecided = undecided(&history.mode, &found).to_failure();
+            let undecided = self.undecided(&history, &found).to_failure();
             let live = self.live_for_report().await;
             return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
         };
@@ -73,7 +78,6 @@ impl Run {
             Ok(looked) => looked,
             Err(stop) => return self.keep_suspect(stop).await,
         };
-        self.mark_undone(&history);
         let recorded =
             self.record(Body::Reconciled { decision, reason, found: found.clone() }).await;
         if let Err(stop) = recorded {
@@ -101,7 +105,7 @@ impl Run {
     /// The suspect run and where its deploys stand.
     async fn look(&mut self) -> Result<(RunHistory, Vec<(StageId, Location)>), Stop> {
         let history = self.recall().await?;
-        self.begun = self.begun_of(&history).await?;
+        self.take_up(&history).await?;
         let found = self.located().await?;
         Ok((history, found))
     }
@@ -117,7 +121,7 @@ impl Run {
             Mode::Ship => None,
         };
         let rolling_back = returning_to.is_some();
-        let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
+        let (new, old) = (self.not_live(found).is_none(), undone(found));
         // Another pipeline may look at another place, where the old release seems to be untouched.
         let same = history.fingerprint == *self.pipeline.fingerprint();
         let cause = history.unwinding.clone().unwrap_or_else(|| decided(decision).to_failure());
@@ -131,25 +135,22 @@ impl Run {
                 Some(to) => self.go_back(to).await,
                 None => self.unwind(cause).await,
             },
-            Decision::ConfirmOld if rolling_back && same && all(&Location::After) => {
+            Decision::ConfirmOld if rolling_back && same && new => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }
-            Decision::ConfirmOld if !rolling_back && same && all(&Location::Before) => {
+            Decision::ConfirmOld if !rolling_back && same && old => {
                 self.close(Outcome::RolledBack, Some(cause)).await
             }
             // Whether the older release itself is live is asked there too.
-            Decision::Adopt if rolling_back && same && all(&Location::Before) => match returning_to
-            {
+            Decision::Adopt if rolling_back && same && old => match returning_to {
                 Some(to) => self.go_back(to).await,
                 None => self.close(Outcome::Released, None).await,
             },
-            Decision::Adopt if !rolling_back && all(&Location::After) => {
-                match self.adoptable(history).await {
-                    Ok(()) => self.close(Outcome::Released, None).await,
-                    Err(Stop::Broken(error)) => self.refuse(decision, found, Some(error)).await,
-                    Err(stop) => self.keep_suspect(stop).await,
-                }
-            }
+            Decision::Adopt if !rolling_back && new => match self.adoptable(history).await {
+                Ok(()) => self.close(Outcome::Released, None).await,
+                Err(Stop::Broken(error)) => self.refuse(decision, found, Some(error)).await,
+                Err(stop) => self.keep_suspect(stop).await,
+            },
             Decision::ConfirmOld | Decision::Adopt => self.refuse(decision, found, None).await,
         }
     }
@@ -161,13 +162,9 @@ impl Run {
             let other = Error::new(code::RESUME_FINGERPRINT, "the pipeline is not the run's own");
             return Err(Stop::Broken(other));
         }
-        for deploy in self.pipeline.deploys() {
-            let stage = deploy.deploy.id();
-            if !self.begun.iter().any(|begun| begun.stage == stage) {
-                let missing = format!("deploy `{stage}` was never begun");
-                let error = Error::new(code::RECONCILE_REFUSED, missing);
-                return Err(Stop::Broken(error));
-            }
+        if let Some(stage) = self.never_begun(history) {
+            let missing = format!("deploy `{stage}` was never begun");
+            return Err(Stop::Broken(Error::new(code::RECONCILE_REFUSED, missing)));
         }
         for step in &self.pipeline.steps {
             if let Step::Verify(set) = step
@@ -176,12 +173,72 @@ impl Run {
                 return Err(Stop::Broken(error));
             }
         }
-        for (stage, location) in self.located().await? {
-            if location != Location::After {
-                return Err(Stop::Broken(not_live(&stage, &location)));
+        for deploy in self.pipeline.deploys() {
+            if history.already.contains(&deploy.id) {
+                let location = self.still_in_place(deploy).await?;
+                if location != Location::After {
+                    return Err(Stop::Broken(not_live(&deploy.id, &location)));
+                }
             }
         }
-        Ok(())
+        let found = self.located().await?;
+        self.not_live(&found).map_or(Ok(()), |error| Err(Stop::Broken(error)))
+    }
+
+    /// Why what was begun is no release, as far as `locate` can tell.
+    fn not_live(&self, found: &[(StageId, Location)]) -> Option<Error> {
+        let counts = || self.begun.iter().zip(found).filter(|(begun, _)| begun.counts());
+        if counts().next().is_none() {
+            let nothing = "no deploy of the run is begun that would have to be live";
+            return Some(Error::new(code::RECONCILE_REFUSED, nothing));
+        }
+        // What the pipeline's own gates rejected is no release, however live it is.
+        if let Some((stage, hook)) =
+            counts().find_map(|(begun, _)| Some((&begun.stage, begun.rejected.as_ref()?)))
+        {
+            return Some(pause_rejected(stage, hook));
+        }
+        let (_, (stage, location)) =
+            counts().find(|(_, (_, location))| *location != Location::After)?;
+        Some(not_live(stage, location))
+    }
+
+    /// The findings, with the decisions they allow first.
+    fn undecided(&self, history: &RunHistory, found: &[(StageId, Location)]) -> Error {
+        let (live, undone) = (self.not_live(found).is_none(), undone(found));
+        let (new, old) = match history.mode {
+            // What is not whole cannot be adopted.
+            Mode::Ship => (live && self.never_begun(history).is_none(), undone),
+            Mode::RollBack { .. } => (undone, live),
+        };
+        let mut error =
+            Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
+                .with_context("found", listed(found))
+                .with_next(NextAction::verb(Verb::Resume, &[]));
+        if new {
+            error = error.with_next(decision_action("--adopt"));
+        } else if old {
+            error = error.with_next(decision_action("--confirm-old"));
+        }
+        error.with_next(decision_action("--roll-back")).with_next(decision_action("--override"))
+    }
+
+    /// A deploy that the run neither began nor found in place.
+    fn never_begun(&self, history: &RunHistory) -> Option<StageId> {
+        let known =
+            |stage: &StageId| history.already.contains(stage) || self.current(stage).is_some();
+        self.pipeline.deploys().map(|deploy| deploy.id.clone()).find(|stage| !known(stage))
+    }
+
+    /// Where a deploy stands that the run found in place: by a plan made now, because it journalled
+    /// none.
+    async fn still_in_place(&self, deploy: &Deploy) -> Result<Location, Stop> {
+        let stage = deploy.id.clone();
+        let cx = self.context(&stage, self.deadline);
+        match self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await? {
+            Ok(planned) => self.locate(deploy, &Begun::new(stage, self.id(), planned.change)).await,
+            Err(error) => Ok(Location::Unknown(described(&error.to_failure()))),
+        }
     }
 
     /// The decision does not fit what was found: the target stays suspect.
@@ -248,21 +305,6 @@ fn decision_action(flag: &str) -> NextAction {
     NextAction::verb(Verb::Reconcile, &[flag, "--reason", "TEXT"]).by("operator")
 }
 
-/// The findings, with the decisions they allow first.
-fn undecided(mode: &Mode, found: &[(StageId, Location)]) -> Error {
-    let all = |wanted: &Location| found.iter().all(|(_, location)| location == wanted);
-    let (new, old) = match mode {
-        Mode::Ship => (Location::After, Location::Before),
-        Mode::RollBack { .. } => (Location::Before, Location::After),
-    };
-    let mut error =
-        Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
-            .with_context("found", listed(found))
-            .with_next(NextAction::verb(Verb::Resume, &[]));
-    if all(&new) {
-        error = error.with_next(decision_action("--adopt"));
-    } else if all(&old) {
-        error = error.with_next(decision_action("--confirm-old"));
-    }
-    error.with_next(decision_action("--roll-back")).with_next(decision_action("--override"))
+fn undone(found: &[(StageId, Location)]) -> bool {
+    found.iter().all(|(_, location)| *location == Location::Before)
 }

@@ -14,13 +14,13 @@ impl Run {
     pub(crate) async fn resume(mut self) -> RunReport {
         let history = match self.recall().await {
             Ok(history) => history,
-            Err(stop) => return self.unheld(stop).await,
+            Err(stop) => return self.untold(stop).await,
         };
         let state = match self.ledger.state(self.pipeline.target()).await {
             Ok(state) => state,
             Err(error) => {
                 let stop = self.ledger_stop(error);
-                return self.unheld(stop).await;
+                return self.untold(stop).await;
             }
         };
         let holds = state.run == Some(self.id());
@@ -58,6 +58,7 @@ impl Run {
             Err(stop) => return self.halt(stop).await,
         };
         self.begun = history.begun;
+        self.recoveries = history.recoveries;
         self.scopes = history.scopes;
         if let Some(cause) = history.unwinding {
             return self.unwind(cause).await;
@@ -69,10 +70,10 @@ impl Run {
     /// Shuts out, at every resource, the holder that was overtaken: nothing may be judged while a
     /// write of its can still land.
     pub(crate) async fn fence_off(&self) -> Result<(), Stop> {
-        for deploy in self.pipeline.deploys() {
-            let stage = deploy.deploy.id();
-            let cx = self.writing_context(&stage);
-            if let Err(error) = caught(&stage, deploy.deploy.fence_off(&cx)).await {
+        for deploy in self.pipeline.deploys_and_repairs() {
+            let stage = &deploy.id;
+            let cx = self.writing_context(stage);
+            if let Err(error) = caught(stage, deploy.deploy.fence_off(&cx)).await {
                 let mut error = self.write_failed(error)?;
                 for next in suspect_next() {
                     error = error.with_next(next);
@@ -104,6 +105,15 @@ impl Run {
             Stop::End(outcome, error) => self.report(outcome, Some(error.to_failure())),
             Stop::Interrupted => self.finish(Err(Stop::LetGo)).await,
             stop => self.finish(Err(stop)).await,
+        }
+    }
+
+    /// Ends a call that could not learn how far the run came. It may have touched the target, so no
+    /// outcome that says otherwise will do.
+    pub(crate) async fn untold(self, stop: Stop) -> RunReport {
+        match stop {
+            Stop::End(_, error) => self.lost(error.to_failure()),
+            stop => self.unheld(stop).await,
         }
     }
 

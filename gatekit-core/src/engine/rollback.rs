@@ -77,10 +77,8 @@ impl Run {
 
     /// What this rollback has undone already, by its own entries.
     pub(crate) fn mark_undone(&mut self, history: &RunHistory) {
-        for begun in &mut self.begun {
-            begun.undone |= history.begun.iter().any(|earlier| {
-                earlier.undone && earlier.stage == begun.stage && earlier.of == begun.of
-            });
+        for (stage, of) in &history.undone {
+            Begun::mark_undone(&mut self.begun, stage, *of);
         }
     }
 
@@ -190,7 +188,7 @@ impl Run {
             if let Some(why) = &deploy.irreversible {
                 return Err(one_way(why.clone()));
             }
-            let back = deploy.deploy.reversibility(&begun.change);
+            let back = deploy.deploy.reversibility(&begun.stage, &begun.change);
             match back.map_err(refused)? {
                 Reversibility::Free => {}
                 Reversibility::OneWay(why) | Reversibility::Unknown(why) => {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::admission::changed;
+use super::admission::{changed, one_way};
 use super::history::Begun;
 use super::run::{Run, Stop, caught};
 use crate::code;
 use crate::deployer::{Go, Location, Pause, Planned, Rollout};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::id::StageId;
 use crate::ledger::{Body, GatePhase, StageScope};
 use crate::pipeline::{Deploy, ErasedDeploy};
@@ -21,6 +21,13 @@ const POLL_AGAIN: Duration = Duration::from_secs(1);
 /// The shortest pause between two polls, whatever a deployer asks for.
 const POLL_AT_LEAST: Duration = Duration::from_millis(10);
 
+/// How a deploy failed, and where it stands.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) failure: Failure,
+    pub(crate) location: Location,
+}
+
 /// Which way a rollout goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -29,19 +36,20 @@ pub(crate) enum Direction {
 }
 
 impl Run {
-    /// Makes a deploy live: goes on with the one that was begun, or begins with `planned`.
+    /// Makes a deploy live: goes on with the one that was begun, or begins with `planned`. Tells how
+    /// it failed, if a recovery may be for it.
     pub(crate) async fn roll_out(
         &mut self,
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
-    ) -> Result<(), Stop> {
-        let stage = deploy.deploy.id();
-        let index = match self.begun.iter().position(|begun| begun.stage == stage) {
+    ) -> Result<Result<(), Failed>, Stop> {
+        let stage = deploy.id.clone();
+        let index = match self.current(&stage) {
             Some(index) => index,
             None => self.begin(deploy, planned).await?,
         };
         if self.begun[index].settled {
-            return Ok(());
+            return Ok(Ok(()));
         }
         if let Some(hook) = &self.begun[index].rejected {
             return Err(Stop::Broken(pause_rejected(&stage, hook)));
@@ -66,12 +74,23 @@ impl Run {
         if location == Location::After && ours && !rejected {
             self.record(Body::Settled { stage, already: false }).await?;
             self.begun[index].settled = true;
-            return Ok(());
+            return Ok(Ok(()));
         }
-        let failure = failure.unwrap_or_else(|| not_live(&begun.stage, &location));
-        self.record(Body::StageFailed { stage, failure: failure.to_failure(), rollout, location })
-            .await?;
-        Err(Stop::Broken(failure))
+        let error = failure.unwrap_or_else(|| not_live(&begun.stage, &location));
+        let failure = error.to_failure();
+        let told = Body::StageFailed {
+            stage,
+            failure: failure.clone(),
+            rollout,
+            location: location.clone(),
+        };
+        self.record(told).await?;
+        if rejected { Err(Stop::Broken(error)) } else { Ok(Err(Failed { failure, location })) }
+    }
+
+    /// What a stage stands for: its newest change, unless it is begun anew.
+    pub(crate) fn current(&self, stage: &StageId) -> Option<usize> {
+        self.begun.iter().rposition(|begun| begun.stage == *stage && !begun.retried)
     }
 
     /// Finds the deploy in place, or journals that it begins: from then on the target is touched.
@@ -80,21 +99,13 @@ impl Run {
         deploy: &Deploy,
         planned: Option<Planned<Value>>,
     ) -> Result<usize, Stop> {
-        let stage = deploy.deploy.id();
+        let stage = deploy.id.clone();
         let planned = match planned {
             Some(planned) => planned,
             None => self.plan_again(deploy).await?,
         };
-        let mut begun = Begun {
-            stage: stage.clone(),
-            of: self.id(),
-            change: planned.change,
-            receipt: None,
-            settled: false,
-            already: false,
-            rejected: None,
-            undone: false,
-        };
+        let mut begun = Begun::new(stage.clone(), self.id(), planned.change);
+        begun.recovery = self.recoveries.includes(&stage);
         if self.locate(deploy, &begun).await? == Location::After {
             self.record(Body::Settled { stage, already: true }).await?;
             begun.settled = true;
@@ -107,17 +118,19 @@ impl Run {
         Ok(self.begun.len() - 1)
     }
 
-    /// Plans a deploy that a resumed run had not begun yet, within what was granted to it.
-    async fn plan_again(&self, deploy: &Deploy) -> Result<Planned<Value>, Stop> {
-        let stage = deploy.deploy.id();
+    /// Plans a deploy under way: one that a resumed run had not begun yet, or that is begun anew.
+    /// Within what was granted to it, and only what can be undone.
+    pub(crate) async fn plan_again(&self, deploy: &Deploy) -> Result<Planned<Value>, Stop> {
+        let stage = deploy.id.clone();
         let cx = self.context(&stage, self.deadline);
         let planned = self.ask(&stage, self.deadline, deploy.deploy.plan(&cx)).await?;
         let planned = planned.map_err(|error| self.broken(error))?;
         let scope = StageScope::new(stage, planned.scope.clone(), &*planned.summary);
-        match changed(&[scope], self.scopes.as_deref().unwrap_or_default()) {
-            Some(error) => Err(self.broken(error)),
-            None => Ok(planned),
-        }
+        let refused = match changed(&[scope], self.scopes.as_deref().unwrap_or_default()) {
+            Some(error) => Some(error),
+            None => one_way(deploy, &planned).unwrap_or_else(Some),
+        };
+        refused.map_or(Ok(planned), |error| Err(self.broken(error)))
     }
 
     /// Calls `apply`, which is awaited whatever happens, and journals its receipt.
@@ -233,7 +246,7 @@ impl Run {
     }
 }
 
-fn pause_rejected(stage: &StageId, hook: &str) -> Error {
+pub(crate) fn pause_rejected(stage: &StageId, hook: &str) -> Error {
     Error::new(
         code::DEPLOY_PAUSE_REJECTED,
         format!("the rollout of `{stage}` is not to go on from its pause `{hook}`"),

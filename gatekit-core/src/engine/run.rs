@@ -12,6 +12,7 @@ use super::history::{Begun, Releases, suspect_next};
 use super::interrupt::Interrupter;
 use super::keeper::LeaseKeeper;
 use super::recorder::Recorder;
+use super::recovery::Recoveries;
 use super::reporting::EventSender;
 use super::{Settings, queue};
 use crate::candidate::Candidate;
@@ -55,7 +56,8 @@ pub(crate) struct Run {
     pub(crate) keeper: Option<LeaseKeeper>,
     /// The deploys in the order they were begun, with those found in place.
     pub(crate) begun: Vec<Begun>,
-    /// What the plan under the lock will touch.
+    pub(crate) recoveries: Recoveries,
+    /// What the plan under the lock will touch, and what recoveries touch.
     pub(crate) scopes: Option<Vec<StageScope>>,
     /// Unwinding ignores the first interrupt.
     pub(crate) unwinding: bool,
@@ -97,6 +99,7 @@ impl Run {
             facts: Arc::new(facts),
             keeper: None,
             begun: Vec::new(),
+            recoveries: Recoveries::default(),
             scopes: None,
             unwinding: false,
             ledger,
@@ -334,7 +337,7 @@ impl Run {
         self.report(outcome, Some(failure))
     }
 
-    fn lost(&self, failure: Failure) -> RunReport {
+    pub(crate) fn lost(&self, failure: Failure) -> RunReport {
         let mut report = self.report(Outcome::Stuck, Some(failure));
         if report.next.is_empty() {
             report.next.push(NextAction::verb(Verb::Status, &[]));

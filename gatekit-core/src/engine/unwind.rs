@@ -1,5 +1,7 @@
 //! Undoing what was begun, newest first, until `locate` says that the old release is back.
 
+use std::collections::BTreeSet;
+
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +23,30 @@ impl Run {
             Ok(()) => self.undo_all().await,
             Err(stop) => Err(stop),
         };
-        self.undone(undone, Outcome::RolledBack, Some(cause)).await
+        let confirmed = match undone {
+            Ok(()) => self.is_undone().await,
+            Err(stop) => Err(stop),
+        };
+        self.undone(confirmed, Outcome::RolledBack, Some(cause)).await
+    }
+
+    /// Asks once more where everything stands: what was undone first, or by an earlier process, need
+    /// not be so any more. What a deploy was before its first change is the old release; repairs were
+    /// made on the way.
+    async fn is_undone(&self) -> Result<(), Stop> {
+        let mut first = BTreeSet::new();
+        for begun in self.begun.iter().filter(|begun| !begun.already && !begun.recovery) {
+            if !first.insert(&begun.stage) {
+                continue;
+            }
+            let Some(deploy) = self.pipeline.deploy(&begun.stage) else { continue };
+            let location = self.locate(deploy, begun).await?;
+            if location != Location::Before {
+                let error = Error::new(code::ROLLBACK_STUCK, "what was undone is no longer so");
+                return Err(stuck(begun, error.with_context("located", location)));
+            }
+        }
+        Ok(())
     }
 
     async fn start_unwinding(&mut self, cause: &Failure) -> Result<(), Stop> {
@@ -94,7 +119,7 @@ impl Run {
                     .with_context("why", why),
             ));
         }
-        match deploy.deploy.reversibility(&begun.change) {
+        match deploy.deploy.reversibility(&begun.stage, &begun.change) {
             Ok(Reversibility::Free) => {}
             Ok(Reversibility::OneWay(why) | Reversibility::Unknown(why)) => {
                 let error = Error::new(code::ROLLBACK_ONE_WAY, "the change cannot be undone");

@@ -187,6 +187,15 @@ mod tests {
             .map_or_else(Head::genesis, |last| Head { seq: last.seq, hash: last.hash.clone() })
     }
 
+    /// What `printf '%s%s' "$prev" "$entry" | sha256sum` prints for the first entry of a chain.
+    #[test]
+    fn anybody_can_compute_the_hash_of_an_entry() {
+        let hash = link(&GENESIS, r#"{"seq":"é"}"#);
+        let printed = "85dc3b500be0aeed5360702fb334f31d150e495d701df53b1e117d733413be93";
+        assert_eq!(hash.as_str(), printed);
+        assert_ne!(link(&hash, r#"{"seq":"é"}"#), hash, "it depends on the entry before");
+    }
+
     #[test]
     fn an_untouched_chain_verifies_and_so_does_an_empty_one() {
         let (target, records) = chain(5);

@@ -11,6 +11,7 @@ use crate::error::{Error, Failure, Result};
 use crate::gate::Enforcement;
 use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::outcome::Outcome;
+use crate::pipeline::Then;
 use crate::process::ProcessIdentity;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
@@ -207,6 +208,9 @@ pub enum Body {
     Settled { stage: StageId, already: bool },
     /// A deploy did not become live.
     StageFailed { stage: StageId, failure: Failure, rollout: Option<Rollout>, location: Location },
+    /// A deploy that failed is recovered from, and then tried again: by which recovery, for which
+    /// time in this run, and what that will touch.
+    Recovering { stage: StageId, recovery: StageId, attempt: u32, then: Then, scope: StageScope },
     /// Everything begun is to be undone, newest first, and why.
     Unwinding { cause: Failure },
     /// The undoing of a deploy begins. `change` and `receipt` are of the run that made it.
@@ -296,6 +300,7 @@ impl Body {
             Self::Answered { .. } => "answered",
             Self::Settled { .. } => "settled",
             Self::StageFailed { .. } => "stage_failed",
+            Self::Recovering { .. } => "recovering",
             Self::Unwinding { .. } => "unwinding",
             Self::RollingBack { .. } => "rolling_back",
             Self::RolledBack { .. } => "rolled_back",
@@ -310,7 +315,7 @@ impl Body {
 }
 
 /// A stored entry and its place in the chain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// Its number in the target's chain, from 1, without gaps.
     pub seq: u64,
@@ -340,6 +345,28 @@ mod tests {
         Entry::new(TargetName::new("t").unwrap(), RunId::generate(), "me", None, body)
     }
 
+    fn recovering() -> Body {
+        let stage = |id: &str| StageId::new(id).unwrap();
+        Body::Recovering {
+            stage: stage("db"),
+            recovery: stage("repair"),
+            attempt: 1,
+            then: Then::Replan,
+            scope: StageScope::new(stage("repair"), Digest::of("scope"), "repairs"),
+        }
+    }
+
+    /// The deploy that failed has touched the target already, so this changes nothing about it; and
+    /// nobody recovers without the lock.
+    #[test]
+    fn a_recovery_is_journalled_under_the_lock_and_leaves_it_as_it_is() {
+        assert_eq!(recovering().lock_effect(), LockEffect::None);
+        assert!(!recovering().is_open() && !recovering().ends_run());
+        let text = entry(recovering()).to_json().unwrap();
+        assert!(text.contains(r#""then":"replan""#), "{text}");
+        assert_eq!(Entry::from_json(&text).unwrap().body, recovering());
+    }
+
     #[test]
     fn a_kind_of_the_future_is_read_as_unknown() {
         let text = entry(Body::Queued { ticket: 7 }).to_json().unwrap();
@@ -361,6 +388,7 @@ mod tests {
             Body::Left { why: "w".into() },
             Body::Resumed { old: Fence(1), new: Fence(2) },
             Body::Closed { outcome: Outcome::Failed, failure: None, live: None },
+            recovering(),
         ] {
             let value = serde_json::to_value(&body).unwrap();
             assert_eq!(value["kind"], body.kind());

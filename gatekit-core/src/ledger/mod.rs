@@ -2,6 +2,8 @@
 
 mod chain;
 mod entry;
+mod memory;
+pub mod refusal;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ pub use chain::{ChainVerifier, GENESIS, Head, link};
 pub use entry::{
     Body, Decision, ENTRY_VERSION, Entry, GatePhase, Lineage, LockEffect, Mode, Record, StageScope,
 };
+pub use memory::MemoryLedger;
 
 use crate::error::Result;
 use crate::id::{ClaimId, Fence, RunId, TargetName};
@@ -31,7 +34,13 @@ use crate::process::ProcessIdentity;
 /// A lapsed `held` frees the target, because nothing was touched. A lapsed `mutating` makes it
 /// *suspect*: it names its run, has no holder and no lease, and nobody is granted.
 ///
+/// A lapse is recorded by the next [`acquire`](Self::acquire), [`take_over`](Self::take_over) or open
+/// [`append`](Self::append) on the target that succeeds. Until then the holder, if it lives after all,
+/// still has the newest fence and may go on under it.
+///
 /// # For implementors
+/// [`MemoryLedger`] is the reference: its state machine is the contract as code.
+///
 /// Every method MUST be one transaction: either all of it is durable when it returns `Ok`, or
 /// nothing of it happened. Times MUST be those of the store's own clock, never of the callers'. A
 /// holder counts as dead only when that is *proven* (see [`ProcessIdentity::liveness`]); otherwise
@@ -53,17 +62,22 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     ///
     /// Grants when the target is free and the run has the lowest ticket among the waiters whose
     /// process is not proven dead and that asked within [`WAITER_TTL`]. A skipped waiter keeps its
-    /// ticket. Every grant has a fence of its own, greater than any before. The claim that holds the
-    /// lock is given the same hold again; another claim of the same run waits like anybody else,
-    /// because two processes must never share a fence.
+    /// ticket. Every grant has a fence of its own, greater than any before, and uses the ticket up. The
+    /// claim that holds the lock is given the same hold again, its lease begun anew; another claim of
+    /// the same run waits like anybody else, because two processes must never share a fence.
     ///
     /// # Errors
     /// `lock.no_ticket` when the run is not in the queue.
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired>;
 
     /// Waits until it may be worth asking again with [`acquire`](Self::acquire), but no longer than
-    /// `longest`, which MUST be shorter than [`WAITER_TTL`]. A hint: it may end early, and it may
-    /// miss the moment, so whoever waits asks again afterwards whatever happened. Cancel-safe.
+    /// `longest`. A hint: it may end early, and it may miss the moment, so whoever waits asks again
+    /// afterwards whatever happened. Cancel-safe.
+    ///
+    /// A waiter that waits here stays heard of: the ledger MUST either end the wait well before
+    /// [`WAITER_TTL`] has passed since the waiter asked, so that its asking again keeps its turn, or
+    /// note by itself that the waiter still waits, for as long as this future lives. It SHOULD end
+    /// soon after the waiter's turn has come, or the holder of the first in line has died.
     ///
     /// The default knows nothing of others' doings and lets a waiter ask every 100 ms.
     async fn wait_for_turn(&self, _claim: &Claim, longest: Duration) {
@@ -88,7 +102,9 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     async fn release(&self, hold: &Hold) -> Result<bool>;
 
     /// Takes a suspect target over for its own run, to resume or reconcile it: a new fence, state
-    /// `mutating`, and an entry [`Body::Resumed`], in one transaction.
+    /// `mutating`, and an entry [`Body::Resumed`], in one transaction, which also takes the run's
+    /// ticket back, if it has one. The claim that took it over is given the same hold again, its lease
+    /// begun anew.
     ///
     /// # Errors
     /// `lock.held` while a holder is alive or its lease has not lapsed; `lock.not_suspect` when
@@ -100,9 +116,10 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `lock.lost` when the guard does not hold; `lock.lease_short` when less of the lease is
-    /// left than it asks for; `ledger.guard` when an entry that needs the lock comes without one;
+    /// left than it asks for; `ledger.guard` when an entry that needs the lock comes without one, or
+    /// one names another run or fence than its guard; `ledger.entry` when it names another target;
     /// `lock.held` when one that ends its run (see [`Body::ends_run`]) comes without the lock although
-    /// that run has it.
+    /// that run has it, or left the target suspect.
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record>;
 
     /// The state of the target's lock and queue. MUST NOT change anything: a lapse that nobody has
@@ -169,7 +186,7 @@ pub struct Hold {
     pub run: RunId,
     /// The fence of the grant.
     pub fence: Fence,
-    /// How long the lease lasts from each renewal.
+    /// How long the lease lasts from each renewal. A ledger may cut it to whole milliseconds.
     pub lease: Duration,
 }
 
@@ -189,7 +206,8 @@ pub enum Acquired {
     Granted(Hold),
     /// Not yet.
     Waiting {
-        /// How many waiters are ahead, not counting the holder.
+        /// How many waiters are ahead, not counting the holder. A ledger MAY count one whose process
+        /// is dead, as long as it asked within [`WAITER_TTL`] and is in nobody's way.
         ahead: u64,
         /// Who holds the target.
         holder: Option<Holder>,
@@ -216,7 +234,7 @@ pub enum Guard {
         /// How much of the lease must be left; zero does not ask.
         lease_left: Duration,
     },
-    /// Always: for entries that need no lock, see [`Body::is_open`].
+    /// Always: for entries that need no lock, see [`Body::is_open`], and so name no fence.
     Open,
 }
 

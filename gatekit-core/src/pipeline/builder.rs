@@ -2,19 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::erased::Paired;
-use super::{Deploy, OnInterrupt, Pipeline, Step};
+use super::{Deploy, OnInterrupt, Pipeline, Recovery, Step};
 use crate::code;
 use crate::deployer::Deployer;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::gate::GateSlot;
-use crate::id::TargetName;
-use crate::rollback::{Irreversible, Rollback};
+use crate::id::{StageId, TargetName};
+use crate::rollback::Rollback;
 
 /// The builder has gates only: gates and deploys may follow.
 #[derive(Debug)]
@@ -24,7 +22,14 @@ pub struct Gating(());
 #[derive(Debug)]
 pub struct Deploying(());
 
-/// Builds a [`Pipeline`].
+/// The builder is that of a whole pipeline: it can be built.
+#[derive(Debug)]
+pub struct Whole {
+    target: String,
+    on_interrupt: OnInterrupt,
+}
+
+/// Builds a [`Pipeline`], or a [group](PipelineBuilder::group) in one.
 ///
 /// # Default
 /// No gates; an interrupt unwinds, except on GitHub Actions, where it leaves the run for `resume`.
@@ -39,28 +44,54 @@ pub struct Deploying(());
 /// ```
 #[derive(Debug)]
 #[must_use = "end with `.build()?`"]
-pub struct PipelineBuilder<State> {
-    target: String,
-    gates: Vec<Vec<GateSlot>>,
-    steps: Vec<Step>,
-    on_interrupt: OnInterrupt,
-    state: PhantomData<State>,
+pub struct PipelineBuilder<State, Part = Whole> {
+    pub(super) stages: Stages,
+    pub(super) part: Part,
+    pub(super) state: PhantomData<State>,
+}
+
+/// The stages of a pipeline or a group so far, their ids in full.
+#[derive(Debug, Default)]
+pub(super) struct Stages {
+    /// The prefix of ids; `None` outside of groups.
+    pub(super) group: Option<StageId>,
+    pub(super) gates: Vec<Vec<GateSlot>>,
+    pub(super) steps: Vec<Step>,
+    pub(super) recoveries: Vec<Recovery>,
+    /// The first mistake, for `build` to tell.
+    pub(super) mistake: Option<Error>,
+}
+
+impl Stages {
+    /// The id in full.
+    pub(super) fn placed(&mut self, id: StageId) -> StageId {
+        id.clone().within(self.group.as_ref()).unwrap_or_else(|error| {
+            self.mistake(error);
+            id
+        })
+    }
+
+    fn placed_set(&mut self, gates: impl IntoIterator<Item = GateSlot>) -> Vec<GateSlot> {
+        gates.into_iter().map(|slot| GateSlot { id: self.placed(slot.id), ..slot }).collect()
+    }
+
+    pub(super) fn mistake(&mut self, error: Error) {
+        self.mistake.get_or_insert(error);
+    }
 }
 
 impl Pipeline {
     /// Begins a pipeline to that target, like `production/api`.
     pub fn to(target: impl Into<String>) -> PipelineBuilder<Gating> {
         PipelineBuilder {
-            target: target.into(),
-            gates: Vec::new(),
-            steps: Vec::new(),
-            on_interrupt: OnInterrupt::of_environment(),
+            stages: Stages::default(),
+            part: Whole { target: target.into(), on_interrupt: OnInterrupt::of_environment() },
             state: PhantomData,
         }
     }
 }
 
-impl PipelineBuilder<Gating> {
+impl<Part> PipelineBuilder<Gating, Part> {
     /// Adds a gate, after those before it.
     pub fn gate(self, gate: GateSlot) -> Self {
         self.gates([gate])
@@ -68,31 +99,28 @@ impl PipelineBuilder<Gating> {
 
     /// Adds a set of gates that run in parallel, after the sets before it.
     pub fn gates(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
-        self.gates.push(gates.into_iter().collect());
+        let set = self.stages.placed_set(gates);
+        self.stages.gates.push(set);
         self
     }
 }
 
-impl<State> PipelineBuilder<State> {
+impl<State, Part> PipelineBuilder<State, Part> {
     /// Adds a deploy, and asks how it is undone: only
     /// [`rollback_with`](UndecidedDeploy::rollback_with) and
     /// [`irreversible`](UndecidedDeploy::irreversible) lead on.
-    pub fn deploy<D: Deployer>(self, deployer: D) -> UndecidedDeploy<D> {
+    pub fn deploy<D: Deployer>(self, deployer: D) -> UndecidedDeploy<D, Part> {
         UndecidedDeploy {
-            builder: PipelineBuilder {
-                target: self.target,
-                gates: self.gates,
-                steps: self.steps,
-                on_interrupt: self.on_interrupt,
-                state: PhantomData,
-            },
+            builder: PipelineBuilder { stages: self.stages, part: self.part, state: PhantomData },
             deployer,
         }
     }
+}
 
+impl<State> PipelineBuilder<State> {
     /// What the first interrupt does after the target was touched.
     pub fn on_interrupt(mut self, choice: OnInterrupt) -> Self {
-        self.on_interrupt = choice;
+        self.part.on_interrupt = choice;
         self
     }
 }
@@ -100,49 +128,47 @@ impl<State> PipelineBuilder<State> {
 /// A deploy without a decision yet how it is undone.
 #[derive(Debug)]
 #[must_use = "decide: `.rollback_with(r)` or `.irreversible(\"why\")`"]
-pub struct UndecidedDeploy<D> {
-    builder: PipelineBuilder<Deploying>,
+pub struct UndecidedDeploy<D, Part = Whole> {
+    builder: PipelineBuilder<Deploying, Part>,
     deployer: D,
 }
 
-impl<D: Deployer> UndecidedDeploy<D> {
+impl<D: Deployer, Part> UndecidedDeploy<D, Part> {
     /// Undoes it with `rollback`. A change that `rollback` calls one-way is refused before the first
     /// write.
-    pub fn rollback_with<R: Rollback<D>>(mut self, rollback: R) -> PipelineBuilder<Deploying> {
-        let deploy = Arc::new(Paired { deployer: self.deployer, rollback });
-        self.builder.steps.push(Step::Deploy(Deploy {
-            deploy,
-            at_pause: Vec::new(),
-            irreversible: None,
-        }));
-        self.builder
+    pub fn rollback_with<R: Rollback<D>>(self, rollback: R) -> PipelineBuilder<Deploying, Part> {
+        self.builder.decided(Deploy::undone_by(self.deployer, rollback))
     }
 
     /// Declares that it cannot be undone, and why. When something fails after it, unwinding stops
     /// there: the target is left suspect, and a person must act.
-    pub fn irreversible(mut self, why: impl Into<String>) -> PipelineBuilder<Deploying> {
-        let why = why.into();
-        let rollback = Irreversible(why.clone());
-        let deploy = Arc::new(Paired { deployer: self.deployer, rollback });
-        self.builder.steps.push(Step::Deploy(Deploy {
-            deploy,
-            at_pause: Vec::new(),
-            irreversible: Some(why),
-        }));
-        self.builder
+    pub fn irreversible(self, why: impl Into<String>) -> PipelineBuilder<Deploying, Part> {
+        self.builder.decided(Deploy::irreversible(self.deployer, why.into()))
     }
 }
 
-impl PipelineBuilder<Deploying> {
+impl<Part> PipelineBuilder<Deploying, Part> {
+    fn decided(mut self, deploy: Deploy) -> Self {
+        let id = self.stages.placed(deploy.id);
+        self.stages.steps.push(Step::Deploy(Deploy { id, ..deploy }));
+        self
+    }
+
     /// Gates that decide when the rollout of the deploy before them pauses. Without any, a pause
-    /// fails the deploy: nobody can answer it.
+    /// fails the deploy: nobody can answer it. In a group, that deploy MUST be in the group too:
+    /// [`build`](Self::build) gives `config.pipeline` otherwise.
     pub fn at_pause(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
-        let deploy = self.steps.iter_mut().rev().find_map(|step| match step {
+        let set = self.stages.placed_set(gates);
+        let deploy = self.stages.steps.iter_mut().rev().find_map(|step| match step {
             Step::Deploy(deploy) => Some(deploy),
             Step::Verify(_) => None,
         });
-        if let Some(deploy) = deploy {
-            deploy.at_pause.extend(gates);
+        match deploy {
+            Some(deploy) => deploy.at_pause.extend(set),
+            None => self.stages.mistake(Error::new(
+                code::CONFIG_PIPELINE,
+                "the gates of a pause come before the first deploy of their group",
+            )),
         }
         self
     }
@@ -154,44 +180,64 @@ impl PipelineBuilder<Deploying> {
 
     /// Adds a set of gates, run in parallel, on what runs after the deploys before it.
     pub fn verify_all(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
-        self.steps.push(Step::Verify(gates.into_iter().collect()));
+        let set = self.stages.placed_set(gates);
+        self.stages.steps.push(Step::Verify(set));
         self
     }
+}
 
+impl PipelineBuilder<Deploying> {
     /// The pipeline.
     ///
     /// # Errors
-    /// `config.name` when the target's name is not valid, `config.duplicate_stage` when two stages
-    /// have one id.
+    /// `config.name` when the name of the target or of a group is not valid, or an id is too long
+    /// with the names of its groups; `config.duplicate_stage` when two stages have one id;
+    /// `config.pipeline` when a part of it can never take effect where it stands.
     pub fn build(self) -> Result<Pipeline> {
-        let target = TargetName::new(self.target)?;
-        let mut stages = Vec::new();
-        let gate_json = |slot: &GateSlot| json!({"id": slot.gate.id(), "is": slot.gate.describe(), "as": slot.enforcement});
-        let mut ids = Vec::new();
-        for set in &self.gates {
-            ids.extend(set.iter().map(|slot| slot.gate.id()));
-            stages.push(json!({"gates": set.iter().map(gate_json).collect::<Vec<_>>()}));
+        let target = TargetName::new(self.part.target)?;
+        let stages = self.stages;
+        if let Some(mistake) = stages.mistake {
+            return Err(mistake.with_context("target", &target));
         }
-        for step in &self.steps {
+        let mut ids = Vec::new();
+        let mut described = Vec::new();
+        for set in &stages.gates {
+            ids.extend(set.iter().map(|slot| &slot.id));
+            described.push(json!({"gates": describe_set(set)}));
+        }
+        for step in &stages.steps {
             match step {
                 Step::Deploy(deploy) => {
-                    ids.push(deploy.deploy.id());
-                    ids.extend(deploy.at_pause.iter().map(|slot| slot.gate.id()));
-                    stages.push(json!({
-                        "deploy": deploy.deploy.id(),
+                    ids.push(&deploy.id);
+                    ids.extend(deploy.at_pause.iter().map(|slot| &slot.id));
+                    described.push(json!({
+                        "deploy": deploy.id,
                         "is": deploy.deploy.describe(),
                         "irreversible": deploy.irreversible.is_some(),
-                        "at_pause": deploy.at_pause.iter().map(gate_json).collect::<Vec<_>>(),
+                        "at_pause": describe_set(&deploy.at_pause),
                     }));
                 }
                 Step::Verify(set) => {
-                    ids.extend(set.iter().map(|slot| slot.gate.id()));
-                    stages.push(json!({"verify": set.iter().map(gate_json).collect::<Vec<_>>()}));
+                    ids.extend(set.iter().map(|slot| &slot.id));
+                    described.push(json!({"verify": describe_set(set)}));
                 }
             }
         }
+        // None leave the fingerprint as it was before there were any.
+        for recovery in &stages.recoveries {
+            ids.push(&recovery.repair.id);
+            described.push(json!({
+                "recover": recovery.of,
+                "on": recovery.on,
+                "by": recovery.repair.id,
+                "is": recovery.repair.deploy.describe(),
+                "irreversible": recovery.repair.irreversible.is_some(),
+                "then": recovery.then,
+                "at_most": recovery.at_most,
+            }));
+        }
         let mut seen = BTreeSet::new();
-        if let Some(twice) = ids.iter().find(|id| !seen.insert(*id)) {
+        if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
             return Err(Error::new(
                 code::CONFIG_DUPLICATE_STAGE,
                 format!("two stages of the pipeline are called `{twice}`"),
@@ -200,10 +246,16 @@ impl PipelineBuilder<Deploying> {
         }
         Ok(Pipeline {
             target,
-            gates: self.gates,
-            steps: self.steps,
-            on_interrupt: self.on_interrupt,
-            fingerprint: Digest::of_json(&json!(stages)),
+            gates: stages.gates,
+            steps: stages.steps,
+            recoveries: stages.recoveries,
+            on_interrupt: self.part.on_interrupt,
+            fingerprint: Digest::of_json(&json!(described)),
         })
     }
+}
+
+fn describe_set(set: &[GateSlot]) -> Vec<Value> {
+    let describe = |slot: &GateSlot| json!({"id": slot.id, "is": slot.gate.describe(), "as": slot.enforcement});
+    set.iter().map(describe).collect()
 }

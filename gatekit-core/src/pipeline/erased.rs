@@ -17,9 +17,8 @@ use crate::rollback::{Reversibility, Rollback};
 
 #[async_trait]
 pub(crate) trait ErasedDeploy: Debug + Send + Sync {
-    fn id(&self) -> StageId;
     fn describe(&self) -> Value;
-    fn reversibility(&self, change: &Value) -> Result<Reversibility>;
+    fn reversibility(&self, stage: &StageId, change: &Value) -> Result<Reversibility>;
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Value>>;
     async fn apply(
         &self,
@@ -64,16 +63,6 @@ pub(crate) struct Paired<D, R> {
     pub(crate) rollback: R,
 }
 
-impl<D: Deployer, R> Paired<D, R> {
-    fn change(&self, value: &Value) -> Result<D::Change> {
-        decode(&self.deployer.id(), "change", value)
-    }
-
-    fn receipt(&self, value: Option<&Value>) -> Result<Option<D::Receipt>> {
-        value.map(|value| decode(&self.deployer.id(), "receipt", value)).transpose()
-    }
-}
-
 fn decode<T: DeserializeOwned>(stage: &StageId, what: &'static str, value: &Value) -> Result<T> {
     T::deserialize(value).map_err(|source| {
         Error::new(
@@ -85,6 +74,17 @@ fn decode<T: DeserializeOwned>(stage: &StageId, what: &'static str, value: &Valu
     })
 }
 
+fn decode_change<D: Deployer>(stage: &StageId, change: &Value) -> Result<D::Change> {
+    decode(stage, "change", change)
+}
+
+fn decode_receipt<D: Deployer>(
+    stage: &StageId,
+    receipt: Option<&Value>,
+) -> Result<Option<D::Receipt>> {
+    receipt.map(|receipt| decode(stage, "receipt", receipt)).transpose()
+}
+
 fn encode(stage: &StageId, what: &'static str, value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|source| {
         Error::new(code::DEPLOY_DECODE, format!("the {what} of deploy `{stage}` has no JSON form"))
@@ -94,21 +94,17 @@ fn encode(stage: &StageId, what: &'static str, value: &impl Serialize) -> Result
 
 #[async_trait]
 impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
-    fn id(&self) -> StageId {
-        self.deployer.id()
-    }
-
     fn describe(&self) -> Value {
         self.deployer.describe()
     }
 
-    fn reversibility(&self, change: &Value) -> Result<Reversibility> {
-        Ok(self.rollback.reversibility(&self.change(change)?))
+    fn reversibility(&self, stage: &StageId, change: &Value) -> Result<Reversibility> {
+        Ok(self.rollback.reversibility(&decode_change::<D>(stage, change)?))
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Value>> {
         let Planned { change, scope, summary } = self.deployer.plan(cx).await?;
-        Ok(Planned { change: encode(&self.id(), "change", &change)?, scope, summary })
+        Ok(Planned { change: encode(cx.stage(), "change", &change)?, scope, summary })
     }
 
     async fn apply(
@@ -117,14 +113,15 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
         change: &Value,
         earlier: Option<&Value>,
     ) -> Result<Value> {
-        let (change, earlier) = (self.change(change)?, self.receipt(earlier)?);
+        let (change, earlier) =
+            (decode_change::<D>(cx.stage(), change)?, decode_receipt::<D>(cx.stage(), earlier)?);
         let receipt = self.deployer.apply(cx, &change, earlier.as_ref()).await?;
-        encode(&self.id(), "receipt", &receipt)
+        encode(cx.stage(), "receipt", &receipt)
     }
 
     async fn observe(&self, cx: &PlanContext, change: &Value, receipt: &Value) -> Result<Rollout> {
-        let receipt = decode(&self.id(), "receipt", receipt)?;
-        self.deployer.observe(cx, &self.change(change)?, &receipt).await
+        let receipt = decode(cx.stage(), "receipt", receipt)?;
+        self.deployer.observe(cx, &decode_change::<D>(cx.stage(), change)?, &receipt).await
     }
 
     async fn proceed(
@@ -135,8 +132,10 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
         pause: &Pause,
         go: Go,
     ) -> Result<()> {
-        let receipt = decode(&self.id(), "receipt", receipt)?;
-        self.deployer.proceed(cx, &self.change(change)?, &receipt, pause, go).await
+        let receipt = decode(cx.stage(), "receipt", receipt)?;
+        self.deployer
+            .proceed(cx, &decode_change::<D>(cx.stage(), change)?, &receipt, pause, go)
+            .await
     }
 
     async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
@@ -149,7 +148,8 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
         change: &Value,
         receipt: Option<&Value>,
     ) -> Result<Location> {
-        let (change, receipt) = (self.change(change)?, self.receipt(receipt)?);
+        let (change, receipt) =
+            (decode_change::<D>(cx.stage(), change)?, decode_receipt::<D>(cx.stage(), receipt)?);
         self.deployer.locate(cx, &change, receipt.as_ref()).await
     }
 
@@ -163,7 +163,8 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
         change: &Value,
         receipt: Option<&Value>,
     ) -> Result<()> {
-        let (change, receipt) = (self.change(change)?, self.receipt(receipt)?);
+        let (change, receipt) =
+            (decode_change::<D>(cx.stage(), change)?, decode_receipt::<D>(cx.stage(), receipt)?);
         self.rollback.roll_back(cx, &change, receipt.as_ref()).await
     }
 
@@ -173,7 +174,8 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
         change: &Value,
         receipt: Option<&Value>,
     ) -> Result<Rollout> {
-        let (change, receipt) = (self.change(change)?, self.receipt(receipt)?);
+        let (change, receipt) =
+            (decode_change::<D>(cx.stage(), change)?, decode_receipt::<D>(cx.stage(), receipt)?);
         self.rollback.observe_back(cx, &change, receipt.as_ref()).await
     }
 }

@@ -1,22 +1,30 @@
-//! The combinator: gate sets, deploys with rollbacks, verifications.
+//! The combinator: gate sets, deploys with rollbacks, verifications, recoveries, groups.
 
 mod builder;
 mod erased;
+mod group;
+mod intercept;
+mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy};
+pub use builder::{Deploying, Gating, PipelineBuilder, UndecidedDeploy, Whole};
 pub(crate) use erased::ErasedDeploy;
+use erased::Paired;
+pub use group::Grouped;
+pub use intercept::{Call, Fate, Interceptor};
+pub use recovery::{On, Recovery, Then, UndecidedRecovery, UnfinishedRecovery, on};
 
 use crate::candidate::Candidate;
 use crate::code;
 use crate::context::PlanContext;
-use crate::deployer::Live;
+use crate::deployer::{Deployer, Live};
 use crate::digest::Digest;
 use crate::error::{Effect, Error, Result};
 use crate::gate::GateSlot;
 use crate::id::{StageId, TargetName};
+use crate::rollback::{Irreversible, Rollback};
 
 /// A way to release to one target: gates, deploys with rollbacks, verifications. Cheap to clone;
 /// built with [`Pipeline::to`].
@@ -37,6 +45,7 @@ pub struct Pipeline {
     pub(crate) target: TargetName,
     pub(crate) gates: Vec<Vec<GateSlot>>,
     pub(crate) steps: Vec<Step>,
+    pub(crate) recoveries: Vec<Recovery>,
     pub(crate) on_interrupt: OnInterrupt,
     fingerprint: Digest,
 }
@@ -48,12 +57,39 @@ pub(crate) enum Step {
     Verify(Vec<GateSlot>),
 }
 
+impl Step {
+    fn deploy(&self) -> Option<&Deploy> {
+        match self {
+            Self::Deploy(deploy) => Some(deploy),
+            Self::Verify(_) => None,
+        }
+    }
+}
+
 /// A deploy with its decision how to undo it.
 #[derive(Debug, Clone)]
 pub(crate) struct Deploy {
+    /// The deployer's own id, which a group prefixes.
+    pub(crate) id: StageId,
     pub(crate) deploy: Arc<dyn ErasedDeploy>,
     pub(crate) at_pause: Vec<GateSlot>,
     pub(crate) irreversible: Option<String>,
+}
+
+impl Deploy {
+    fn undone_by<D: Deployer>(deployer: D, rollback: impl Rollback<D>) -> Self {
+        Self {
+            id: deployer.id(),
+            deploy: Arc::new(Paired { deployer, rollback }),
+            at_pause: Vec::new(),
+            irreversible: None,
+        }
+    }
+
+    fn irreversible<D: Deployer>(deployer: D, why: String) -> Self {
+        let deploy = Self::undone_by(deployer, Irreversible(why.clone()));
+        Self { irreversible: Some(why), ..deploy }
+    }
 }
 
 /// What the first interrupt does after the target was touched. Before that, a run always just
@@ -100,7 +136,7 @@ impl Pipeline {
     /// Those of the deployer's `live`; `gate.deadline` when it gives no answer within 30 s.
     pub async fn live(&self) -> Result<Option<Live>> {
         let Some(first) = self.deploys().next() else { return Ok(None) };
-        let stage = first.deploy.id();
+        let stage = &first.id;
         let patience = Duration::from_secs(30);
         let cx =
             PlanContext::detached(self.target.clone(), Candidate::new(), stage.clone(), patience);
@@ -110,14 +146,18 @@ impl Pipeline {
         })
     }
 
+    /// The deploys of the candidate: without recoveries.
     pub(crate) fn deploys(&self) -> impl DoubleEndedIterator<Item = &Deploy> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Deploy(deploy) => Some(deploy),
-            Step::Verify(_) => None,
-        })
+        self.steps.iter().filter_map(Step::deploy)
     }
 
+    /// The deploys, and after them the repairs of the recoveries.
+    pub(crate) fn deploys_and_repairs(&self) -> impl Iterator<Item = &Deploy> {
+        self.deploys().chain(self.recoveries.iter().map(|recovery| &recovery.repair))
+    }
+
+    /// The deploy, or the repair of the recovery, of that id.
     pub(crate) fn deploy(&self, stage: &StageId) -> Option<&Deploy> {
-        self.deploys().find(|deploy| deploy.deploy.id() == *stage)
+        self.deploys_and_repairs().find(|deploy| deploy.id == *stage)
     }
 }

@@ -7,9 +7,9 @@
 #[path = "../compile_fail/doubles/mod.rs"]
 mod doubles;
 
-use gatekit_core::{Pipeline, enforced};
+use gatekit_core::{Pipeline, Replan, SameChange, code, enforced, on};
 
-use self::doubles::{Database, Green, Service, Undo};
+use self::doubles::{Database, Green, Repair, Service, Undo};
 
 /// With the same doubles, so that the programs below fail for their mistake alone.
 #[test]
@@ -20,6 +20,12 @@ fn a_pipeline_without_mistakes_compiles() {
         .rollback_with(Undo)
         .deploy(Database)
         .irreversible("a dropped column stays dropped")
+        .recover(on(code::DEPLOY_FAILED).deploy(Repair).irreversible("rows are gone").then(Replan))
+        .group("web", |web| {
+            let again = on(code::DEPLOY_FAILED).deploy(Service).rollback_with(Undo);
+            let web = web.group("blue", |blue| blue.deploy(Service).rollback_with(Undo));
+            web.verify(enforced(Green)).recover(again.then(SameChange).at_most(2))
+        })
         .build();
     assert!(pipeline.is_ok());
 }

@@ -3,8 +3,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod compile_fail;
+mod context;
+mod explored;
+mod group;
+mod ledgers;
 mod property;
 mod recover;
+mod recover_deploy;
+mod recover_deploy_cut_off;
+mod recover_deploy_settle;
+mod repair;
 mod settle;
 mod ship;
 mod world;

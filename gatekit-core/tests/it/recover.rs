@@ -1,13 +1,13 @@
 //! Killed holders, lost locks, interrupts: no false success, no lost target.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use gatekit_core::ledger::{Body, ChainVerifier, Entry, Guard, LockState};
-use gatekit_core::{Fence, OnInterrupt, Outcome, Pipeline, Rollout, code, enforced};
+use gatekit_core::ledger::{Body, Entry, Guard, LockState};
+use gatekit_core::{OnInterrupt, Outcome, Pipeline, Rollout, code, enforced};
 use tokio::sync::Notify;
 
+use crate::ledgers::{FailsRenewals, audit, failing};
 use crate::world::*;
 
 fn verified(world: &World, says: Says) -> Pipeline {
@@ -44,14 +44,6 @@ async fn a_run_that_dies_at_any_append_comes_to_a_true_end() {
         }
         assert!(paths > 40, "{paths} paths");
     }
-}
-
-fn failing(bench: &Bench, at: usize) -> Arc<FailsAt> {
-    Arc::new(FailsAt {
-        inner: Arc::clone(&bench.ledger),
-        appends: Arc::new(AtomicUsize::new(0)),
-        at,
-    })
 }
 
 /// Ships until the ledger goes away; tells whether it did.
@@ -103,27 +95,7 @@ async fn come_to_an_end(bench: &Bench, world: &World, says: &Says, at: (usize, u
         (Outcome::Unchanged, _) => assert!(bench.kinds().await.is_empty(), "{at:?}"),
         other => panic!("{at:?}: {other:?} {:?}", bench.bodies().await),
     }
-    let mut verifier = ChainVerifier::new(target(), None);
-    for record in bench.ledger.read(&target(), 0, 10_000).await.unwrap() {
-        verifier.push(&record).unwrap();
-    }
-    verifier.finish(&state.head).unwrap();
-    every_write_is_journalled(bench, world).await;
-}
-
-/// Design §8.3: as many permits as writes, each under the fence of its entry.
-async fn every_write_is_journalled(bench: &Bench, world: &World) {
-    let records = bench.ledger.read(&target(), 0, 10_000).await.unwrap();
-    let calls: Vec<Fence> = records
-        .iter()
-        .map(|record| record.decode().unwrap())
-        .filter(|entry| matches!(entry.body, Body::Calling { .. }))
-        .map(|entry| entry.fence.unwrap())
-        .collect();
-    for (what, fence) in &world.lock().writes {
-        assert!(calls.contains(fence), "{what} under fence {fence} is not in the journal");
-    }
-    assert!(calls.len() >= world.lock().writes.len());
+    audit(bench, &[world]).await;
 }
 
 /// Design §8.2: a holder that was overtaken while it slept cannot write.
@@ -223,15 +195,18 @@ async fn an_interrupt_unwinds_what_was_begun() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_before_anything_is_touched_just_stops_and_can_be_resumed() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let slow = gate("slow", [Says::Hangs, Says::Pass]);
     let hangs = Pipeline::to(TARGET)
-        .gate(enforced(gate("slow", [Says::Hangs, Says::Pass])))
+        .gate(enforced(slow.clone()))
         .deploy(fake(&world))
         .rollback_with(Back(world.clone()))
         .build()
         .unwrap();
     let running = bench.engine().ship(&hangs, candidate("v2"));
     let run = running.run();
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    while slow.times() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     running.interrupter().interrupt();
     let report = running.await;
     assert_eq!(report.outcome, Outcome::Interrupted);
@@ -369,4 +344,27 @@ async fn a_run_that_is_still_at_its_gates_is_not_pending() {
     running.interrupter().interrupt();
     assert_eq!(running.await.outcome, Outcome::Interrupted);
     assert!(bench.engine().pending(&target()).await.unwrap().is_some(), "it was left");
+}
+
+/// Nobody looked at the second change under the lock but the process that died.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_run_begins_no_change_that_could_not_be_undone() {
+    let (bench, one, two) = (Bench::new(), World::with_live("v1"), World::with_live("v1"));
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&one))
+        .rollback_with(Back(one.clone()))
+        .deploy(Fake { id: "second", world: two.clone() })
+        .rollback_with(Back(two.clone()))
+        .build()
+        .unwrap();
+    // opened, granted, applying, calling, applied, settled: the next append finds no ledger.
+    let report = engine(failing(&bench, 7) as _).ship(&pipeline, candidate("v2")).await;
+    assert_eq!(bench.kinds().await.last(), Some(&"settled"), "{report:?}");
+    bench.leases_lapse();
+    two.lock().one_way = Some("drops a table".into());
+    let report = bench.engine().resume(&pipeline, report.run.unwrap()).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ONE_WAY);
+    assert!(two.writes().is_empty());
+    assert_eq!((one.live(), two.live()), ("v1".into(), "v1".into()));
 }

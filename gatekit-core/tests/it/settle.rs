@@ -6,6 +6,7 @@ use std::time::Duration;
 use gatekit_core::ledger::{Body, Decision, LockState};
 use gatekit_core::{Live, OnInterrupt, Outcome, Pipeline, Rollout, RunId, code, enforced};
 
+use crate::ledgers::FailsRenewals;
 use crate::world::*;
 
 async fn shipped(versions: &[&str]) -> (Bench, World) {

@@ -1,15 +1,13 @@
-//! Doubles: a world that one deployer changes, gates that say what they are told, a ledger that
-//! fails on command. They stand in for vendors' APIs; the ledger behind them is the real one.
+//! Doubles: a world that one deployer changes, gates that say what they are told. They stand in for
+//! vendors' APIs; the ledger behind them is the real one.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::ledger::{
-    Acquired, Body, Claim, Entry, Guard, Hold, Ledger, Record, TargetState,
-};
+use gatekit_core::ledger::{Body, Ledger, TargetState};
 use gatekit_core::{
     ApplyContext, Candidate, Code, Deployer, Digest, Effect, Engine, Error, Evidence, Fence,
     Finding, Freshness, Gate, Go, Live, Location, Pause, Pipeline, PlanContext, Planned, Result,
@@ -36,6 +34,8 @@ pub(crate) enum Apply {
     LosesAnswer,
     /// Writes, and then panics.
     Panics,
+    /// Errs before the write until what is live in that world has so many `+`.
+    Needs(World, usize),
     /// Waits after the permit and before the write until told to go on.
     WaitsBeforePermit(Arc<Notify>, Arc<Notify>),
 }
@@ -55,6 +55,11 @@ pub(crate) struct State {
     pub(crate) fenced_off: Vec<Fence>,
     pub(crate) scope_salt: u32,
     pub(crate) answers: Vec<Go>,
+    pub(crate) plan_fails: bool,
+    /// The earlier receipts that `apply` was given.
+    pub(crate) earlier: Vec<Option<String>>,
+    /// The stages that deployers and rollbacks were told they are.
+    pub(crate) stages: BTreeSet<String>,
 }
 
 /// A place where one release is live. Its effect is recognised by the run that made it.
@@ -74,6 +79,10 @@ impl World {
 
     pub(crate) fn live(&self) -> String {
         self.lock().live.clone()
+    }
+
+    pub(crate) fn told(&self, cx: &PlanContext) {
+        self.lock().stages.insert(cx.stage().to_string());
     }
 
     pub(crate) fn writes(&self) -> Vec<String> {
@@ -116,6 +125,7 @@ impl Deployer for Fake {
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Self::Change>> {
+        self.world.told(cx);
         let state = self.world.lock();
         let wish = cx.candidate().version.clone().unwrap_or_default();
         Ok(Planned {
@@ -129,10 +139,17 @@ impl Deployer for Fake {
         &self,
         cx: &ApplyContext,
         change: &Self::Change,
-        _earlier: Option<&String>,
+        earlier: Option<&String>,
     ) -> Result<String> {
+        self.world.told(cx);
         let how = self.world.lock().apply.clone();
-        if matches!(how, Apply::Refuses) {
+        self.world.lock().earlier.push(earlier.cloned());
+        let refuses = match &how {
+            Apply::Refuses => true,
+            Apply::Needs(world, pluses) => world.live().matches('+').count() < *pluses,
+            _ => false,
+        };
+        if refuses {
             return Err(boom(Effect::None));
         }
         if locate(&self.world.lock(), change) == Location::After {
@@ -155,7 +172,8 @@ impl Deployer for Fake {
         }
     }
 
-    async fn observe(&self, _: &PlanContext, _: &Self::Change, _: &String) -> Result<Rollout> {
+    async fn observe(&self, cx: &PlanContext, _: &Self::Change, _: &String) -> Result<Rollout> {
+        self.world.told(cx);
         let mut state = self.world.lock();
         Ok(if state.rollouts.len() > 1 {
             state.rollouts.pop_front().unwrap_or(Rollout::Settled)
@@ -172,6 +190,7 @@ impl Deployer for Fake {
         _: &Pause,
         go: Go,
     ) -> Result<()> {
+        self.world.told(cx);
         let _permit = cx.permit("answer").await?;
         if self.world.lock().answer_fails {
             return Err(boom(Effect::Unknown));
@@ -188,14 +207,16 @@ impl Deployer for Fake {
 
     async fn locate(
         &self,
-        _: &PlanContext,
+        cx: &PlanContext,
         change: &Self::Change,
         _: Option<&String>,
     ) -> Result<Location> {
+        self.world.told(cx);
         Ok(locate(&self.world.lock(), change))
     }
 
-    async fn live(&self, _: &PlanContext) -> Result<Option<Live>> {
+    async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
+        self.world.told(cx);
         let live = self.world.live();
         Ok((!live.is_empty()).then(|| Live::new(live.clone(), Some(live))))
     }
@@ -220,6 +241,7 @@ impl Rollback<Fake> for Back {
         change: &(String, String),
         _: Option<&String>,
     ) -> Result<()> {
+        self.0.told(cx);
         if matches!(locate(&self.0.lock(), change), Location::Elsewhere(_)) {
             return Ok(());
         }
@@ -235,10 +257,11 @@ impl Rollback<Fake> for Back {
 
     async fn observe_back(
         &self,
-        _: &PlanContext,
+        cx: &PlanContext,
         _: &(String, String),
         _: Option<&String>,
     ) -> Result<Rollout> {
+        self.0.told(cx);
         Ok(Rollout::Settled)
     }
 }
@@ -262,6 +285,7 @@ pub(crate) struct Scripted {
     says: Arc<Mutex<VecDeque<Says>>>,
     freshness: Freshness,
     pub(crate) asked: Arc<AtomicUsize>,
+    pub(crate) stages: Arc<Mutex<BTreeSet<String>>>,
 }
 
 pub(crate) fn gate(id: &'static str, says: impl IntoIterator<Item = Says>) -> Scripted {
@@ -270,6 +294,7 @@ pub(crate) fn gate(id: &'static str, says: impl IntoIterator<Item = Says>) -> Sc
         says: Arc::new(Mutex::new(says.into_iter().collect())),
         freshness: Freshness::BoundToCandidate,
         asked: Arc::default(),
+        stages: Arc::default(),
     }
 }
 
@@ -298,7 +323,8 @@ impl Gate for Scripted {
         self.freshness
     }
 
-    async fn check(&self, _: &PlanContext) -> Result<Verdict> {
+    async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        self.stages.lock().unwrap().insert(cx.stage().to_string());
         self.asked.fetch_add(1, Ordering::SeqCst);
         let says = {
             let mut says = self.says.lock().unwrap();
@@ -314,135 +340,6 @@ impl Gate for Scripted {
             Says::Panics => panic!("on purpose"),
             Says::Hangs => std::future::pending().await,
         }
-    }
-}
-
-/// A ledger whose `n`th append, and every call after it, fails: a process that died there, as far as
-/// the ledger can tell.
-#[derive(Debug)]
-pub(crate) struct FailsAt {
-    pub(crate) inner: Arc<dyn Ledger>,
-    pub(crate) appends: Arc<AtomicUsize>,
-    pub(crate) at: usize,
-}
-
-impl FailsAt {
-    pub(crate) fn dead(&self) -> Result<()> {
-        if self.appends.load(Ordering::SeqCst) >= self.at {
-            return Err(Error::new(Code::new("ledger.unreachable"), "the ledger is gone")
-                .with_effect(Effect::None));
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Ledger for FailsAt {
-    async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
-        let inner = self.inner.reconnect().await?;
-        Ok(Arc::new(Self { inner, appends: Arc::clone(&self.appends), at: self.at }))
-    }
-    async fn enqueue(&self, claim: &Claim) -> Result<u64> {
-        self.dead()?;
-        self.inner.enqueue(claim).await
-    }
-    async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
-        self.dead()?;
-        self.inner.acquire(claim, lease).await
-    }
-    async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
-        self.dead()?;
-        self.inner.leave(target, run).await
-    }
-    async fn renew(&self, hold: &Hold) -> Result<()> {
-        self.dead()?;
-        self.inner.renew(hold).await
-    }
-    async fn release(&self, hold: &Hold) -> Result<bool> {
-        self.dead()?;
-        self.inner.release(hold).await
-    }
-    async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
-        self.dead()?;
-        self.inner.take_over(claim, lease).await
-    }
-    async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
-        self.dead()?;
-        self.appends.fetch_add(1, Ordering::SeqCst);
-        self.dead()?;
-        self.inner.append(target, entry, guard).await
-    }
-    async fn state(&self, target: &TargetName) -> Result<TargetState> {
-        self.dead()?;
-        self.inner.state(target).await
-    }
-    async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.dead()?;
-        self.inner.read(target, after, limit).await
-    }
-    async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
-        self.dead()?;
-        self.inner.read_run(target, run).await
-    }
-    async fn read_kind(
-        &self,
-        target: &TargetName,
-        kind: &'static str,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Record>> {
-        self.dead()?;
-        self.inner.read_kind(target, kind, before, limit).await
-    }
-}
-
-/// A ledger that renews no lease: what a stopped process looks like from outside.
-#[derive(Debug)]
-pub(crate) struct FailsRenewals(pub(crate) Arc<dyn Ledger>);
-
-#[async_trait]
-impl Ledger for FailsRenewals {
-    async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
-        std::future::pending().await
-    }
-    async fn enqueue(&self, claim: &Claim) -> Result<u64> {
-        self.0.enqueue(claim).await
-    }
-    async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
-        self.0.acquire(claim, lease).await
-    }
-    async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
-        self.0.leave(target, run).await
-    }
-    async fn renew(&self, hold: &Hold) -> Result<()> {
-        self.0.renew(hold).await
-    }
-    async fn release(&self, hold: &Hold) -> Result<bool> {
-        self.0.release(hold).await
-    }
-    async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
-        self.0.take_over(claim, lease).await
-    }
-    async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
-        self.0.append(target, entry, guard).await
-    }
-    async fn state(&self, target: &TargetName) -> Result<TargetState> {
-        self.0.state(target).await
-    }
-    async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.0.read(target, after, limit).await
-    }
-    async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
-        self.0.read_run(target, run).await
-    }
-    async fn read_kind(
-        &self,
-        target: &TargetName,
-        kind: &'static str,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<Record>> {
-        self.0.read_kind(target, kind, before, limit).await
     }
 }
 

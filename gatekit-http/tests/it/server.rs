@@ -46,14 +46,16 @@ pub(crate) fn redirect(to: &str) -> Play {
     reply("302 Found", &format!("location: {to}\r\n"), "")
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Counts {
     connections: AtomicUsize,
     requests: AtomicUsize,
     sent: AtomicUsize,
     left: AtomicUsize,
+    writes: AtomicUsize,
 }
 
+#[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) addr: SocketAddr,
     counts: Arc<Counts>,
@@ -104,6 +106,11 @@ impl Server {
         self.counts.sent.load(Ordering::SeqCst)
     }
 
+    /// Requests that ask for more than to read.
+    pub(crate) fn writes(&self) -> usize {
+        self.counts.writes.load(Ordering::SeqCst)
+    }
+
     /// Clients that went while we said nothing.
     pub(crate) fn left(&self) -> usize {
         self.counts.left.load(Ordering::SeqCst)
@@ -111,7 +118,7 @@ impl Server {
 }
 
 async fn serve(mut stream: TcpStream, script: Arc<Script>, counts: Arc<Counts>) {
-    while let Some(path) = request(&mut stream).await {
+    while let Some(path) = request(&mut stream, &counts).await {
         let n = counts.requests.fetch_add(1, Ordering::SeqCst);
         let goes_on = match script(n, &path) {
             Play::Send(bytes) => stream.write_all(&bytes).await.is_ok(),
@@ -158,12 +165,15 @@ async fn serve(mut stream: TcpStream, script: Arc<Script>, counts: Arc<Counts>) 
 }
 
 /// Reads the head of one request, and returns its path.
-async fn request(stream: &mut TcpStream) -> Option<String> {
+async fn request(stream: &mut TcpStream, counts: &Counts) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
     }
     let head = String::from_utf8(head).ok()?;
+    if !head.starts_with("GET ") {
+        counts.writes.fetch_add(1, Ordering::SeqCst);
+    }
     let path = head.strip_prefix("GET ")?.split(' ').next()?.to_owned();
     assert!(head.contains("user-agent: gatekit/"), "{head}");
     Some(path)

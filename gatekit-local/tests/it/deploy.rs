@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gatekit_core::{Deployer as _, Location};
+use gatekit_core::{Deployer as _, Effect, Location};
 use gatekit_local::{ReleaseDir, code};
 
 use crate::world::{SLEEP, World, alive, eventually, kill};
@@ -62,7 +62,7 @@ async fn a_crash_after_any_step_is_gone_on_from() {
         let two = world.deployer("two", SLEEP);
         let change = world.plan(&two).await;
         // What the steps leave behind is made by a run that gets no further.
-        world.stop_after(&two, &change, step).await;
+        let _ = world.stop_after(&two, &change, step).await;
         assert_ne!(world.locate(&two, &change, None).await, Location::After, "step {step}");
         let cx = world.hold(&world.plan_cx()).await;
         let receipt = two.apply(&cx, &change, None).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_staged_release_needs_its_source_no_more() {
     let world = World::new();
     let two = world.deployer("two", SLEEP);
     let change = world.plan(&two).await;
-    world.stop_after(&two, &change, 1).await;
+    let _ = world.stop_after(&two, &change, 1).await;
     fs::remove_dir_all(world.path("two")).unwrap();
     let cx = world.hold(&world.plan_cx()).await;
     two.apply(&cx, &change, None).await.unwrap();
@@ -113,6 +113,37 @@ async fn another_runs_start_of_the_same_release_is_not_this_runs_effect() {
     let located = world.locate(&one, &first.change, Some(&first.receipt)).await;
     assert!(matches!(located, Location::Elsewhere(_)), "{located}");
     assert_eq!(world.locate(&one, &first.change, None).await, Location::After);
+}
+
+#[tokio::test]
+async fn another_runs_stop_is_not_this_runs_effect() {
+    let world = World::new();
+    let one = world.deployer("one", SLEEP);
+    world.ship(&one).await;
+    let first = world.ship(&world.stopped()).await;
+    let located = world.locate(&world.stopped(), &first.change, Some(&first.receipt)).await;
+    assert_eq!(located, Location::After);
+    world.ship(&one).await;
+    world.ship(&world.stopped()).await;
+    let located = world.locate(&world.stopped(), &first.change, Some(&first.receipt)).await;
+    assert!(matches!(located, Location::Elsewhere(_)), "{located}");
+    assert_eq!(world.locate(&world.stopped(), &first.change, None).await, Location::After);
+}
+
+#[tokio::test]
+async fn a_refusal_tells_whether_the_service_was_stopped_before() {
+    for (steps, effect) in
+        [(0, Effect::None), (1, Effect::None), (2, Effect::Done), (3, Effect::Done)]
+    {
+        let world = World::new();
+        world.ship(&world.deployer("one", SLEEP)).await;
+        let two = world.deployer("two", SLEEP);
+        let change = world.plan(&two).await;
+        let error = world.stop_after(&two, &change, steps).await.unwrap_err();
+        assert_eq!(error.code(), &gatekit_core::code::LOCK_LOST);
+        assert_eq!(error.effect(), effect, "after {steps} steps");
+        assert_eq!(world.pids().is_empty(), effect == Effect::Done, "after {steps} steps");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod conformance;
 mod copy;
 mod deploy;
+mod explored;
 mod fence;
 mod probe;
 mod property;

@@ -15,7 +15,7 @@ async fn every_half_way_state_ends_before_with_exactly_the_old_service() {
         let old = world.leader();
         let two = world.deployer("two", SLEEP);
         let change = world.plan(&two).await;
-        world.stop_after(&two, &change, step).await;
+        let _ = world.stop_after(&two, &change, step).await;
         let calls = world.roll_back(&two, &change, None).await;
         let located = world.locate(&two, &change, None).await;
         assert_eq!(located, Location::Before, "step {step}");

@@ -22,6 +22,7 @@ use tempfile::TempDir;
 pub(crate) const SLEEP: &str = "exec sleep 300";
 const LEASE: Duration = Duration::from_secs(60);
 
+#[derive(Debug)]
 pub(crate) struct World {
     home: TempDir,
     ledger: Arc<SqliteLedger>,
@@ -37,6 +38,14 @@ impl World {
         world.app("one", &[("file", "one")]);
         world.app("two", &[("file", "two")]);
         world
+    }
+
+    pub(crate) fn target(&self) -> TargetName {
+        self.target.clone()
+    }
+
+    pub(crate) fn ledger(&self) -> Arc<SqliteLedger> {
+        Arc::clone(&self.ledger)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
@@ -160,13 +169,14 @@ impl World {
         deployer: &ReleaseDir,
         change: &ReleaseChange,
         steps: usize,
-    ) {
+    ) -> Result<ReleaseReceipt> {
         let ledger = Stingy { inner: Arc::clone(&self.ledger), left: AtomicUsize::new(steps) };
         let cx = testing::apply_context(&self.plan_cx(), Arc::new(ledger), LEASE).await.unwrap();
         let applied = deployer.apply(&cx, change, None).await;
         // Pruning comes last, and its failure is none of the ship's.
         assert_eq!(applied.is_ok(), steps >= 4, "{applied:?}");
         self.release(cx).await;
+        applied
     }
 
     pub(crate) fn service_json(&self) -> Value {

@@ -1,13 +1,14 @@
 //! The transactions of the journal.
 
+use gatekit_core::ledger::refusal::{misguarded, misplaced, unguarded};
 use gatekit_core::ledger::{Entry, Guard, Head, Record, link};
-use gatekit_core::{Effect, Error, NextAction, RunId, TargetName, Verb, code};
+use gatekit_core::{Digest, Error, RunId, TargetName};
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::clock::Moment;
 use super::error::Fault;
-use super::lock::{Lock, integer, number, parse};
-use super::queue::unguarded;
+use super::lock::{Lock, integer, number};
+use super::queue::Rung;
 
 pub(super) fn append(
     conn: &Connection,
@@ -15,55 +16,42 @@ pub(super) fn append(
     target: &TargetName,
     entry: &Entry,
     guard: Guard,
-) -> Result<Record, Fault> {
+) -> Result<Rung<Record>, Fault> {
     if entry.target != *target {
-        return Err(Error::new(code::LEDGER_ENTRY, "a journal entry names another target")
-            .with_effect(Effect::None)
-            .with_context("target", target)
-            .with_context("named", &entry.target)
-            .with_next(NextAction::verb(Verb::Status, &[]))
-            .into());
+        return Err(misplaced(target, entry).into());
     }
     let mut lock = Lock::load(conn, target)?.unwrap_or_default();
     match guard {
         Guard::Open if entry.body.is_open() => {
+            if entry.fence.is_some() {
+                return Err(misguarded(entry).into());
+            }
             lock.reap(now);
             if entry.body.ends_run() && lock.run == Some(entry.run) {
-                let message = "the run is going on in another process, or left its target suspect";
-                return Err(lock.refuse(code::LOCK_HELD, message, target).into());
+                return Err(lock.refusal(target).goes_on().into());
             }
         }
         Guard::Holder { run, fence, lease_left } => {
             // The holder's own lapse is nobody's business until somebody has reaped it.
             let Some(tenure) = lock.tenure_under(run, fence) else {
-                return Err(lock.lost(target, run, fence).into());
+                return Err(lock.refusal(target).lost(run, fence).into());
             };
             let left = tenure.left(now);
             if left < lease_left {
-                let message = "too little of the lease is left for a write";
-                return Err(lock
-                    .refuse(code::LOCK_LEASE_SHORT, message, target)
-                    .with_context("left", format!("{left:?}"))
-                    .with_context("needed", format!("{lease_left:?}"))
-                    .retry_later()
-                    .into());
+                return Err(lock.refusal(target).lease_short(left, lease_left).into());
             }
-            if entry.run != run || entry.fence.is_some_and(|named| named != fence) {
-                let message = "a journal entry names another run or fence than the lock it uses";
-                return Err(unguarded(message, entry).into());
+            if entry.run != run || entry.fence != Some(fence) {
+                return Err(misguarded(entry).into());
             }
         }
-        _ => {
-            let message = "an entry that needs the lock came without one";
-            return Err(unguarded(message, entry).into());
-        }
+        _ => return Err(unguarded(entry).into()),
     }
     let record = insert(conn, &mut lock, entry)?;
     if matches!(guard, Guard::Holder { .. }) {
         lock.apply(entry.body.lock_effect());
     }
     lock.save(conn, target)?;
-    Ok(record)
+    Rung::of(conn, now, target, &lock, record)
 }
 
 /// Writes the next record of the chain and moves the head of `lock`, which the caller saves.
@@ -139,8 +127,12 @@ fn records(conn: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<Re
 fn decode(row: &Row<'_>) -> Result<Record, Fault> {
     Ok(Record {
         seq: number(row.get(0)?)?,
-        prev: parse(&row.get::<_, String>(1)?, "hash")?,
-        hash: parse(&row.get::<_, String>(2)?, "hash")?,
+        prev: digest(row.get(1)?)?,
+        hash: digest(row.get(2)?)?,
         entry: row.get(3)?,
     })
+}
+
+fn digest(text: String) -> Result<Digest, Fault> {
+    text.try_into().map_err(|error: Error| Fault::Damaged(error.to_string()))
 }

@@ -1,19 +1,21 @@
 //! The handle on a ledger.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::ledger::{Acquired, Claim, Entry, Guard, Hold, Ledger, Record, TargetState};
 use gatekit_core::{Effect, Result, RunId, TargetName};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
 use super::builder::SqliteLedgerBuilder;
-use super::clock::{Clock, Moment};
+use super::clock::Moment;
 use super::error::{self, Fault};
-use super::{journal, open, place, queue, reader, schema};
+use super::inner::Inner;
+use super::queue::Rung;
+use super::{journal, open, place, queue, reader};
 
 /// A ledger in one SQLite file, for the processes of one machine.
 ///
@@ -23,18 +25,15 @@ use super::{journal, open, place, queue, reader, schema};
 /// a runtime; a call that is dropped goes on there to its end. Cheap to clone: clones share a
 /// connection.
 ///
+/// A waiter is woken by whoever frees the target, over a UDP port of the loopback, and costs next to
+/// nothing until then. Without the loopback, or in another network namespace, it finds out by itself
+/// within 5 s. That it still waits is the one thing that is on disk only with the next commit: after
+/// a loss of power nobody waits any more.
+///
 /// Network file systems are refused where Linux names them; of a mount through FUSE or 9p it cannot
 /// be told what is behind it.
 #[derive(Debug, Clone)]
 pub struct SqliteLedger(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    options: SqliteLedgerBuilder,
-    clock: Clock,
-    /// `None` for a handle that only reads: it connects anew for each call.
-    conn: Option<Mutex<Connection>>,
-}
 
 impl SqliteLedger {
     /// Opens the ledger at `path`, and creates it with the directories above it when it is not
@@ -85,7 +84,7 @@ impl SqliteLedger {
             return Err(error::ephemeral(&options.path));
         }
         let conn = open::open(&options)?;
-        Ok(Self::with(options, Some(Mutex::new(conn))))
+        Ok(Self::with(options, Some(conn)))
     }
 
     pub(super) fn open_for_reading(options: SqliteLedgerBuilder) -> Result<Option<Self>> {
@@ -95,9 +94,8 @@ impl SqliteLedger {
         Ok(found.map(|()| Self::with(options, None)))
     }
 
-    fn with(options: SqliteLedgerBuilder, conn: Option<Mutex<Connection>>) -> Self {
-        let clock = Clock::new(options.clock_offset.clone());
-        Self(Arc::new(Inner { options, clock, conn }))
+    fn with(options: SqliteLedgerBuilder, conn: Option<Connection>) -> Self {
+        Self(Arc::new(Inner::new(options, conn)))
     }
 
     /// Runs `work` on a blocking thread, to its end even when the caller is dropped.
@@ -122,6 +120,20 @@ impl SqliteLedger {
             .await
     }
 
+    /// As `write`; afterwards whoever has reason to ask now is rung.
+    async fn write_and_ring<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection, &Moment) -> Result<Rung<T>, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.run(move |inner| {
+            let told = inner.write(work).map_err(|fault| fault.at(inner.path(), doing))?;
+            inner.doorbell.ring(told.next);
+            Ok(told.answer)
+        })
+        .await
+    }
+
     /// Runs `work` on one state of the ledger.
     async fn read_with<T: Send + 'static>(
         &self,
@@ -137,86 +149,43 @@ fn absolute(mut options: SqliteLedgerBuilder) -> Result<SqliteLedgerBuilder> {
     Ok(options)
 }
 
-impl Inner {
-    fn path(&self) -> &Path {
-        &self.options.path
-    }
-
-    fn write<T>(
-        &self,
-        work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let Some(conn) = &self.conn else {
-            return Err(error::read_only(self.path(), "it was opened for reading").into());
-        };
-        // A panic inside left a transaction that its drop has rolled back.
-        let mut conn = conn.lock().unwrap_or_else(PoisonError::into_inner);
-        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        schema::still_ours(&tx, self.path())?;
-        // Asked under the write lock, because waiting for it takes time.
-        let now = self.clock.now();
-        let answer = work(&tx, &now)?;
-        self.commit(tx)?;
-        Ok(answer)
-    }
-
-    fn commit(&self, tx: Transaction<'_>) -> Result<(), Fault> {
-        tx.commit().map_err(|failure| match failure.sqlite_error_code() {
-            // The disk failed in the middle: nobody can tell what it has kept.
-            Some(ErrorCode::SystemIoFailure) => {
-                let error = Fault::Sql(failure).at(self.path(), "commit");
-                Fault::Refused(error.with_effect(Effect::Unknown))
-            }
-            _ => Fault::Sql(failure),
-        })
-    }
-
-    fn read<T>(&self, work: impl Fn(&Connection, &Moment) -> Result<T, Fault>) -> Result<T> {
-        let Some(conn) = &self.conn else {
-            let patience = self.options.busy_timeout;
-            let answer = reader::read(self.path(), patience, |conn| work(conn, &self.clock.now()))?;
-            return answer.ok_or_else(|| error::missing(self.path()));
-        };
-        let mut conn = conn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut read = || {
-            let tx = conn.transaction_with_behavior(TransactionBehavior::Deferred)?;
-            work(&tx, &self.clock.now())
-        };
-        read().map_err(|fault| fault.at(self.path(), "be read"))
-    }
-}
-
 #[async_trait]
 impl Ledger for SqliteLedger {
     async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
         let other = self
             .run(|inner| {
                 let options = inner.options.clone();
-                match &inner.conn {
-                    // Whether the place is durable was settled when the first was opened; it is
-                    // there by now, and one that vanished must not come back empty.
-                    Some(_) => Self::open_for_writing(options.create(false), false),
-                    None => Ok(Self::with(options, None)),
+                if inner.reads_only() {
+                    return Ok(Self::with(options, None));
                 }
+                // Whether the place is durable was settled when the first was opened; it is there
+                // by now, and one that vanished must not come back empty.
+                Self::open_for_writing(options.create(false), false)
             })
             .await?;
         Ok(Arc::new(other))
     }
 
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
-        let claim = claim.clone();
-        self.write("take a ticket", move |conn, now| queue::enqueue(conn, now, &claim)).await
+        let (claim, port) = (claim.clone(), self.0.doorbell.port());
+        self.write("take a ticket", move |conn, now| queue::enqueue(conn, now, &claim, port)).await
     }
 
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
         let claim = claim.clone();
-        self.write("ask for a lock", move |conn, now| queue::acquire(conn, now, &claim, lease))
-            .await
+        self.run(move |inner| inner.acquire(&claim, lease)).await
+    }
+
+    /// Ends early when whoever frees the target rings, when others come or go, and, for the first in
+    /// line, soon after the holder's process has died.
+    async fn wait_for_turn(&self, claim: &Claim, longest: Duration) {
+        self.0.doorbell.wait(&self.0, claim, longest).await;
     }
 
     async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
         let target = target.clone();
-        self.write("leave a queue", move |conn, _| queue::leave(conn, &target, run)).await
+        self.write_and_ring("leave a queue", move |conn, now| queue::leave(conn, now, &target, run))
+            .await
     }
 
     async fn renew(&self, hold: &Hold) -> Result<()> {
@@ -226,7 +195,8 @@ impl Ledger for SqliteLedger {
 
     async fn release(&self, hold: &Hold) -> Result<bool> {
         let hold = hold.clone();
-        self.write("release a lock", move |conn, _| queue::release(conn, &hold)).await
+        self.write_and_ring("release a lock", move |conn, now| queue::release(conn, now, &hold))
+            .await
     }
 
     async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
@@ -237,7 +207,7 @@ impl Ledger for SqliteLedger {
 
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
         let (target, entry) = (target.clone(), entry.clone());
-        self.write("append an entry", move |conn, now| {
+        self.write_and_ring("append an entry", move |conn, now| {
             journal::append(conn, now, &target, &entry, guard)
         })
         .await

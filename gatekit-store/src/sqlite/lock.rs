@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use gatekit_core::ledger::refusal::Refusal;
 use gatekit_core::ledger::{Claim, Head, Hold, Holder, LockEffect, LockState};
 use gatekit_core::process::{Liveness, ProcessIdentity};
-use gatekit_core::{
-    ClaimId, Code, Effect, Error, Fence, NextAction, RunId, TargetName, Verb, code,
-};
+use gatekit_core::{ClaimId, Fence, RunId, TargetName};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use super::clock::Moment;
@@ -167,6 +166,7 @@ impl Lock {
         self.state = state;
         self.fence = self.fence.next();
         self.run = Some(claim.run);
+        let lease = kept(lease);
         self.tenure = Some(Tenure {
             ticket,
             claim: claim.id,
@@ -196,34 +196,14 @@ impl Lock {
         Some(Holder::new(self.run?, tenure.actor.clone(), tenure.process.pid))
     }
 
-    /// A refusal that says who holds the target, and under which fence.
-    pub(super) fn refuse(&self, code: Code, message: &str, target: &TargetName) -> Error {
-        let mut error = Error::new(code, message)
-            .with_effect(Effect::None)
-            .with_context("target", target)
-            .with_context("state", self.state.as_str())
-            .with_context("newest fence", self.fence);
-        if let Some(run) = self.run {
-            error = error.with_context("run", run);
+    pub(super) fn refusal<'a>(&self, target: &'a TargetName) -> Refusal<'a> {
+        Refusal {
+            target,
+            state: self.state,
+            fence: self.fence,
+            run: self.run,
+            holder: self.holder(),
         }
-        if let Some(tenure) = &self.tenure {
-            error =
-                error.with_context("actor", &tenure.actor).with_context("pid", tenure.process.pid);
-        }
-        error = error.with_next(NextAction::verb(Verb::Status, &[]));
-        if self.state == LockState::Suspect {
-            error = error
-                .with_next(NextAction::verb(Verb::Resume, &[]))
-                .with_next(NextAction::verb(Verb::Reconcile, &[]).by("operator"));
-        }
-        error
-    }
-
-    /// `lock.lost`: the run does not hold the target under that fence.
-    pub(super) fn lost(&self, target: &TargetName, run: RunId, fence: Fence) -> Error {
-        self.refuse(code::LOCK_LOST, "the run no longer holds the target", target)
-            .with_context("asked by", run)
-            .with_context("under fence", fence)
     }
 }
 
@@ -231,6 +211,11 @@ impl Tenure {
     pub(super) fn left(&self, now: &Moment) -> Duration {
         now.until(&self.end, self.lease)
     }
+}
+
+/// A lease as it is stored: the claim must be told the same lease when it asks again.
+pub(super) fn kept(lease: Duration) -> Duration {
+    Duration::from_millis(integer(millis(lease)).unsigned_abs())
 }
 
 pub(super) fn process_text(process: &ProcessIdentity) -> Result<String, Fault> {

@@ -1,10 +1,14 @@
 //! The ledger of one machine, in one SQLite file.
 
+mod bells;
 mod builder;
 mod clock;
+mod doorbell;
 mod error;
+mod inner;
 mod journal;
 mod ledger;
+mod listener;
 mod lock;
 mod open;
 mod place;

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gatekit_core::Result;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::builder::SqliteLedgerBuilder;
@@ -49,8 +50,10 @@ fn connect(options: &SqliteLedgerBuilder) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
-/// Settings for a file that others may have altered.
+/// Settings for a file that others may have altered, and plans that hold for every value: SQLite
+/// would plan a statement anew each time a value is bound.
 pub(super) fn harden(conn: &Connection) -> Result<(), Fault> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     Ok(())

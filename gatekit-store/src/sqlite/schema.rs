@@ -49,6 +49,8 @@ CREATE TABLE waiter (
     process TEXT NOT NULL,
     heard_boot TEXT NOT NULL,
     heard_millis INTEGER NOT NULL,
+    claim TEXT NOT NULL,
+    port INTEGER,
     UNIQUE (target, run)
 );
 
@@ -117,7 +119,7 @@ pub(super) fn kind(conn: &Connection) -> Result<Kind, Fault> {
 
 /// The version of the tables.
 pub(super) fn version(conn: &Connection) -> Result<i64, Fault> {
-    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    Ok(conn.prepare_cached("PRAGMA user_version")?.query_row([], |row| row.get(0))?)
 }
 
 /// Checks that nothing was dropped from the schema.

@@ -134,6 +134,27 @@ async fn entry() {
             append(&ledger, &hold, closed(gatekit_core::Outcome::Released)).await.unwrap();
             say(hold.fence);
         }
+        "turn" | "turns" => {
+            let ledger = open().unwrap();
+            ledger.enqueue(&claim).await.unwrap();
+            let mut waits = false;
+            let hold = loop {
+                match ledger.acquire(&claim, LEASE).await.unwrap() {
+                    gatekit_core::ledger::Acquired::Granted(hold) => break hold,
+                    _ if waits => {}
+                    _ => say("waits"),
+                }
+                waits = true;
+                ledger.wait_for_turn(&claim, Duration::from_secs(600)).await;
+            };
+            if role == "turns" {
+                append(&ledger, &hold, applying()).await.unwrap();
+                append(&ledger, &hold, closed(gatekit_core::Outcome::Released)).await.unwrap();
+                return say(hold.fence);
+            }
+            say(hold.fence);
+            std::thread::sleep(Duration::from_secs(600));
+        }
         "create" => {
             open().unwrap();
             say("ok");

@@ -8,10 +8,11 @@
 )]
 
 mod child;
+mod conformance;
 mod damage;
 mod death;
 mod files;
 mod journal;
-mod lease;
 mod queue;
 mod support;
+mod turns;

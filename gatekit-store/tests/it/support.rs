@@ -8,13 +8,14 @@ use std::time::Duration;
 use gatekit_core::ledger::{
     Acquired, Body, ChainVerifier, Claim, Entry, Guard, Head, Hold, Ledger, TargetState,
 };
-use gatekit_core::{Code, Error, Fence, Outcome, Result, RunId, StageId, TargetName};
+use gatekit_core::{Code, Error, Outcome, Result, RunId, StageId, TargetName};
 use gatekit_store::{SqliteLedger, SqliteLedgerBuilder};
 use tempfile::TempDir;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// A ledger in a directory of its own, with a clock that the test moves.
+#[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
     pub(crate) clock: Arc<AtomicU64>,
@@ -81,21 +82,9 @@ pub(crate) fn queued() -> Body {
     Body::Queued { ticket: 1 }
 }
 
-pub(crate) fn under(hold: &Hold) -> Guard {
-    Guard::Holder { run: hold.run, fence: hold.fence, lease_left: Duration::ZERO }
-}
-
 pub(crate) async fn append(ledger: &dyn Ledger, hold: &Hold, body: Body) -> Result<u64> {
-    append_with(ledger, hold, body, Duration::ZERO).await
-}
-
-pub(crate) async fn append_with(
-    ledger: &dyn Ledger,
-    hold: &Hold,
-    body: Body,
-    lease_left: Duration,
-) -> Result<u64> {
     let entry = Entry::new(hold.target.clone(), hold.run, "somebody", Some(hold.fence), body);
+    let lease_left = Duration::ZERO;
     let guard = Guard::Holder { run: hold.run, fence: hold.fence, lease_left };
     ledger.append(&hold.target, &entry, guard).await.map(|record| record.seq)
 }
@@ -147,8 +136,4 @@ pub(crate) async fn verify(ledger: &dyn Ledger) -> Result<Head> {
         records.iter().try_for_each(|record| verifier.push(record))?;
     }
     verifier.finish(&ledger.state(&target()).await?.head)
-}
-
-pub(crate) fn fences(holds: &[Hold]) -> Vec<Fence> {
-    holds.iter().map(|hold| hold.fence).collect()
 }

@@ -1,4 +1,4 @@
-// A gate, two deployers and a rollback for the first of them, as short as they can be.
+// A gate, three deployers and a rollback for the first of them, as short as they can be.
 // The programs beside this folder include it by path.
 
 use async_trait::async_trait;
@@ -84,6 +84,7 @@ macro_rules! deployer {
 
 deployer!(Service);
 deployer!(Database);
+deployer!(Repair);
 
 /// For `Service` only.
 #[derive(Debug)]

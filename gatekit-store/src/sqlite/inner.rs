@@ -1,0 +1,189 @@
+//! What the clones of a handle share: the connection, and how it is written through.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gatekit_core::ledger::{Acquired, Claim};
+use gatekit_core::{Effect, Result};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+use super::bells::{News, Told};
+use super::builder::SqliteLedgerBuilder;
+use super::clock::{Clock, Moment};
+use super::doorbell::Doorbell;
+use super::error::{self, Fault};
+use super::queue::{self, Asked};
+use super::{reader, schema};
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) options: SqliteLedgerBuilder,
+    clock: Clock,
+    /// `None` for a handle that only reads: it connects anew for each call.
+    writer: Option<Mutex<Writer>>,
+    pub(super) doorbell: Doorbell,
+}
+
+/// The connection that writes.
+#[derive(Debug)]
+struct Writer {
+    conn: Connection,
+    sync: Sync,
+}
+
+/// When a commit is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    /// Before it returns.
+    EachCommit,
+    /// With the next commit that is: a loss of power undoes it, whole, as if it had never been.
+    Later,
+}
+
+impl Writer {
+    fn set(&mut self, sync: Sync) -> Result<(), Fault> {
+        if self.sync != sync {
+            let level = match sync {
+                Sync::EachCommit => "FULL",
+                Sync::Later => "NORMAL",
+            };
+            self.conn.pragma_update(None, "synchronous", level)?;
+            self.sync = sync;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// With a connection that writes each commit to disk, or with none.
+    pub(super) fn new(options: SqliteLedgerBuilder, conn: Option<Connection>) -> Self {
+        let clock = Clock::new(options.clock_offset.clone());
+        let writer = conn.map(|conn| Mutex::new(Writer { conn, sync: Sync::EachCommit }));
+        Self { options, clock, writer, doorbell: Doorbell::default() }
+    }
+
+    /// Whether it only reads.
+    pub(super) fn reads_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.options.path
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, Fault> {
+        let Some(writer) = &self.writer else {
+            return Err(error::read_only(self.path(), "it was opened for reading").into());
+        };
+        // A panic inside left a transaction that its drop has rolled back.
+        Ok(writer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Runs `work` in a transaction of its own and makes it durable.
+    pub(super) fn write<T>(
+        &self,
+        work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mut writer = self.writer()?;
+        let (tx, now) = self.begin(&mut writer, Sync::EachCommit)?;
+        let answer = work(&tx, &now)?;
+        self.commit(tx)?;
+        Ok(answer)
+    }
+
+    /// Runs `work` in a transaction that need not be on disk when it returns, because it says only
+    /// that a waiter waits, which is of no use after a reboot. `None` when it turns out to say more:
+    /// nothing of it has happened then.
+    fn beat(
+        &self,
+        work: impl FnOnce(&Connection, &Moment) -> Result<Asked, Fault>,
+    ) -> Result<Option<Asked>, Fault> {
+        let mut writer = self.writer()?;
+        let (tx, now) = self.begin(&mut writer, Sync::Later)?;
+        let asked = work(&tx, &now)?;
+        if asked.touched {
+            return Ok(None);
+        }
+        self.commit(tx)?;
+        Ok(Some(asked))
+    }
+
+    /// Asks for the lock, and remembers what a waiter was told.
+    pub(super) fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
+        let bells = self.doorbell.bells();
+        let likely_to_wait = bells.attend(claim);
+        let port = self.doorbell.port();
+        let ask = |conn: &Connection, now: &Moment| queue::acquire(conn, now, claim, lease, port);
+        let beat = if likely_to_wait { self.beat(ask) } else { Ok(None) };
+        let asked = beat
+            .and_then(|asked| asked.map_or_else(|| self.write(ask), Ok))
+            .map_err(|fault| fault.at(self.path(), "ask for a lock"))?;
+        self.doorbell.ring(asked.next);
+        if let Acquired::Waiting { .. } = asked.answer {
+            let answer = asked.answer.clone();
+            bells.tell(Told { claim: claim.clone(), lease, answer, holder: asked.holder });
+        } else {
+            bells.forget(claim);
+        }
+        Ok(asked.answer)
+    }
+
+    /// Asks for a waiter; grants nothing, because only the waiter itself can take it.
+    pub(super) fn news_for(&self, told: &Told) -> News {
+        let port = self.doorbell.port();
+        let ask = |conn: &Connection, now: &Moment| {
+            queue::acquire(conn, now, &told.claim, told.lease, port)
+        };
+        match self.beat(ask) {
+            Ok(Some(asked)) => {
+                self.doorbell.ring(asked.next);
+                let same = asked.answer == told.answer;
+                if same { News::Nothing(asked.holder) } else { News::OfOthers }
+            }
+            // Whatever is wrong with the ledger is for the waiter to be told.
+            Ok(None) | Err(_) => News::Turn,
+        }
+    }
+
+    fn begin<'w>(
+        &self,
+        writer: &'w mut Writer,
+        sync: Sync,
+    ) -> Result<(Transaction<'w>, Moment), Fault> {
+        writer.set(sync)?;
+        let tx = writer.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        schema::still_ours(&tx, self.path())?;
+        // Asked under the write lock, because waiting for it takes time.
+        Ok((tx, self.clock.now()))
+    }
+
+    fn commit(&self, tx: Transaction<'_>) -> Result<(), Fault> {
+        tx.commit().map_err(|failure| match failure.sqlite_error_code() {
+            // The disk failed in the middle: nobody can tell what it has kept.
+            Some(ErrorCode::SystemIoFailure) => {
+                let error = Fault::Sql(failure).at(self.path(), "commit");
+                Fault::Refused(error.with_effect(Effect::Unknown))
+            }
+            _ => Fault::Sql(failure),
+        })
+    }
+
+    /// Runs `work` on one state of the ledger.
+    pub(super) fn read<T>(
+        &self,
+        work: impl Fn(&Connection, &Moment) -> Result<T, Fault>,
+    ) -> Result<T> {
+        let Some(writer) = &self.writer else {
+            let patience = self.options.busy_timeout;
+            let answer = reader::read(self.path(), patience, |conn| work(conn, &self.clock.now()))?;
+            return answer.ok_or_else(|| error::missing(self.path()));
+        };
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = || {
+            let tx = writer.conn.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            work(&tx, &self.clock.now())
+        };
+        read().map_err(|fault| fault.at(self.path(), "be read"))
+    }
+}
