@@ -2,12 +2,12 @@
 
 use gatekit_core::ledger::refusal::{misguarded, misplaced, unguarded};
 use gatekit_core::ledger::{Entry, Guard, Head, Record, link};
-use gatekit_core::{RunId, TargetName};
+use gatekit_core::{Digest, Error, RunId, TargetName};
 use rusqlite::{Connection, Row, ToSql, params};
 
 use super::clock::Moment;
 use super::error::Fault;
-use super::lock::{Lock, integer, number, parse};
+use super::lock::{Lock, integer, number};
 use super::queue::Rung;
 
 pub(super) fn append(
@@ -127,8 +127,12 @@ fn records(conn: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<Re
 fn decode(row: &Row<'_>) -> Result<Record, Fault> {
     Ok(Record {
         seq: number(row.get(0)?)?,
-        prev: parse(&row.get::<_, String>(1)?, "hash")?,
-        hash: parse(&row.get::<_, String>(2)?, "hash")?,
+        prev: digest(row.get(1)?)?,
+        hash: digest(row.get(2)?)?,
         entry: row.get(3)?,
     })
+}
+
+fn digest(text: String) -> Result<Digest, Fault> {
+    text.try_into().map_err(|error: Error| Fault::Damaged(error.to_string()))
 }

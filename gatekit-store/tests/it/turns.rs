@@ -294,6 +294,20 @@ async fn forged_rings_give_nobody_a_turn() {
 }
 
 #[tokio::test]
+async fn a_wait_takes_nothing_by_itself() {
+    let place = Place::new();
+    let (ours, theirs) = (place.open(), place.open());
+    let held = hold(&ours, &claim()).await;
+    let next = claim();
+    waits(&theirs, &next).await;
+    let freed = async { ours.release(&held).await.unwrap() };
+    tokio::join!(freed, theirs.wait_for_turn(&next, LONG));
+    let free = state(&ours).await;
+    assert_eq!((free.state, free.fence, free.queue.len()), (LockState::Free, held.fence, 1));
+    granted(theirs.acquire(&next, LEASE).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_wait_without_a_ticket_or_before_the_first_question_just_ends() {
     let place = Place::new();
     let ledger = place.open();

@@ -13,6 +13,8 @@ use proptest::prelude::*;
 use crate::site::PROGRAM;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
     #[test]
     fn any_words_are_a_command_or_an_error_of_usage(data in vec(any::<u8>(), 0..512)) {
         args::holds(&data);

@@ -69,7 +69,9 @@ const WORDS: [&str; 52] = [
 ];
 
 /// Values for flags, right and wrong.
-const VALUES: [&str; 40] = [
+const VALUES: [&str; 42] = [
+    " ",
+    "",
     "5s",
     "0s",
     "-5s",
@@ -121,10 +123,11 @@ pub(crate) fn holds(data: &[u8]) {
 /// Words, the program's name first.
 pub(crate) fn words(u: &mut Unstructured<'_>) -> Result<Vec<OsString>> {
     let mut words = vec![OsString::from("local-release")];
-    if u.arbitrary()? {
+    let nearly = u.arbitrary()?;
+    if nearly {
         words.extend(plausible(u)?);
     }
-    for _ in 0..u.int_in_range(0..=6)? {
+    for _ in 0..u.int_in_range(0..=if nearly { 1 } else { 6 })? {
         let word = word(u)?;
         let at = u.int_in_range(1..=words.len())?;
         words.insert(at, word);
@@ -137,10 +140,11 @@ fn word(u: &mut Unstructured<'_>) -> Result<OsString> {
         0 | 1 => OsString::from(*u.choose(&WORDS)?),
         2 => OsString::from(*u.choose(&VALUES)?),
         3 => OsString::from(format!("{}={}", u.choose(&WORDS)?, u.choose(&VALUES)?)),
-        4 => OsString::from(u.arbitrary::<String>()?),
+        4 => OsString::from(u.arbitrary::<String>()?.replace('\0', "")),
         // No argument of a process has a NUL in it.
         _ => {
-            OsString::from_vec(u.arbitrary::<Vec<u8>>()?.into_iter().filter(|b| *b != 0).collect())
+            let bytes: Vec<u8> = u.arbitrary()?;
+            OsString::from_vec(bytes.into_iter().filter(|byte| *byte != 0).collect())
         }
     })
 }
@@ -157,9 +161,11 @@ fn plausible(u: &mut Unstructured<'_>) -> Result<Vec<OsString>> {
         &["stop", "--ledger"],
     ])?;
     let mut words: Vec<_> = line.iter().map(OsString::from).collect();
-    words.push(OsString::from(*u.choose(&VALUES)?));
+    let reason = line.ends_with(&["--reason"]) && u.arbitrary()?;
+    let last = if reason { u.choose(&[" ", "", "why"])? } else { u.choose(&VALUES)? };
+    words.push(OsString::from(*last));
     for flag in ["--version-from", "--grace", "--check-delay", "--queue-timeout", "--output"] {
-        if u.ratio(1, 4)? {
+        if u.ratio(1, 10)? {
             words.extend([OsString::from(flag), OsString::from(*u.choose(&VALUES)?)]);
         }
     }
