@@ -23,6 +23,9 @@ use super::schema::{self, Kind};
 /// How often a file that changes under an immutable reader is read anew.
 const ATTEMPTS: u32 = 20;
 
+/// Enough for the way down a tree and the pages beside it.
+const CACHE_PAGES: u32 = 64;
+
 /// What tells one content of a file from another.
 type Print = (u64, u64, u64, i64, i64);
 
@@ -67,6 +70,8 @@ fn connect(path: &Path, immutable: bool, patience: Duration) -> Result<Connectio
     conn.busy_timeout(patience)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     harden(&conn)?;
+    // It answers one call: what it has read is not asked for again.
+    conn.pragma_update(None, "cache_size", CACHE_PAGES)?;
     Ok(conn)
 }
 
