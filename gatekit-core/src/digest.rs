@@ -69,10 +69,13 @@ impl Hasher {
     /// The digest of all that was added.
     #[must_use]
     pub fn finish(self) -> Digest {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = String::with_capacity(64);
+        // By hand: formatting takes longer than hashing an entry.
         for byte in self.0.finalize() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
+            for digit in [byte >> 4, byte & 0xf] {
+                text.push(char::from(DIGITS[usize::from(digit)]));
+            }
         }
         Digest(text)
     }

@@ -16,7 +16,7 @@ mod test;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
 
@@ -37,6 +37,7 @@ Examples:
   cargo xtask test -- -p gatekit-core verdict the tests of one crate whose names contain `verdict`
   cargo xtask invariants                      every kept patch is noticed by its test
   cargo xtask bench                           the figures, beside what a user would run instead
+  cargo xtask bench core                      those of the engine, the ledger and the queue
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
   cargo xtask explore                         every pair of faults of the explored pipelines
   cargo xtask fuzz                            each fuzz target for a minute";
@@ -70,17 +71,29 @@ Examples:
         runner_args: Vec<OsString>,
     },
 
-    /// Measures whole programs and prints each figure beside its target.
+    /// Measures whole programs and prints each figure beside its target and what a user would run
+    /// instead.
     ///
-    /// Builds `local-release` in release mode, ships a small service with it into a root of its own
-    /// under the target directory, measures `local-release status` there beside what a user would run
-    /// instead, and stops the service.
+    /// `status`: ships a small service with `local-release` into a root of its own under the target
+    /// directory, measures `local-release status` there, and stops the service.
+    ///
+    /// `core`: runs, journals, queues and checks; see the rows. Takes five minutes, most of it for
+    /// the peer that polls. Needs `flock`, `sha256sum` and `curl`.
     #[command(after_help = "\
 Examples:
   cargo xtask bench
   cargo xtask bench --runs 100
-  cargo xtask bench --check                   exit 1 when a figure misses its target")]
+  cargo xtask bench core --check              exit 1 when a figure misses its target
+  cargo xtask bench core queue verify         two rows of it")]
     Bench {
+        /// What is measured.
+        #[arg(value_enum, default_value_t = Bench::Status)]
+        what: Bench,
+
+        /// Chooses rows of `core` [default: all]
+        #[arg(value_enum)]
+        rows: Vec<bench::Row>,
+
         /// How often each program is run, after one run that does not count.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
         runs: u16,
@@ -195,11 +208,25 @@ Examples:
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// What is live, as `local-release` tells it.
+    Status,
+    /// Runs, journals, queues and checks.
+    Core,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Lint => lint::run(),
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
-        Task::Bench { runs, check } => bench::run(usize::from(runs), check),
+        Task::Bench { what: Bench::Core, rows, runs, check } => {
+            bench::core(&rows, usize::from(runs), check)
+        }
+        Task::Bench { what: Bench::Status, rows, runs, check } => match rows.as_slice() {
+            [] => bench::status(usize::from(runs), check),
+            _ => Err(Failure { message: "only `core` has rows".to_owned(), code: 2 }),
+        },
         Task::Invariants { patch } => invariants::run(patch.as_deref()),
         Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
         Task::Chaos { kills, seed } => chaos::run(kills, seed),

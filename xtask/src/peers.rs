@@ -1,4 +1,4 @@
-//! Programs that tests need and Rust does not bring.
+//! Programs that tests and benchmarks need and Rust does not bring.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,6 +11,12 @@ use crate::failure::{Failure, Result};
 pub(crate) struct Peer {
     program: &'static str,
     needed_for: &'static str,
+}
+
+impl Peer {
+    pub(crate) const fn new(program: &'static str, needed_for: &'static str) -> Self {
+        Self { program, needed_for }
+    }
 }
 
 /// Everything that any test starts. A test never skips itself because one is missing.
@@ -27,7 +33,7 @@ pub(crate) fn require(peers: &[Peer]) -> Result<()> {
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(Failure::new(format!("tests need what is not on PATH: {}", missing.join(", "))))
+        Err(Failure::new(format!("what is needed is not on PATH: {}", missing.join(", "))))
     }
 }
 

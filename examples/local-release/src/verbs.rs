@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gatekit_core::ledger::{ChainVerifier, Head, Ledger, LockState, TargetState};
+use gatekit_core::ledger::{ChainVerifier, Head, Ledger, LockState, Record, TargetState};
 use gatekit_core::{
     Candidate, Code, Engine, Error, NextAction, Pending, Pipeline, Result, RunReport, Running, Verb,
 };
@@ -228,7 +228,7 @@ fn next_of(lock: &TargetState) -> Vec<NextAction> {
 }
 
 /// How many records are read at once: the log of any length in the same memory.
-const PAGE: usize = 1000;
+const PAGE: usize = 4000;
 
 pub(crate) async fn log(args: &Log, common: &Common) -> Result<()> {
     let json = common.output.is_json();
@@ -243,23 +243,26 @@ pub(crate) async fn log(args: &Log, common: &Common) -> Result<()> {
         return Ok(());
     }
     let mut verifier = ChainVerifier::new(common.target.clone(), args.against.clone());
-    let mut after = 0;
-    loop {
-        let page = ledger.read(&common.target, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        for record in page {
-            if args.verify {
-                // Entries that were added since the head was read are none of this check's business.
-                if record.seq <= stored.seq {
-                    verifier.push(&record)?;
-                }
-            } else if json {
-                say(&json!(record).to_string());
-            } else {
-                say(&output::log_line(&record));
+    let mut tell = |record: &Record| -> Result<()> {
+        if args.verify {
+            // Entries that were added since the head was read are none of this check's business.
+            if record.seq <= stored.seq {
+                verifier.push(record)?;
             }
+        } else if json {
+            say(&json!(record).to_string());
+        } else {
+            say(&output::log_line(record));
         }
+        Ok(())
+    };
+    let mut page = ledger.read(&common.target, 0, PAGE).await?;
+    while let Some(last) = page.last() {
+        // The ledger reads on a thread of its own: it does the next page meanwhile.
+        let next = ledger.read(&common.target, last.seq, PAGE);
+        let (next, told) = tokio::join!(next, async { page.iter().try_for_each(&mut tell) });
+        told?;
+        page = next?;
     }
     let head = if args.verify { verifier.finish(&stored)? } else { stored };
     log_end(args, &head, common);
