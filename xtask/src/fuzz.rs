@@ -5,8 +5,9 @@ use crate::step::Step;
 
 const FOLDER: [&str; 2] = ["--fuzz-dir", "fuzz"];
 
-/// No input that a target takes needs more bytes to say all it can.
-const LONGEST: &str = "-max_len=4096";
+/// No input needs more bytes to say all it can; and it may have them from the start, because the
+/// targets make a whole scene out of one input.
+const LENGTH: [&str; 2] = ["-max_len=4096", "-len_control=0"];
 
 pub(crate) fn run(seconds: u32, target: Option<String>) -> Result<()> {
     require(nightly()?.args(["--version"]), "rustup toolchain install nightly --profile minimal")?;
@@ -23,7 +24,8 @@ pub(crate) fn run(seconds: u32, target: Option<String>) -> Result<()> {
     };
     for target in &chosen {
         let (time, target) = (format!("-max_total_time={seconds}"), target.as_str());
-        nightly()?.args(["fuzz", "run"]).args(FOLDER).args([target, "--", &time, LONGEST]).run()?;
+        let step = nightly()?.args(["fuzz", "run"]).args(FOLDER);
+        step.args([target, "--", &time]).args(LENGTH).run()?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Settling a suspect target as a person decides.
 
 use super::history::{Begun, RunHistory};
-use super::rollout::not_live;
+use super::rollout::{not_live, pause_rejected};
 use super::run::{Run, Stop, described};
 use crate::code;
 use crate::deployer::Location;
@@ -191,6 +191,12 @@ impl Run {
         if counts().next().is_none() {
             let nothing = "no deploy of the run is begun that would have to be live";
             return Some(Error::new(code::RECONCILE_REFUSED, nothing));
+        }
+        // What the pipeline's own gates rejected is no release, however live it is.
+        if let Some((stage, hook)) =
+            counts().find_map(|(begun, _)| Some((&begun.stage, begun.rejected.as_ref()?)))
+        {
+            return Some(pause_rejected(stage, hook));
         }
         let (_, (stage, location)) =
             counts().find(|(_, (_, location))| *location != Location::After)?;

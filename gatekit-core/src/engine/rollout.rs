@@ -246,7 +246,7 @@ impl Run {
     }
 }
 
-fn pause_rejected(stage: &StageId, hook: &str) -> Error {
+pub(crate) fn pause_rejected(stage: &StageId, hook: &str) -> Error {
     Error::new(
         code::DEPLOY_PAUSE_REJECTED,
         format!("the rollout of `{stage}` is not to go on from its pause `{hook}`"),

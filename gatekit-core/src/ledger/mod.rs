@@ -206,7 +206,8 @@ pub enum Acquired {
     Granted(Hold),
     /// Not yet.
     Waiting {
-        /// How many waiters are ahead, not counting the holder.
+        /// How many waiters are ahead, not counting the holder. A ledger MAY count one whose process
+        /// is dead, as long as it asked within [`WAITER_TTL`] and is in nobody's way.
         ahead: u64,
         /// Who holds the target.
         holder: Option<Holder>,

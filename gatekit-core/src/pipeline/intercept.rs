@@ -115,9 +115,15 @@ pub enum Fate {
 /// Somebody whom every call of an intercepted pipeline passes by.
 #[async_trait]
 pub trait Interceptor: fmt::Debug + Send + Sync + 'static {
-    /// Decides what becomes of a call before it is made. `change` is what a deployer's call is
-    /// about, as it was journalled.
-    async fn before(&self, stage: &StageId, call: Call, change: Option<&Value>) -> Fate;
+    /// Decides what becomes of a call before it is made. `change` and `receipt` are what a deployer's
+    /// call is about, as they were journalled.
+    async fn before(
+        &self,
+        stage: &StageId,
+        call: Call,
+        change: Option<&Value>,
+        receipt: Option<&Value>,
+    ) -> Fate;
 
     /// A call has been made, or has failed; not told of one that was dropped on its way.
     async fn after(&self, stage: &StageId, call: Call);
@@ -158,6 +164,9 @@ impl Pipeline {
     }
 }
 
+/// What a call is about that has no change.
+const NOTHING: (Option<&Value>, Option<&Value>) = (None, None);
+
 #[derive(Debug)]
 struct Intercepted<T: ?Sized> {
     by: Arc<dyn Interceptor>,
@@ -169,13 +178,13 @@ impl<T: ?Sized + Send + Sync> Intercepted<T> {
         &self,
         stage: &StageId,
         call: Call,
-        change: Option<&Value>,
+        (change, receipt): (Option<&Value>, Option<&Value>),
         make: impl Fn() -> F + Send + Sync,
     ) -> Result<A>
     where
         F: Future<Output = Result<A>> + Send,
     {
-        let answer = match self.by.before(stage, call, change).await {
+        let answer = match self.by.before(stage, call, change, receipt).await {
             Fate::Happens => make().await,
             Fate::HappensTwice => {
                 // Whatever the first call answers, nobody has heard of it.
@@ -208,7 +217,7 @@ impl Gate for Intercepted<dyn Gate> {
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
-        self.pass(cx.stage(), Call::Check, None, || self.inner.check(cx)).await
+        self.pass(cx.stage(), Call::Check, NOTHING, || self.inner.check(cx)).await
     }
 }
 
@@ -223,7 +232,7 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Value>> {
-        self.pass(cx.stage(), Call::Plan, None, || self.inner.plan(cx)).await
+        self.pass(cx.stage(), Call::Plan, NOTHING, || self.inner.plan(cx)).await
     }
 
     async fn apply(
@@ -233,12 +242,12 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         earlier: Option<&Value>,
     ) -> Result<Value> {
         let make = || self.inner.apply(cx, change, earlier);
-        self.pass(cx.stage(), Call::Apply, Some(change), make).await
+        self.pass(cx.stage(), Call::Apply, (Some(change), earlier), make).await
     }
 
     async fn observe(&self, cx: &PlanContext, change: &Value, receipt: &Value) -> Result<Rollout> {
         let make = || self.inner.observe(cx, change, receipt);
-        self.pass(cx.stage(), Call::Observe, Some(change), make).await
+        self.pass(cx.stage(), Call::Observe, (Some(change), Some(receipt)), make).await
     }
 
     async fn proceed(
@@ -250,11 +259,11 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         go: Go,
     ) -> Result<()> {
         let make = || self.inner.proceed(cx, change, receipt, pause, go);
-        self.pass(cx.stage(), Call::Proceed, Some(change), make).await
+        self.pass(cx.stage(), Call::Proceed, (Some(change), Some(receipt)), make).await
     }
 
     async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
-        self.pass(cx.stage(), Call::FenceOff, None, || self.inner.fence_off(cx)).await
+        self.pass(cx.stage(), Call::FenceOff, NOTHING, || self.inner.fence_off(cx)).await
     }
 
     async fn locate(
@@ -264,11 +273,11 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         receipt: Option<&Value>,
     ) -> Result<Location> {
         let make = || self.inner.locate(cx, change, receipt);
-        self.pass(cx.stage(), Call::Locate, Some(change), make).await
+        self.pass(cx.stage(), Call::Locate, (Some(change), receipt), make).await
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
-        self.pass(cx.stage(), Call::Live, None, || self.inner.live(cx)).await
+        self.pass(cx.stage(), Call::Live, NOTHING, || self.inner.live(cx)).await
     }
 
     async fn roll_back(
@@ -278,7 +287,7 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         receipt: Option<&Value>,
     ) -> Result<()> {
         let make = || self.inner.roll_back(cx, change, receipt);
-        self.pass(cx.stage(), Call::RollBack, Some(change), make).await
+        self.pass(cx.stage(), Call::RollBack, (Some(change), receipt), make).await
     }
 
     async fn observe_back(
@@ -288,6 +297,6 @@ impl ErasedDeploy for Intercepted<dyn ErasedDeploy> {
         receipt: Option<&Value>,
     ) -> Result<Rollout> {
         let make = || self.inner.observe_back(cx, change, receipt);
-        self.pass(cx.stage(), Call::ObserveBack, Some(change), make).await
+        self.pass(cx.stage(), Call::ObserveBack, (Some(change), receipt), make).await
     }
 }

@@ -32,6 +32,13 @@ fn a_release_is_adopted_although_a_part_of_it_was_live_before() {
     holds("one of two is live already", Settles::ByDecision, &[script]);
 }
 
+/// The gates at a pause are the pipeline's own: only an override goes against them.
+#[test]
+fn what_was_rejected_at_a_pause_may_not_be_adopted() {
+    let scripts = ["stop-before(append 9 stage_failed)", "stop-before(append 10 unwinding)"];
+    holds("a rejected release that stays", Settles::ByDecision, &scripts);
+}
+
 /// A crash between two deploys: `reconcile` names no decision that it then refuses.
 #[test]
 fn what_was_never_begun_is_not_offered_for_adoption() {

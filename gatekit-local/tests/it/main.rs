@@ -6,6 +6,7 @@
 mod conformance;
 mod copy;
 mod deploy;
+mod explored;
 mod fence;
 mod probe;
 mod property;

@@ -16,9 +16,15 @@ pub(super) struct FaultyCalls(pub(super) Actor);
 
 #[async_trait]
 impl Interceptor for FaultyCalls {
-    async fn before(&self, stage: &StageId, call: Call, change: Option<&Value>) -> Fate {
+    async fn before(
+        &self,
+        stage: &StageId,
+        call: Call,
+        change: Option<&Value>,
+        receipt: Option<&Value>,
+    ) -> Fate {
         self.0.look();
-        match self.0.call(stage, call, change) {
+        match self.0.call(stage, call, change, receipt) {
             Some(Kind::Fail) => {
                 let error = Error::new(BROKEN, format!("`{call}` of `{stage}` was not made"));
                 return Fate::Fails(error.with_effect(Effect::None));

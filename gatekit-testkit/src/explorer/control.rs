@@ -39,9 +39,9 @@ struct State {
     writes_seen: usize,
     /// The permits that were given and not used yet.
     permits: BTreeMap<(StageId, Fence), usize>,
-    /// The change under way of each stage, by its write-ahead entry.
-    applying: BTreeMap<StageId, Value>,
-    rolling_back: BTreeMap<StageId, Value>,
+    /// The change under way of each stage, by its write-ahead entry, and its newest receipt.
+    applying: BTreeMap<StageId, (Value, Option<Value>)>,
+    rolling_back: BTreeMap<StageId, (Value, Option<Value>)>,
     /// How many writes there were when a call began.
     begun: BTreeMap<(StageId, Call), usize>,
     wrong: Vec<String>,
@@ -140,10 +140,15 @@ impl Control {
         let mut state = self.lock();
         match body {
             Body::Applying { stage, change } => {
-                state.applying.insert(stage.clone(), change.clone());
+                state.applying.insert(stage.clone(), (change.clone(), None));
             }
-            Body::RollingBack { stage, change, .. } => {
-                state.rolling_back.insert(stage.clone(), change.clone());
+            Body::Checkpoint { stage, receipt } | Body::Applied { stage, receipt } => {
+                if let Some((_, known)) = state.applying.get_mut(stage) {
+                    *known = Some(receipt.clone());
+                }
+            }
+            Body::RollingBack { stage, change, receipt, .. } => {
+                state.rolling_back.insert(stage.clone(), (change.clone(), receipt.clone()));
             }
             Body::Calling { stage, .. } if heard => {
                 let key = (stage.clone(), fence.unwrap_or_default());
@@ -238,7 +243,13 @@ impl Actor {
     }
 
     /// A call of a stage begins.
-    pub(crate) fn call(&self, stage: &StageId, call: Call, change: Option<&Value>) -> Option<Kind> {
+    pub(crate) fn call(
+        &self,
+        stage: &StageId,
+        call: Call,
+        change: Option<&Value>,
+        receipt: Option<&Value>,
+    ) -> Option<Kind> {
         let mut state = self.control.acting(self.number)?;
         let key = (stage.clone(), call);
         let count = state.calls.entry(key.clone()).or_default();
@@ -250,8 +261,12 @@ impl Actor {
                 Call::RollBack => state.rolling_back.get(stage),
                 _ => state.applying.get(stage),
             };
-            if change != journalled {
-                let wrong = format!("{site} is about {change:?}, journalled was {journalled:?}");
+            let (wanted, known) = journalled
+                .map_or((None, None), |(change, receipt)| (Some(change), receipt.as_ref()));
+            // What is tried again after a recovery may go on from an older receipt.
+            if change != wanted || (known.is_some() && receipt != known) {
+                let wrong =
+                    format!("{site} is about {change:?} {receipt:?}, and not {journalled:?}");
                 state.wrong.push(wrong);
             }
             if state.processes.get(self.number).is_some_and(|it| it.dead || it.lost) {

@@ -119,15 +119,32 @@ impl Journal {
     /// Design §8.1 and §8.4: what the end of a run says is what its entries before it say.
     pub(super) fn check_end(&self, run: RunId, stages: &[(StageId, StageKind)]) -> Vec<String> {
         let mut wrong = Vec::new();
-        let mut applied = false;
+        let (mut applied, mut unwinding) = (false, false);
         for (_, body) in self.of(run) {
             match body {
                 Body::Applying { .. } => applied = false,
                 Body::Applied { .. } => applied = true,
+                Body::Settled { stage, already: false } if !applied => {
+                    wrong
+                        .push(format!("`{stage}` is settled, and nobody knows whose effect it is"));
+                }
                 Body::StageFailed { stage, failure, location: Location::After, .. }
                     if applied && failure.code != code::DEPLOY_PAUSE_REJECTED =>
                 {
                     wrong.push(format!("`{stage}` failed, and is live"));
+                }
+                _ => {}
+            }
+            match body {
+                Body::Unwinding { .. } => unwinding = true,
+                // A person may decide that it stays.
+                Body::Reconciled { .. } => unwinding = false,
+                Body::Applying { .. }
+                | Body::Settled { .. }
+                | Body::Verdict { phase: GatePhase::Verify, .. }
+                    if unwinding =>
+                {
+                    wrong.push(format!("`{}` in the course of unwinding", body.kind()));
                 }
                 _ => {}
             }
@@ -163,10 +180,13 @@ impl Journal {
         for (stage, kind) in stages {
             match kind {
                 StageKind::Deploy(_) => {
-                    let wrote = self.last(
-                        run,
-                        |body| matches!(body, Body::Calling { stage: of, .. } if of == stage),
-                    );
+                    // Not by its permits: a takeover may ask for one to shut the old holder out.
+                    let wrote = self.last(run, |body| match body {
+                        Body::Applying { stage: of, .. }
+                        | Body::Applied { stage: of, .. }
+                        | Body::Answered { stage: of, .. } => of == stage,
+                        _ => false,
+                    });
                     last_write = last_write.max(wrote.unwrap_or_default());
                     let settled = self.last(
                         run,

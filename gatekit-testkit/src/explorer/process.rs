@@ -17,7 +17,9 @@ use super::scene::{Scene, World};
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a process goes on that nobody waits for, by tokio's clock.
-const GRACE: Duration = Duration::from_secs(60);
+fn grace(scene: &dyn Scene) -> Duration {
+    Duration::from_secs(if scene.in_real_time() { 2 } else { 60 })
+}
 
 /// What a process is started for.
 #[derive(Debug, Clone)]
@@ -26,13 +28,6 @@ pub(super) enum Verb {
     RollBack(Option<String>),
     Resume(RunId),
     Reconcile(RunId, Option<Decision>),
-}
-
-impl Verb {
-    /// Whether it only looks.
-    pub(super) const fn looks(&self) -> bool {
-        matches!(self, Self::Reconcile(_, None))
-    }
 }
 
 /// What came of a process.
@@ -54,13 +49,14 @@ pub(super) enum How {
 pub(super) struct Frozen {
     runtime: Runtime,
     actor: Actor,
+    grace: Duration,
 }
 
 impl Frozen {
     /// Lets it go on, to its end.
     pub(super) fn thaw(self) {
         self.actor.thaw();
-        self.runtime.block_on(async { tokio::time::sleep(GRACE).await });
+        self.runtime.block_on(async { tokio::time::sleep(self.grace).await });
         self.actor.look();
     }
 }
@@ -91,10 +87,15 @@ where
 }
 
 /// Runs a process to its end.
-pub(super) fn play(scene: &dyn Scene, control: &Arc<Control>, verb: Verb) -> Result<Ended> {
+pub(super) fn play(
+    scene: &dyn Scene,
+    control: &Arc<Control>,
+    verb: Verb,
+    candidate: &Candidate,
+) -> Result<Ended> {
     let (world, actor) = (control.world(), control.begin());
     let interceptor: Arc<dyn Interceptor> = Arc::new(FaultyCalls(actor.clone()));
-    let pipeline = intercepted(&world.pipeline(), &interceptor);
+    let pipeline = intercepted(&world.pipeline(candidate), &interceptor);
     let runtime = runtime(scene)?;
     let (run, report) = runtime.block_on(async {
         let ledger = Arc::new(FaultyLedger::new(world.ledger().await?, actor.clone()));
@@ -109,18 +110,18 @@ pub(super) fn play(scene: &dyn Scene, control: &Arc<Control>, verb: Verb) -> Res
         };
         // Nothing of the run has happened yet: there is one thread, and it is here.
         actor.runs(running.interrupter());
-        Ok::<_, Error>((running.run(), wait(running, &actor).await?))
+        Ok::<_, Error>((running.run(), wait(running, &actor, grace(scene)).await?))
     })?;
     actor.look();
     let how = match report {
         Some(report) => How::Reported(report),
-        None => How::Frozen(Frozen { runtime, actor }),
+        None => How::Frozen(Frozen { runtime, actor, grace: grace(scene) }),
     };
     Ok(Ended { run, how })
 }
 
 /// The report; `None` when the process is stopped.
-async fn wait(running: Running, actor: &Actor) -> Result<Option<RunReport>> {
+async fn wait(running: Running, actor: &Actor, grace: Duration) -> Result<Option<RunReport>> {
     let report = tokio::select! {
         biased;
         () = actor.frozen() => return Ok(None),
@@ -133,7 +134,7 @@ async fn wait(running: Running, actor: &Actor) -> Result<Option<RunReport>> {
     if actor.has_let_go() {
         // The handle has answered, and the program is about to exit: what the run still does in
         // that moment must be harmless too.
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(grace).await;
     }
     Ok(Some(report))
 }

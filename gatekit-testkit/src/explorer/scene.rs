@@ -70,8 +70,9 @@ pub enum Act {
 /// deployers that are explored.
 #[async_trait]
 pub trait World: Debug + Send + Sync + 'static {
-    /// The pipeline, as every process builds it.
-    fn pipeline(&self) -> Pipeline;
+    /// The pipeline, as every process builds it that ships `candidate` or goes on with it. For a
+    /// rollback the candidate is empty.
+    fn pipeline(&self, candidate: &Candidate) -> Pipeline;
 
     /// A handle on the ledger, for a process that begins: a runtime of its own.
     async fn ledger(&self) -> Result<Arc<dyn Ledger>>;

@@ -108,7 +108,7 @@ pub enum Kind {
     Repeat,
     /// Somebody else releases to the target just before the call.
     Intrude,
-    /// The process has its permit and is stopped; it goes on when the next process has ended.
+    /// The process has its permit and is stopped; it goes on when others have settled its run.
     Freeze,
 }
 

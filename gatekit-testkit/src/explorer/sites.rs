@@ -70,77 +70,74 @@ pub(crate) struct Passed {
     pub(crate) class: Class,
 }
 
-/// What can go wrong in some worlds only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Extras {
+/// What goes wrong in an exploration, class by class.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Menu {
     /// Somebody else can release.
     pub(crate) intruder: bool,
     /// The resources keep the newest fence, so that a write which comes late is refused there.
     pub(crate) fenced: bool,
+    /// What is left out.
+    pub(crate) without: Vec<Kind>,
 }
 
-impl Extras {
-    fn at(self, class: Class) -> Option<Kind> {
-        match class {
+impl Menu {
+    fn kinds(&self, class: Class) -> Vec<Kind> {
+        let more = match class {
             Class::ReadingCall | Class::WritingCall => self.intruder.then_some(Kind::Intrude),
             Class::Permit => self.fenced.then_some(Kind::Freeze),
             _ => None,
+        };
+        let kinds = class.kinds().iter().copied().chain(more);
+        kinds.filter(|kind| !self.without.contains(kind)).collect()
+    }
+
+    /// Everything that can go wrong at these sites, one thing at a time.
+    pub(crate) fn faults(&self, sites: &[Passed]) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for Passed { site, class } in sites {
+            let kinds = self.kinds(*class).into_iter();
+            faults.extend(kinds.map(|kind| Fault { kind, site: site.clone() }));
         }
+        faults
     }
 }
 
-/// Everything that can go wrong at these sites, one thing at a time.
-pub(crate) fn faults(sites: &[Passed], extras: Extras) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for Passed { site, class } in sites {
-        let kinds = class.kinds().iter().copied().chain(extras.at(*class));
-        faults.extend(kinds.map(|kind| Fault { kind, site: site.clone() }));
-    }
-    faults
-}
-
-/// How many sites of each class there are.
+/// How many sites of each class there are, and how many kinds of faults at each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Census {
-    counts: [usize; Class::ALL.len()],
-    extras: Extras,
-}
+pub(crate) struct Census([(usize, usize); Class::ALL.len()]);
 
 impl Census {
-    pub(crate) fn of(sites: &[Passed], extras: Extras) -> Self {
-        let counts = Class::ALL.map(|class| sites.iter().filter(|at| at.class == class).count());
-        Self { counts, extras }
+    pub(crate) fn of(sites: &[Passed], menu: &Menu) -> Self {
+        Self(Class::ALL.map(|class| {
+            let count = sites.iter().filter(|at| at.class == class).count();
+            (count, menu.kinds(class).len())
+        }))
     }
 
     pub(crate) fn sites(&self) -> usize {
-        self.counts.iter().sum()
+        self.0.iter().map(|(count, _)| count).sum()
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.extras = other.extras;
-        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+        for ((count, kinds), (more, of)) in self.0.iter_mut().zip(other.0) {
             *count += more;
+            *kinds = of;
         }
-    }
-
-    fn weighed(&self) -> impl Iterator<Item = (Class, usize, usize)> {
-        Class::ALL.into_iter().zip(self.counts).map(|(class, count)| {
-            let extra = usize::from(self.extras.at(class).is_some());
-            (class, count, class.kinds().len() + extra)
-        })
     }
 
     /// How many faults that makes: the sum over the classes, sites times kinds.
     pub(crate) fn faults(&self) -> usize {
-        self.weighed().map(|(_, count, kinds)| count * kinds).sum()
+        self.0.iter().map(|(count, kinds)| count * kinds).sum()
     }
 }
 
 /// `2O·6 + 7H·8 + …`
 impl fmt::Display for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut terms = self.weighed().filter(|(_, count, _)| *count > 0).peekable();
-        while let Some((class, count, kinds)) = terms.next() {
+        let all = Class::ALL.into_iter().zip(self.0);
+        let mut terms = all.filter(|(_, (count, _))| *count > 0).peekable();
+        while let Some((class, (count, kinds))) = terms.next() {
             let more = if terms.peek().is_some() { " + " } else { "" };
             write!(f, "{count}{}·{kinds}{more}", class.letter())?;
         }

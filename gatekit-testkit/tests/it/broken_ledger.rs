@@ -46,6 +46,8 @@ enum Fault {
     HidesLapses,
     /// Waiting takes longer than it may.
     OversleepsTurns,
+    /// Who waits for long is forgotten meanwhile.
+    ForgetsWhoWaits,
     /// Records are read in another order.
     ReadsBackwards,
     /// Limits are off by one.
@@ -54,7 +56,7 @@ enum Fault {
     SharesTargets,
 }
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault::SharesFences,
     Fault::ForgetsClaims,
     Fault::ForgetsTickets,
@@ -69,6 +71,7 @@ const FAULTS: [Fault; 17] = [
     Fault::ChangesByLooking,
     Fault::HidesLapses,
     Fault::OversleepsTurns,
+    Fault::ForgetsWhoWaits,
     Fault::ReadsBackwards,
     Fault::ReadsTooMuch,
     Fault::SharesTargets,
@@ -178,8 +181,12 @@ impl Ledger for BrokenLedger {
     }
 
     async fn wait_for_turn(&self, claim: &Claim, longest: Duration) {
-        let oversleep = self.is(Fault::OversleepsTurns);
-        let longest = if oversleep { Duration::from_secs(3600) } else { longest };
+        if self.is(Fault::OversleepsTurns) {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        if self.is(Fault::ForgetsWhoWaits) {
+            tokio::time::sleep(longest.min(Duration::from_secs(20))).await;
+        }
         self.0.wait_for_turn(claim, longest).await;
     }
 
@@ -296,7 +303,7 @@ fn every_fault_is_found_by_a_behaviour() {
 #[test]
 fn faults_of_lock_and_queue_are_found_by_random_interleavings_too() {
     // The others are about waiting and about limits, which an interleaving does not look at.
-    let others = [Fault::OversleepsTurns, Fault::ReadsTooMuch];
+    let others = [Fault::OversleepsTurns, Fault::ForgetsWhoWaits, Fault::ReadsTooMuch];
     for fault in FAULTS.into_iter().filter(|fault| !others.contains(fault)) {
         let what = blamed(|| ledger::random_interleavings(&Broken(fault), 200, 1));
         println!("{fault:?}: {what}\n");

@@ -1,8 +1,8 @@
 //! gatekit's own engine, explored with every scene of doubles; and the explorer itself, which must
 //! notice what is wrong.
 //!
-//! Here every single fault is walked, and the pairs of the smallest scenes. `cargo xtask explore`
-//! walks the pairs of all.
+//! Here every single fault is walked, and the pairs of the smallest scene. `cargo xtask explore` walks
+//! the pairs of all.
 
 use std::collections::BTreeSet;
 
@@ -21,14 +21,6 @@ fn singles(name: &str) {
     for settles in [Settles::ByResume, Settles::ByDecision] {
         Explorer::new(&scene).settles(settles).singles_only().explore().assert_sound();
     }
-}
-
-#[track_caller]
-fn pairs(name: &str, settles: Settles) {
-    let scene = named(name, &in_memory()).unwrap();
-    let exploration = Explorer::new(&scene).settles(settles).explore();
-    assert!(exploration.walked() > 1000, "{exploration}");
-    exploration.assert_sound();
 }
 
 macro_rules! every_single_fault_of {
@@ -65,6 +57,7 @@ every_single_fault_of! {
     no_way_back_last = "what has no way back comes last";
     pause_that_goes_on = "a pause that goes on";
     rejected_pause = "a pause that is rejected";
+    rejected_and_stays = "a rejected release that stays";
     parked = "a parked run";
     overtaken = "a parked run that is overtaken";
     groups = "groups";
@@ -72,6 +65,7 @@ every_single_fault_of! {
     recovery_and_same_change = "a recovery and the same change";
     recovery_in_vain = "a recovery in vain";
     rollback = "a rollback";
+    rollback_to_the_dead = "a rollback to what has died";
     rollback_of_two = "a rollback of two releases";
     intruder = "somebody else releases";
     intruder_in_between = "somebody else releases in between";
@@ -81,12 +75,11 @@ every_single_fault_of! {
 
 #[test]
 fn every_pair_of_faults_of_one_deploy() {
-    pairs("one deploy", Settles::ByResume);
-}
-
-#[test]
-fn every_pair_of_faults_of_a_rollback() {
-    pairs("a rollback", Settles::ByResume);
+    let scene = named("one deploy", &in_memory()).unwrap();
+    let exploration = Explorer::new(&scene).explore();
+    println!("{exploration}");
+    assert!(exploration.walked() > 5000, "{exploration}");
+    exploration.assert_sound();
 }
 
 /// Says that all is well, and writes nothing.

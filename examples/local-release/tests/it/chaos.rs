@@ -97,6 +97,8 @@ struct Chaos {
     versions: usize,
     /// The releases in effect, the live one last.
     stack: Vec<String>,
+    /// The end of the journal when everything was at rest last.
+    head: String,
     measures: BTreeMap<Sort, Measure>,
     /// Moments are dealt out in turn, so that every entry has its kill.
     dealt: BTreeMap<(Verb, Option<Sort>, u64), u64>,
@@ -116,6 +118,7 @@ impl Chaos {
             round: 0,
             versions: 1,
             stack: vec!["v1".to_owned()],
+            head: String::new(),
             measures: BTreeMap::new(),
             dealt: BTreeMap::new(),
         };
@@ -354,11 +357,17 @@ impl Chaos {
         true
     }
 
-    /// Outcome and truth agree, and it is the release that the reports led to.
+    /// Outcome and truth agree, it is the release that the reports led to, and the journal has only
+    /// grown.
     #[track_caller]
-    fn assert_true(&self, story: &Story) {
+    fn assert_true(&mut self, story: &Story) {
         self.site.assert_true(&format!("{story:?}"));
         assert_eq!(self.site.answers().as_ref(), self.stack.last(), "{story:?}");
+        if !self.head.is_empty() {
+            let grown = self.site.run(["log", "--verify", "--against", &self.head]);
+            assert_eq!(grown.exit, Some(0), "{story:?}: {grown:?}");
+        }
+        self.head = self.journal.head();
     }
 }
 

@@ -135,7 +135,8 @@ fn a_stopped_holder_is_overtaken_and_does_not_write_when_it_wakes() {
     let app = site.app("v2");
     fs::write(app.join("ready"), "500 Not Yet").unwrap();
     let mut command = site.ship_app(&app, "v2");
-    command.args(["--lease", "1s"]);
+    // Long enough for a busy machine to renew it.
+    command.args(["--lease", "3s"]);
     let before = site.run(["log"]).lines.len();
     let child = spawn(command);
     while site.run(["log"]).lines[before..]

@@ -258,23 +258,3 @@ pub(crate) fn entry(u: &mut Unstructured<'_>, target: TargetName) -> Result<Entr
     let (run, actor, fence) = (run(u)?, u.arbitrary::<String>()?, maybe(u, fence)?);
     Ok(Entry::new(target, run, actor, fence, body(u)?))
 }
-
-/// The text with a few characters taken out, put in, doubled or replaced.
-pub(crate) fn mutated(u: &mut Unstructured<'_>, text: &str) -> Result<String> {
-    let mut chars: Vec<char> = text.chars().collect();
-    for _ in 0..u.int_in_range(1..=4)? {
-        let at = u.choose_index(chars.len().max(1))?;
-        let other = if u.arbitrary()? {
-            *u.choose(&['"', '{', '}', '[', ']', ',', ':', '\\', '0', '9', '-', '.', 'e', ' '])?
-        } else {
-            u.arbitrary()?
-        };
-        match (u.int_in_range(0..=3)?, chars.get(at).copied()) {
-            (0, Some(_)) => drop(chars.remove(at)),
-            (1, Some(double)) => chars.insert(at, double),
-            (2, Some(_)) => chars[at] = other,
-            _ => chars.insert(at, other),
-        }
-    }
-    Ok(chars.into_iter().collect())
-}

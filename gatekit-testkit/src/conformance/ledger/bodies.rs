@@ -4,7 +4,7 @@ use gatekit_core::ledger::{Body, Decision, GatePhase, Lineage, Mode, StageScope}
 use gatekit_core::process::ProcessIdentity;
 use gatekit_core::{
     Candidate, Code, Digest, Enforcement, Error, Evidence, Failure, Fence, Live, Location, Outcome,
-    Pause, Rollout, RunId, StageId, Verdict,
+    Pause, Rollout, RunId, StageId, Then, Verdict,
 };
 use serde_json::json;
 
@@ -83,6 +83,13 @@ pub(super) fn bodies() -> Vec<Body> {
             failure: failure(),
             rollout: Some(Rollout::NothingRan),
             location: Location::Elsewhere(Live::new("v0", None)),
+        },
+        Body::Recovering {
+            stage: stage(),
+            recovery: stage(),
+            attempt: 1,
+            then: Then::Replan,
+            scope: StageScope::new(stage(), Digest::of("scope"), "the repair"),
         },
         Body::Unwinding { cause: failure() },
         Body::RollingBack { stage: stage(), of: run, change: json!(1), receipt: None },

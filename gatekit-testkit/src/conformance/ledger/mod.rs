@@ -2,7 +2,7 @@
 //!
 //! Describe the ledger by a [`Subject`], and call [`all`] and [`random_interleavings`] in a test:
 //!
-//! ```
+//! ```no_run
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicU64, Ordering};
 //! use std::time::Duration;
@@ -99,4 +99,5 @@ pub use takeover::{
 pub use turns::{
     a_silent_waiter_is_skipped_and_keeps_its_ticket, a_wait_for_a_turn_ends_in_time,
     asking_is_the_heartbeat_of_a_waiter, waiters_are_granted_in_the_order_of_their_tickets,
+    who_waits_stays_heard_of,
 };

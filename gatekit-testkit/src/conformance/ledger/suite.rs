@@ -48,6 +48,7 @@ pub async fn all(subject: &dyn Subject) {
         super::reads_are_in_order_and_within_their_limits,
         super::many_threads_are_granted_one_at_a_time,
         super::many_handles_append_to_one_chain,
+        super::who_waits_stays_heard_of,
     );
     if subject.capability().proves_deaths {
         run!(subject:

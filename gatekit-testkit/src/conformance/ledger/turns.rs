@@ -1,6 +1,6 @@
 //! Who is first in line.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Acquired, Claim, WAITER_TTL};
 
@@ -124,4 +124,39 @@ pub async fn a_wait_for_a_turn_ends_in_time(subject: &dyn Subject) {
         super::check::there("whoever waits and asks again is granted", both.ok());
     must("the holder released the target", released, &next);
     same("the waiter's run is granted", next.run, waiter.run);
+}
+
+/// A waiter that waits in `wait_for_turn` stays heard of, however long it is to wait: either its wait
+/// ends in time for it to ask again, or the ledger notes by itself that it waits.
+///
+/// Takes some seconds more than [`WAITER_TTL`], of real time.
+pub async fn who_waits_stays_heard_of(subject: &dyn Subject) {
+    let bench = Bench::open(subject).await;
+    let waiter = bench.claim();
+    bench.hold(&bench.claim()).await;
+    ok(bench.ledger.enqueue(&waiter).await);
+    let waits = async {
+        loop {
+            let answer = ok(bench.ledger.acquire(&waiter, LEASE).await);
+            must("the target is held", matches!(answer, Acquired::Waiting { .. }), &answer);
+            bench.ledger.wait_for_turn(&waiter, Duration::from_secs(3600)).await;
+        }
+    };
+    let watches = async {
+        let (began, mut looked) = (Instant::now(), Instant::now());
+        while began.elapsed() < WAITER_TTL + SECOND * 2 {
+            tokio::time::sleep(SECOND / 4).await;
+            let queue = bench.state().await.queue;
+            let heard = queue.iter().all(|waiter| waiter.alive);
+            // A machine that stood still meanwhile may have kept the waiter from asking.
+            if looked.elapsed() < SECOND * 2 {
+                must("a waiter that waits in `wait_for_turn` stays heard of", heard, &queue);
+            }
+            looked = Instant::now();
+        }
+    };
+    tokio::select! {
+        () = waits => {}
+        () = watches => {}
+    }
 }

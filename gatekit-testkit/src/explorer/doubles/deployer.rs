@@ -29,6 +29,7 @@ pub struct Fake {
     place: Place,
     polls: usize,
     hook: Option<&'static str>,
+    stays: bool,
     forgets: bool,
     one_way: Option<&'static str>,
     wish: Option<&'static str>,
@@ -64,6 +65,7 @@ impl Fake {
             place: place.clone(),
             polls: 0,
             hook: None,
+            stays: false,
             forgets: false,
             one_way: None,
             wish: None,
@@ -82,6 +84,13 @@ impl Fake {
     #[must_use]
     pub const fn pausing(mut self, hook: &'static str) -> Self {
         self.hook = Some(hook);
+        self
+    }
+
+    /// Leaves the release live when a pause is not to go on.
+    #[must_use]
+    pub const fn staying(mut self) -> Self {
+        self.stays = true;
         self
     }
 
@@ -264,14 +273,14 @@ impl Deployer for Fake {
         if !self.is_paused(&self.place.lock()) {
             return Ok(());
         }
-        if go == Go::Continue {
+        if go == Go::Continue || self.stays {
             let permit = cx.permit("answer").await?;
             let mut state = self.place.lock();
             if !state.admits(&self.id, permit.fence()) {
                 return Err(self.moved());
             }
             state.rollouts.entry(self.id.clone()).or_default().answered = true;
-            state.log(&self.id, "goes on".to_owned(), permit.fence());
+            state.log(&self.id, format!("answered {go:?}"), permit.fence());
             return Ok(());
         }
         self.back().write(cx, change).await

@@ -68,6 +68,13 @@ impl Place {
         self.lock().approved = true;
     }
 
+    /// Whatever was live has died.
+    pub fn wipe(&self) {
+        for part in self.lock().live.values_mut().flatten() {
+            *part = Part { value: "nothing".to_owned(), by: None };
+        }
+    }
+
     /// What is live now counts as the old release from now on.
     pub fn mark(&self) {
         self.lock().old.clear();

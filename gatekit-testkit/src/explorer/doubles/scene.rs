@@ -61,6 +61,7 @@ pub struct DoubleScene {
     act: Act,
     new: &'static str,
     ends: Outcome,
+    dies: bool,
     intruder: bool,
     repairs: Option<&'static str>,
     overtaken: bool,
@@ -95,6 +96,7 @@ impl DoubleScene {
             act: Act::Ship(Candidate::new().with_version("v2")),
             new: "v2",
             ends: Outcome::Released,
+            dies: false,
             intruder: false,
             repairs: None,
             overtaken: false,
@@ -125,6 +127,13 @@ impl DoubleScene {
         self.earlier = earlier.to_vec();
         self.act = Act::RollBack(Some(to.to_owned()));
         self.new = to;
+        self
+    }
+
+    /// What was shipped first is gone by the time the last of the earlier versions is shipped.
+    #[must_use]
+    pub const fn dying(mut self) -> Self {
+        self.dies = true;
         self
     }
 
@@ -225,7 +234,7 @@ struct DoubleWorld {
 #[async_trait]
 impl World for DoubleWorld {
     #[expect(clippy::expect_used, reason = "a scene that cannot be built must be noticed at once")]
-    fn pipeline(&self) -> Pipeline {
+    fn pipeline(&self, _: &Candidate) -> Pipeline {
         (self.scene.build)(&self.place).expect("a pipeline that can be built")
     }
 
@@ -247,8 +256,11 @@ impl World for DoubleWorld {
 
     async fn prepare(&self, engine: Engine) -> Result<()> {
         for version in &self.scene.earlier {
+            if self.scene.dies && Some(version) == self.scene.earlier.last() {
+                self.place.wipe();
+            }
             let candidate = Candidate::new().with_version(*version);
-            let report = engine.ship(&self.pipeline(), candidate).await;
+            let report = engine.ship(&self.pipeline(&candidate), candidate.clone()).await;
             if report.outcome != Outcome::Released {
                 let error = format!("the earlier release of `{version}` failed: {report:?}");
                 return Err(Error::new(Code::new("explorer.scene"), error));
@@ -263,7 +275,7 @@ impl World for DoubleWorld {
         if self.scene.overtaken {
             let candidate = Candidate::new().with_version(OVERTAKER);
             // It is stuck, and must be, when the explored run has touched the target.
-            let _ = engine.ship(&self.pipeline(), candidate).await;
+            let _ = engine.ship(&self.pipeline(&candidate), candidate.clone()).await;
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
             .may_need_override(),
         scene("a pause that goes on", WEB, pause_goes_on),
         scene("a pause that is rejected", WEB, pause_is_rejected).ending(Outcome::RolledBack),
+        scene("a rejected release that stays", WEB, rejected_stays).ending(Outcome::RolledBack),
         scene("a parked run", WEB, parked),
         scene("a parked run that is overtaken", WEB, parked)
             .overtaken()
@@ -57,6 +58,12 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
             .rolling_back(&["v1", NEW], "v1"),
         scene("a rollback of two releases", DB_AND_WEB, two_deploys)
             .rolling_back(&["v0", "v1", NEW], "v0"),
+        scene("a rollback to what has died", WEB, one_deploy)
+            .with_live("web", "v0")
+            .rolling_back(&["v1", NEW], "v1")
+            .dying()
+            .ending(Outcome::Overridden)
+            .may_need_override(),
         scene("somebody else releases", WEB, verified).with_intruder(),
         scene("somebody else releases in between", WEB, failing_verify)
             .ending(Outcome::RolledBack)
@@ -156,6 +163,11 @@ fn pause_goes_on(place: &Place) -> Result<Pipeline> {
 
 fn pause_is_rejected(place: &Place) -> Result<Pipeline> {
     let builder = deploying(builder(), fake("web", place).pausing("test-traffic"));
+    builder.at_pause([enforced(gate("listener", place).says([Says::Fail]).of(NEW))]).build()
+}
+
+fn rejected_stays(place: &Place) -> Result<Pipeline> {
+    let builder = deploying(builder(), fake("web", place).pausing("test-traffic").staying());
     builder.at_pause([enforced(gate("listener", place).says([Says::Fail]).of(NEW))]).build()
 }
 

@@ -49,7 +49,7 @@ impl Oracle {
         match (&op.act, answer) {
             (Act::Pass(steps), _) => self.now += steps,
             (_, Answer::Ticket(ticket)) => target.enqueued(claim, *ticket, now)?,
-            (_, Answer::Waiting(..)) => target.told_to_wait(claim, cast, now)?,
+            (_, Answer::Waiting(ahead, _)) => target.told_to_wait(*ahead, claim, cast, now)?,
             (_, Answer::Suspect(..)) => target.heard(claim, now),
             (Act::Acquire(lease), Answer::Granted(fence, _)) => {
                 target.granted(*fence, claim, *lease, cast, now)?;
@@ -125,15 +125,24 @@ impl Target {
         }
     }
 
-    fn told_to_wait(&mut self, claim: &Claim, cast: &Cast, now: u32) -> Result<(), String> {
+    fn told_to_wait(
+        &mut self,
+        ahead: u64,
+        claim: &Claim,
+        cast: &Cast,
+        now: u32,
+    ) -> Result<(), String> {
         self.heard(claim, now);
+        let heard = self.heard_before(claim.run, now).count() as u64;
+        let living = self.living_before(claim.run, cast, now).count() as u64;
+        if !(living..=heard).contains(&ahead) {
+            return Err(format!("{living} to {heard} waiters are ahead, not {ahead}"));
+        }
         match self.at_work(cast, now) {
             Some(tenant) if tenant.claim.id == claim.id => {
                 Err("the holder is told to wait".to_owned())
             }
-            None if self.touched.is_none()
-                && self.living_before(claim.run, cast, now).is_none() =>
-            {
+            None if self.touched.is_none() && living == 0 => {
                 Err("the first in line at a free target is told to wait".to_owned())
             }
             _ => Ok(()),
@@ -146,13 +155,21 @@ impl Target {
         self.holder.as_ref().filter(lasts)
     }
 
-    /// A ticket before that of the run whose process lives and has asked in time.
-    fn living_before(&self, run: RunId, cast: &Cast, now: u32) -> Option<usize> {
-        let mut before = self.waiting.iter().take_while(|(_, (waiter, ..))| *waiter != run);
-        let living = before.find(|(_, (_, process, heard))| {
-            STEP * (now - heard) < WAITER_TTL && !cast.is_dead(process)
-        });
-        living.map(|(&ticket, _)| ticket)
+    /// The tickets before that of the run that have asked in time, and their processes.
+    fn heard_before(
+        &self,
+        run: RunId,
+        now: u32,
+    ) -> impl Iterator<Item = (usize, &ProcessIdentity)> {
+        let before = self.waiting.iter().take_while(move |(_, (waiter, ..))| *waiter != run);
+        let heard = before.filter(move |(_, (.., heard))| STEP * (now - heard) < WAITER_TTL);
+        heard.map(|(&ticket, (_, process, _))| (ticket, process))
+    }
+
+    /// Those of them whose process lives.
+    fn living_before(&self, run: RunId, cast: &Cast, now: u32) -> impl Iterator<Item = usize> {
+        let living = self.heard_before(run, now).filter(|(_, process)| !cast.is_dead(process));
+        living.map(|(ticket, _)| ticket)
     }
 
     /// Whether that claim was given its own hold again, its lease begun anew.
@@ -197,7 +214,7 @@ impl Target {
         let Some(own) = self.ticket(claim.run) else {
             return Err("a run was granted that has no ticket".to_owned());
         };
-        if let Some(before) = self.living_before(claim.run, cast, now) {
+        if let Some(before) = self.living_before(claim.run, cast, now).next() {
             return Err(format!("ticket {own} was granted before {before}, which waits"));
         }
         self.enter(fence, claim, Some(own), lease, cast, now)

@@ -20,6 +20,7 @@ pub(super) enum Answer {
     Skipped,
     Ticket(usize),
     Granted(usize, Duration),
+    /// How many are ahead, which is the oracle's to judge, and who holds.
     Waiting(u64, Option<Holder>),
     Suspect(RunId, usize),
     TookOver(usize, Duration),
@@ -31,6 +32,16 @@ pub(super) enum Answer {
     /// The number of the record, and the fence of its guard.
     Appended(u64, usize),
     Refused(Code, Effect),
+}
+
+impl Answer {
+    /// Whether both ledgers say the same. How many are ahead they may count differently.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Waiting(_, holder), Self::Waiting(_, other)) => holder == other,
+            _ => self == other,
+        }
+    }
 }
 
 /// The state of a target in the same words; what is left of a lease is rounded to steps.
