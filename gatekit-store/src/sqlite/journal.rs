@@ -77,15 +77,21 @@ pub(super) fn insert(conn: &Connection, lock: &mut Lock, entry: &Entry) -> Resul
     Ok(record)
 }
 
+// The planner knows nothing of how long a journal is, and would read all of it for a run.
+const OF_TARGET: &str = "SELECT seq, prev, hash, entry FROM journal \
+    WHERE target = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+const OF_RUN: &str = "SELECT seq, prev, hash, entry FROM journal INDEXED BY journal_run \
+    WHERE target = ?1 AND run = ?2 ORDER BY seq";
+const OF_KIND: &str = "SELECT seq, prev, hash, entry FROM journal INDEXED BY journal_kind \
+    WHERE target = ?1 AND kind = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4";
+
 pub(super) fn read(
     conn: &Connection,
     target: &TargetName,
     after: u64,
     limit: usize,
 ) -> Result<Vec<Record>, Fault> {
-    let sql = "SELECT seq, prev, hash, entry FROM journal WHERE target = ?1 AND seq > ?2 \
-               ORDER BY seq LIMIT ?3";
-    records(conn, sql, params![target.as_str(), integer(after), bound(limit)])
+    records(conn, OF_TARGET, params![target.as_str(), integer(after), bound(limit)])
 }
 
 pub(super) fn read_run(
@@ -93,9 +99,7 @@ pub(super) fn read_run(
     target: &TargetName,
     run: RunId,
 ) -> Result<Vec<Record>, Fault> {
-    let sql = "SELECT seq, prev, hash, entry FROM journal WHERE target = ?1 AND run = ?2 \
-               ORDER BY seq";
-    records(conn, sql, params![target.as_str(), run.to_string()])
+    records(conn, OF_RUN, params![target.as_str(), run.to_string()])
 }
 
 pub(super) fn read_kind(
@@ -105,9 +109,8 @@ pub(super) fn read_kind(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<Record>, Fault> {
-    let sql = "SELECT seq, prev, hash, entry FROM journal WHERE target = ?1 AND kind = ?2 \
-               AND (?3 IS NULL OR seq < ?3) ORDER BY seq DESC LIMIT ?4";
-    records(conn, sql, params![target.as_str(), kind, before.map(integer), bound(limit)])
+    let before = before.map_or(i64::MAX, integer);
+    records(conn, OF_KIND, params![target.as_str(), kind, before, bound(limit)])
 }
 
 fn bound(limit: usize) -> i64 {
@@ -135,4 +138,25 @@ fn decode(row: &Row<'_>) -> Result<Record, Fault> {
 
 fn digest(text: String) -> Result<Digest, Fault> {
     text.try_into().map_err(|error: Error| Fault::Damaged(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn a_run_and_a_kind_are_found_without_reading_the_whole_journal() {
+        let conn = Connection::open_in_memory().unwrap();
+        schema::create(&conn).unwrap();
+        for (sql, plan) in [
+            (OF_TARGET, "SEARCH journal USING PRIMARY KEY (target=? AND seq>?)"),
+            (OF_RUN, "SEARCH journal USING INDEX journal_run (target=? AND run=?)"),
+            (OF_KIND, "SEARCH journal USING INDEX journal_kind (target=? AND kind=? AND seq<?)"),
+        ] {
+            let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+            assert_eq!(steps.map(Result::unwrap).collect::<Vec<_>>(), [plan]);
+        }
+    }
 }

@@ -292,7 +292,8 @@ impl Line {
         with_dead: bool,
     ) -> Result<Self, Fault> {
         let mut statement = conn.prepare_cached(
-            "SELECT ticket, heard_boot, heard_millis, process, claim, port FROM waiter \
+            "SELECT ticket, heard_boot, heard_millis, process, claim, port \
+             FROM waiter INDEXED BY waiter_turn \
              WHERE target = ?1 AND ticket < ?2 ORDER BY ticket",
         )?;
         let mut rows = statement.query(params![target.as_str(), before])?;

@@ -53,6 +53,7 @@ CREATE TABLE waiter (
     port INTEGER,
     UNIQUE (target, run)
 );
+CREATE INDEX waiter_turn ON waiter (target, ticket);
 
 CREATE TABLE journal (
     target TEXT NOT NULL,
@@ -76,7 +77,7 @@ INSERT INTO meta (key, value) VALUES ('ledger_id', lower(hex(randomblob(16))));
 ";
 
 /// The names of [`TABLES`]' tables, indexes and triggers.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "journal",
     "journal_delete",
     "journal_kind",
@@ -86,6 +87,7 @@ const NAMES: [&str; 9] = [
     "target",
     "target_fence",
     "waiter",
+    "waiter_turn",
 ];
 
 /// What a database is.
