@@ -119,17 +119,17 @@ impl Journal {
     /// Design §8.1 and §8.4: what the end of a run says is what its entries before it say.
     pub(super) fn check_end(&self, run: RunId, stages: &[(StageId, StageKind)]) -> Vec<String> {
         let mut wrong = Vec::new();
-        let (mut applied, mut unwinding) = (false, false);
+        let (mut receipt, mut unwinding) = (false, false);
         for (_, body) in self.of(run) {
             match body {
-                Body::Applying { .. } => applied = false,
-                Body::Applied { .. } => applied = true,
-                Body::Settled { stage, already: false } if !applied => {
+                Body::Applying { .. } => receipt = false,
+                Body::Checkpoint { .. } | Body::Applied { .. } => receipt = true,
+                Body::Settled { stage, already: false } if !receipt => {
                     wrong
                         .push(format!("`{stage}` is settled, and nobody knows whose effect it is"));
                 }
                 Body::StageFailed { stage, failure, location: Location::After, .. }
-                    if applied && failure.code != code::DEPLOY_PAUSE_REJECTED =>
+                    if receipt && failure.code != code::DEPLOY_PAUSE_REJECTED =>
                 {
                     wrong.push(format!("`{stage}` failed, and is live"));
                 }
