@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -180,7 +180,9 @@ impl PlanContext {
 #[derive(Debug)]
 pub struct ApplyContext {
     pub(crate) plan: PlanContext,
-    pub(crate) recorder: Recorder,
+    recorder: Recorder,
+    /// The newest receipt in the middle of the call.
+    checkpoint: Mutex<Option<Value>>,
 }
 
 impl Deref for ApplyContext {
@@ -192,6 +194,15 @@ impl Deref for ApplyContext {
 }
 
 impl ApplyContext {
+    pub(crate) fn new(plan: PlanContext, recorder: Recorder) -> Self {
+        Self { plan, recorder, checkpoint: Mutex::new(None) }
+    }
+
+    /// The newest receipt that was journalled in the middle of the call, if any.
+    pub(crate) fn into_checkpoint(self) -> Option<Value> {
+        self.checkpoint.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A permit for one write to the target.
     ///
     /// Proves that the run still holds the target under the newest fence and that at least a third
@@ -223,8 +234,8 @@ impl ApplyContext {
         })
     }
 
-    /// Journals a receipt in the middle of `apply`, durably before it returns, so that a resumed run
-    /// gets it as `earlier`.
+    /// Journals a receipt in the middle of `apply`, durably before it returns: a resumed run gets it as
+    /// `earlier`, and when `apply` errs it is the receipt by which its effect is located and undone.
     ///
     /// # Errors
     /// An error of the ledger, or `deploy.decode` when the receipt has no JSON form.
@@ -232,7 +243,10 @@ impl ApplyContext {
         let receipt = serde_json::to_value(receipt).map_err(|source| {
             Error::new(code::DEPLOY_DECODE, "the receipt has no JSON form").with_source(source)
         })?;
-        self.recorder.append(Body::Checkpoint { stage: self.stage.clone(), receipt }).await
+        let body = Body::Checkpoint { stage: self.stage.clone(), receipt: receipt.clone() };
+        self.recorder.append(body).await?;
+        *self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt);
+        Ok(())
     }
 }
 

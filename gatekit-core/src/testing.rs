@@ -57,7 +57,7 @@ pub async fn apply_context(
     let recorder =
         Recorder::new(ledger, claim.target, claim.run, claim.actor, EventSender::silent());
     recorder.set_hold(Some(hold));
-    Ok(ApplyContext { plan: plan.clone(), recorder })
+    Ok(ApplyContext::new(plan.clone(), recorder))
 }
 
 /// The same pipeline, with the same fingerprint, in which every call that the engine makes of a gate,

@@ -145,7 +145,13 @@ impl Run {
                 self.begun[index].receipt = Some(receipt);
                 Ok(Ok(()))
             }
-            Err(error) => self.write_failed(error).map(Err),
+            Err(error) => {
+                // As far as it got: a resumed run would read it in the journal.
+                if let Some(receipt) = cx.into_checkpoint() {
+                    self.begun[index].receipt = Some(receipt);
+                }
+                self.write_failed(error).map(Err)
+            }
         }
     }
 

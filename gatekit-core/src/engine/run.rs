@@ -148,7 +148,7 @@ impl Run {
     }
 
     pub(crate) fn writing_context(&self, stage: &StageId) -> ApplyContext {
-        ApplyContext { plan: self.context(stage, self.deadline), recorder: self.recorder.clone() }
+        ApplyContext::new(self.context(stage, self.deadline), self.recorder.clone())
     }
 
     /// Journals an entry; the run goes no further without it.

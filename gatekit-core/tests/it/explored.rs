@@ -32,6 +32,13 @@ fn a_release_is_adopted_although_a_part_of_it_was_live_before() {
     holds("one of two is live already", Settles::ByDecision, &[script]);
 }
 
+/// The process that wrote it must believe it no less than one that resumes.
+#[test]
+fn a_receipt_in_the_middle_of_a_deploy_tells_whose_effect_it_is() {
+    let script = "lose-answer(apply web, 1st call)";
+    holds("a deploy in two parts", Settles::ByResume, &[script]);
+}
+
 /// The gates at a pause are the pipeline's own: only an override goes against them.
 #[test]
 fn what_was_rejected_at_a_pause_may_not_be_adopted() {

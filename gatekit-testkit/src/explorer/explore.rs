@@ -243,7 +243,8 @@ impl Exploration {
     }
 }
 
-/// How many failures are printed of each kind.
+/// How many kinds of failures are printed, and how many of each.
+const KINDS: usize = 12;
 const SHOWN: usize = 3;
 
 impl fmt::Display for Exploration {
@@ -271,12 +272,18 @@ impl fmt::Display for Exploration {
         for (script, wrong) in &self.failures {
             alike.entry(wrong).or_default().push(script);
         }
-        for (wrong, mut scripts) in alike {
+        let mut alike: Vec<_> = alike.into_iter().collect();
+        alike.sort_by_key(|(_, scripts)| std::cmp::Reverse(scripts.len()));
+        let kinds = alike.len();
+        for (wrong, mut scripts) in alike.into_iter().take(KINDS) {
             scripts.sort_by_key(|script| script.0.len());
             write!(f, "\n  {} paths:", scripts.len())?;
             wrong.iter().try_for_each(|wrong| write!(f, " {wrong};"))?;
             let mut shown = scripts.iter().take(SHOWN);
             shown.try_for_each(|script| write!(f, "\n    {script}"))?;
+        }
+        if kinds > KINDS {
+            write!(f, "\n  and {} more kinds of failures", kinds - KINDS)?;
         }
         Ok(())
     }

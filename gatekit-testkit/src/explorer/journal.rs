@@ -9,6 +9,7 @@ use gatekit_core::testing::StageKind;
 use gatekit_core::{
     Enforcement, Location, Outcome, Result, RunId, StageId, TargetName, Verdict, code,
 };
+use serde_json::Value;
 
 /// The journal of a target, and the state of its lock.
 #[derive(Debug)]
@@ -107,7 +108,8 @@ impl Journal {
             && matches!(self.state.state, LockState::Mutating | LockState::Suspect);
         match self.closed(run) {
             None if !kept => {
-                vec![format!("the run has begun a deploy, and the target is {:?}", self.state)]
+                let state = self.state.state.as_str();
+                vec![format!("the run has begun a deploy, and the target is {state}")]
             }
             Some(Outcome::Released | Outcome::RolledBack | Outcome::Overridden) | None => {
                 Vec::new()
@@ -212,6 +214,31 @@ impl Journal {
                 _ => {}
             }
         }
+    }
+
+    /// What a run undoes of its own, it undoes with the newest receipt that it has journalled.
+    pub(super) fn check_receipts(&self, run: RunId) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut receipts: BTreeMap<&StageId, Vec<Option<&Value>>> = BTreeMap::new();
+        for (_, body) in self.of(run) {
+            match body {
+                Body::Applying { stage, .. } => receipts.entry(stage).or_default().push(None),
+                Body::Checkpoint { stage, receipt } | Body::Applied { stage, receipt } => {
+                    if let Some(newest) = receipts.entry(stage).or_default().last_mut() {
+                        *newest = Some(receipt);
+                    }
+                }
+                Body::RollingBack { stage, of, receipt, .. } if *of == run => {
+                    // Of a deploy that was begun anew there are several changes.
+                    let known = receipts.get(stage).map(Vec::as_slice);
+                    if matches!(known, Some([one]) if *one != receipt.as_ref()) {
+                        wrong.push(format!("`{stage}` is undone with {receipt:?}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        wrong
     }
 
     /// Whether the run returns to an earlier release.

@@ -20,7 +20,7 @@ use super::script::{Fault, Kind, Script, Site};
 use super::sites::Passed;
 
 /// How many processes a path may take. Two faults, a parked run and four decisions need fewer.
-const LIMIT: usize = 16;
+const LIMIT: usize = 24;
 
 /// What was seen on a path.
 #[derive(Debug)]
@@ -142,6 +142,13 @@ impl<'a> Path<'a> {
         for wrong in self.journal.check_end(run, &self.stages) {
             self.wrong(wrong);
         }
+        // Of a receipt whose journalling was not heard of the run does not know.
+        let unheard = |fault: &Fault| matches!(&fault.site, Site::Append { kind, .. } if kind == "checkpoint");
+        if !self.script.0.iter().any(unheard) {
+            for wrong in self.journal.check_receipts(run) {
+                self.wrong(wrong);
+            }
+        }
         self.check_final(run);
         self.ship_next()?;
         look(self.scene, self.world, async |ledger| Journal::verify(&*ledger, &self.target).await)
@@ -173,7 +180,10 @@ impl<'a> Path<'a> {
                 LockState::Free => false,
                 LockState::Suspect if journal.state.run == Some(run) => true,
                 _ => {
-                    self.wrong(format!("after the lease the target is {:?}", journal.state));
+                    self.wrong(format!(
+                        "after the lease the target is {}",
+                        journal.state.state.as_str()
+                    ));
                     return Ok(());
                 }
             };
@@ -200,7 +210,7 @@ impl<'a> Path<'a> {
             let quiet = self.control.fired().len() == fired;
             if !quiet {
                 // Whatever was learned before may not hold any more.
-                (in_vain, decisions) = (false, None);
+                (in_vain, decisions) = (in_vain && !resumes, None);
             } else if looks {
                 decisions = Some(DECISIONS.map(|(_, decision)| decision).to_vec());
             } else if resumes {
@@ -390,7 +400,7 @@ impl<'a> Path<'a> {
             self.wrong(format!("the next ship ends {outcome}, and live is {truth:?}"));
         }
         if after.state.state != LockState::Free {
-            self.wrong(format!("in the end the target is {:?}", after.state));
+            self.wrong(format!("in the end the target is {}", after.state.state.as_str()));
         }
         for wrong in after.check_end(ended.run, &self.stages) {
             self.wrong(format!("next ship: {wrong}"));
