@@ -50,7 +50,7 @@ sentences! {
     APPLY_ELSEWHERE: "Deployer::apply" =
         "When somebody else's release has taken the place of its effect, it MUST err and write nothing.";
     CHECKPOINT: "ApplyContext::checkpoint" =
-        "Journals a receipt in the middle of `apply`, durably before it returns, so that a resumed run gets it as `earlier`.";
+        "Journals a receipt in the middle of `apply`, durably before it returns: a resumed run gets it as `earlier`, and when `apply` errs it is the receipt by which its effect is located and undone.";
     EFFECT: "Effect" = "What the failed call did to the target.";
     CODE: "Code" =
         "A stable, dotted name of a refusal or an error, like `lock.suspect`.";
