@@ -17,7 +17,16 @@ use crate::version::clip;
 /// How many redirects one attempt follows.
 pub(crate) const MAX_REDIRECTS: usize = 5;
 
-/// A client that keeps no connection, no cookie and no opinion of the environment.
+/// Whether a connection may serve several requests of one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Connections {
+    /// Each request has its own: a kept one leads to the old process for as long as that one lives.
+    Single,
+    /// For a client that is dropped soon.
+    Kept,
+}
+
+/// A client that keeps no cookie and no opinion of the environment.
 #[derive(Clone)]
 pub(crate) struct Client(reqwest::Client);
 
@@ -30,13 +39,16 @@ impl fmt::Debug for Client {
 impl Client {
     /// `https` says whether the system's root certificates are needed: reading them is slow, and
     /// fails in containers without any, where plain http still has to work.
-    pub(crate) fn new(https: bool) -> Result<Self> {
+    pub(crate) fn new(https: bool, connections: Connections) -> Result<Self> {
+        let idle = match connections {
+            Connections::Single => 0,
+            Connections::Kept => usize::MAX,
+        };
         let builder = reqwest::Client::builder()
             .user_agent(concat!("gatekit/", env!("CARGO_PKG_VERSION")))
             // A check of loopback sent through HTTP_PROXY asks the wrong machine.
             .no_proxy()
-            // A kept connection leads to the old process for as long as that one lives.
-            .pool_max_idle_per_host(0)
+            .pool_max_idle_per_host(idle)
             // Redirects and retries are counted here, not there.
             .redirect(redirect::Policy::none())
             .retry(retry::never())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _};
 use gatekit_core::{Gate, PlanContext, Result, StageId, Verdict};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
@@ -16,9 +16,13 @@ use super::builder::SmokeBuilder;
 use super::report::{Bad, Good, Outcome, Tally};
 use crate::address::Address;
 use crate::answerer::{Answerer, Judgement};
-use crate::client::{Client, Got, MAX_REDIRECTS};
+use crate::client::{Client, Connections, Got, MAX_REDIRECTS};
 use crate::code;
 use crate::version::{Expected, Shown};
+
+/// How many checks are asked at once, as many as `curl --parallel` does: a release that has just begun
+/// to listen is not to be buried.
+const AT_ONCE: usize = 50;
 
 /// How often, how long and how much.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +36,7 @@ pub(super) struct Limits {
 
 /// Asks URLs of what should be live, and passes only when all of them answered well.
 ///
-/// A round asks all checks in parallel. The gate passes when in one and the same round every check
+/// A round asks all checks in parallel, 50 at a time. The gate passes when in one and the same round every check
 /// answered 2xx within the limits, the expected version was shown (see
 /// [`expect_version`](SmokeBuilder::expect_version)), and every answer was ours (see
 /// [`answered_by`](SmokeBuilder::answered_by)). Otherwise it waits the fixed delay and begins another
@@ -45,8 +49,9 @@ pub(super) struct Limits {
 /// `smoke.whose_unknown`. The finding names every check that did not pass, with what was seen last.
 ///
 /// Redirects are followed to the same scheme, host and port only, so not from http to https either:
-/// check the https URL itself. `HTTP_PROXY` and its like are ignored, no cookie is kept, and no
-/// connection is used twice, so that an answer never comes from an old process over an old connection.
+/// check the https URL itself. `HTTP_PROXY` and its like are ignored, and no cookie is kept. No
+/// connection is used twice, so that an answer never comes from an old process over an old connection;
+/// more than 50 checks share those of their first round, which end with it.
 ///
 /// A check is cancel-safe: dropping its future closes the connections. Needs a tokio runtime with
 /// time and I/O.
@@ -81,8 +86,22 @@ impl Smoke {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = Client::new(self.checks.iter().any(Address::is_https))?;
+        let client = self.new_client(Connections::Single)?;
         Ok(self.client.get_or_init(|| client))
+    }
+
+    fn new_client(&self, connections: Connections) -> Result<Client> {
+        Client::new(self.checks.iter().any(Address::is_https), connections)
+    }
+
+    /// Many checks are spared the making of a connection each, once: trouble with one that the
+    /// server wanted to close is over in the next round.
+    async fn first_round(&self, end: Instant) -> Result<Vec<Outcome>> {
+        if self.checks.len() > AT_ONCE {
+            Ok(self.round(&self.new_client(Connections::Kept)?, end).await)
+        } else {
+            Ok(self.round(self.client()?, end).await)
+        }
     }
 
     /// When to stop asking. A little before the engine stops listening, or the finding is lost.
@@ -100,13 +119,10 @@ impl Smoke {
         }
     }
 
-    /// Asks all checks at once. Ends early when our process turns out to be gone.
+    /// Asks all checks. Ends early when our process turns out to be gone.
     async fn round(&self, client: &Client, end: Instant) -> Vec<Outcome> {
         let mut outcomes: Vec<_> = self.checks.iter().map(|_| Outcome::NotAsked).collect();
-        let mut pending: FuturesUnordered<_> = self
-            .checks
-            .iter()
-            .zip(&mut outcomes)
+        let asked: Vec<_> = (self.checks.iter().zip(&mut outcomes))
             .map(|(address, slot)| async move {
                 let outcome = self.attempt(client, address, end).await;
                 let gone = outcome.is_final();
@@ -114,12 +130,13 @@ impl Smoke {
                 gone
             })
             .collect();
-        while let Some(gone) = pending.next().await {
+        let mut asked = stream::iter(asked).buffer_unordered(AT_ONCE);
+        while let Some(gone) = asked.next().await {
             if gone {
                 break;
             }
         }
-        drop(pending);
+        drop(asked);
         outcomes
     }
 
@@ -285,12 +302,11 @@ impl Gate for Smoke {
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
-        let client = self.client()?;
         let started = Instant::now();
         let end = self.end(cx, started);
         let mut tally = Tally::new(&self.checks, self.expected.as_ref(), started);
+        let mut outcomes = self.first_round(end).await?;
         loop {
-            let mut outcomes = self.round(client, end).await;
             self.check_version(&mut outcomes);
             self.confirm(&mut outcomes, end).await;
             if let Some(good) = all_good(&outcomes) {
@@ -305,6 +321,7 @@ impl Gate for Smoke {
                 return Ok(tally.verdict());
             }
             sleep(self.limits.delay).await;
+            outcomes = self.round(self.client()?, end).await;
         }
     }
 }

@@ -56,6 +56,20 @@ async fn a_service_that_needs_a_moment_passes() {
 }
 
 #[tokio::test]
+async fn many_checks_share_connections_in_their_first_round_alone() {
+    const CHECKS: usize = 200;
+    const AT_ONCE: usize = 50;
+    let server = Server::start(|n, _| if n == 0 { status("500 Oh") } else { ok("") }).await;
+    let smoke = Smoke::urls((0..CHECKS).map(|at| server.url(&format!("/{at}"))))
+        .with_retries(1)
+        .with_delay(Duration::ZERO);
+    passed(&ask(smoke).await);
+    assert_eq!(server.requests(), 2 * CHECKS);
+    let first = server.connections() - CHECKS;
+    assert!(first <= AT_ONCE, "{first} connections in the first round");
+}
+
+#[tokio::test]
 async fn a_broken_service_fails_after_exactly_all_attempts() {
     let server = Server::start(|_, _| status("500 Oh")).await;
     let verdict = ask(retrying(server.url("/health"), 3)).await;
