@@ -126,10 +126,14 @@ impl Run {
     pub(crate) async fn go_back(mut self, to: RunId) -> RunReport {
         self.unwinding = true;
         let undone = match self.undo_all().await {
+            Ok(()) => self.is_undone().await,
+            Err(stop) => Err(stop),
+        };
+        let confirmed = match undone {
             Ok(()) => self.is_live(to).await,
             Err(stop) => Err(stop),
         };
-        self.undone(undone, Outcome::Released, None).await
+        self.undone(confirmed, Outcome::Released, None).await
     }
 
     /// Everything since is undone: now the older release itself must be live. It need not be: its

@@ -33,7 +33,7 @@ impl Run {
     /// Asks once more where everything stands: what was undone first, or by an earlier process, need
     /// not be so any more. What a deploy was before its first change is the old release; repairs were
     /// made on the way.
-    async fn is_undone(&self) -> Result<(), Stop> {
+    pub(crate) async fn is_undone(&self) -> Result<(), Stop> {
         let mut first = BTreeSet::new();
         for begun in self.begun.iter().filter(|begun| !begun.already && !begun.recovery) {
             if !first.insert(&begun.stage) {

@@ -98,6 +98,35 @@ async fn a_rollback_after_which_the_release_is_not_live_is_no_success() {
     assert_eq!(bench.state().await.state, LockState::Suspect);
 }
 
+/// What was undone by the process before is looked at again: somebody may have released since.
+#[tokio::test]
+async fn a_rollback_of_two_deploys_is_no_success_while_one_is_somebody_elses() {
+    let (bench, one, two) = (Bench::new(), World::default(), World::default());
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&one))
+        .rollback_with(Back(one.clone()))
+        .deploy(Fake { id: "second", world: two.clone() })
+        .rollback_with(Back(two.clone()))
+        .build()
+        .unwrap();
+    for version in ["v1", "v2"] {
+        let report = bench.engine().ship(&pipeline, candidate(version)).await;
+        assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    }
+    one.lock().rollback_fails = true;
+    let report = bench.engine().roll_back(&pipeline, None, "back").await;
+    assert_eq!((report.outcome, two.live()), (Outcome::Stuck, "v1".into()), "{report:?}");
+    two.lock().live = "theirs".into();
+    one.lock().rollback_fails = false;
+    let run = report.run.unwrap();
+    let report = bench.engine().resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!((one.live(), two.live()), ("v1".into(), "theirs".into()));
+    two.lock().live = "v1".into();
+    let report = bench.engine().resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
 /// A target that a run left suspect after its write had landed.
 async fn suspect(bench: &Bench, world: &World) -> (RunId, Pipeline) {
     let pipeline = Pipeline::to(TARGET)
