@@ -160,13 +160,15 @@ impl Run {
     }
 
     /// The changes of the runs to undo, oldest first, as [`Run::undo_all`] takes them. Without their
-    /// receipts: a rollback in between may have restored the same release with other ids.
+    /// receipts: a rollback in between may have restored the same release with other ids. Also what
+    /// a run had undone by itself: it was adopted afterwards, so that was live again.
     pub(crate) async fn changes(&self, undo: &[RunId]) -> Result<Vec<Begun>, Stop> {
         let mut begun = Vec::new();
         for run in undo.iter().rev() {
             let history = RunHistory::read(&*self.ledger, self.pipeline.target(), *run).await;
             let history = history.map_err(|error| self.ledger_stop(error))?;
-            begun.extend(history.begun.into_iter().map(|begun| Begun { receipt: None, ..begun }));
+            let live = |begun| Begun { receipt: None, undone: false, ..begun };
+            begun.extend(history.begun.into_iter().map(live));
         }
         Ok(begun)
     }

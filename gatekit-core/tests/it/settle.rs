@@ -127,6 +127,36 @@ async fn a_rollback_of_two_deploys_is_no_success_while_one_is_somebody_elses() {
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
 }
 
+/// The run undid the second deploy, and stuck in the first; then a person made its release live after
+/// all, and adopted it: all of it is to be undone.
+#[tokio::test]
+async fn a_rollback_undoes_also_what_the_adopted_run_had_undone() {
+    let (bench, one, two) = (Bench::new(), World::default(), World::default());
+    let pipeline = |after| {
+        Pipeline::to(TARGET)
+            .deploy(fake(&one))
+            .rollback_with(Back(one.clone()))
+            .deploy(Fake { id: "second", world: two.clone() })
+            .rollback_with(Back(two.clone()))
+            .verify(enforced(gate("after", [after])))
+            .build()
+            .unwrap()
+    };
+    let report = bench.engine().ship(&pipeline(Says::Pass), candidate("v1")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    one.lock().rollback_fails = true;
+    let report = bench.engine().ship(&pipeline(Says::Fail), candidate("v2")).await;
+    assert_eq!((report.outcome, two.live()), (Outcome::Stuck, "v1".into()), "{report:?}");
+    two.lock().live = "v2".into();
+    let (run, adopt) = (report.run.unwrap(), Some(Decision::Adopt));
+    let report = bench.engine().reconcile(&pipeline(Says::Pass), run, adopt, "it is good").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    one.lock().rollback_fails = false;
+    let report = bench.engine().roll_back(&pipeline(Says::Pass), None, "it is not").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!((one.live(), two.live()), ("v1".into(), "v1".into()));
+}
+
 /// A target that a run left suspect after its write had landed.
 async fn suspect(bench: &Bench, world: &World) -> (RunId, Pipeline) {
     let pipeline = Pipeline::to(TARGET)
