@@ -56,6 +56,25 @@ async fn a_rollback_to_what_is_unknown_or_live_already_writes_nothing() {
     assert_eq!(world.writes().len(), 2);
 }
 
+/// The journal alone does not know what is live.
+#[tokio::test]
+async fn a_rollback_to_the_newest_release_is_a_success_only_where_that_is_live() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    world.lock().live = "theirs".into();
+    let report = bench.engine().roll_back(&plain(&world), Some("v2".into()), "why").await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ELSEWHERE);
+    world.lock().live = "v2".into();
+    world.lock().apply = Apply::LosesAnswer;
+    world.lock().rollback_fails = true;
+    let report = bench.engine().ship(&plain(&world), candidate("v3")).await;
+    assert_eq!(report.outcome, Outcome::Stuck);
+    world.lock().live = "v2".into();
+    let report = bench.engine().roll_back(&plain(&world), Some("v2".into()), "why").await;
+    assert_eq!(report.outcome, Outcome::Stuck, "the target is suspect: {report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LOCK_SUSPECT);
+}
+
 #[tokio::test]
 async fn a_rollback_clobbers_nobody_and_refuses_what_is_one_way() {
     let (bench, world) = shipped(&["v1", "v2"]).await;
