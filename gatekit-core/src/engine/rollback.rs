@@ -96,6 +96,7 @@ impl Run {
         let begun = self.changes(undo).await?;
         self.reversible(&begun)?;
         let ticket = self.queue().await?;
+        self.still_open().await?;
         let now = self.way(Some(&to.to_string())).await?;
         if now.undo != undo {
             return Err(refused(Error::new(

@@ -16,4 +16,5 @@ mod recover_deploy_settle;
 mod repair;
 mod settle;
 mod ship;
+mod twice;
 mod world;
