@@ -7,6 +7,7 @@
 //! `rollback` and `reconcile`.
 
 mod admission;
+mod caught;
 mod gates;
 mod history;
 mod interrupt;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(crate) use caught::{caught, caught_at_once};
 pub use history::Pending;
 pub use interrupt::Interrupter;
 pub(crate) use recorder::Recorder;

@@ -1,7 +1,8 @@
 //! Going on with a run that another process began.
 
+use super::caught::caught;
 use super::history::{RunHistory, suspect_next};
-use super::run::{Run, Stop, caught};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
 use crate::ledger::{Body, Holder, Mode};

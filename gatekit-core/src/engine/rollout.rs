@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::{changed, one_way};
+use super::caught::caught;
 use super::history::Begun;
-use super::run::{Run, Stop, caught};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::deployer::{Go, Location, Pause, Planned, Rollout};
 use crate::error::{Error, Failure, Result};

@@ -1,6 +1,5 @@
 //! One run: its state, its waits, and how it ends.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use futures_util::FutureExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::caught::caught;
 use super::history::{Begun, Releases, suspect_next};
 use super::interrupt::Interrupter;
 use super::keeper::LeaseKeeper;
@@ -421,14 +421,4 @@ pub(crate) fn described(failure: &Failure) -> String {
         text.push_str(cause);
     }
     text
-}
-
-/// Awaits user code; a panic in it is an error like any other, of unknown effect.
-pub(crate) async fn caught<T>(
-    what: &StageId,
-    work: impl Future<Output = Result<T>> + Send,
-) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-        Err(Error::new(code::ENGINE_PANIC, format!("the code of stage `{what}` panicked")))
-    })
 }

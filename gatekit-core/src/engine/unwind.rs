@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::caught::caught;
 use super::history::{Begun, suspect_next};
 use super::rollout::Direction;
-use super::run::{Run, Stop, caught};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::deployer::Location;
 use crate::error::{Error, Failure};

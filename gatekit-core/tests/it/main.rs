@@ -7,6 +7,7 @@ mod context;
 mod explored;
 mod group;
 mod ledgers;
+mod panics;
 mod pause;
 mod property;
 mod recover;
