@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::caught::caught;
 use super::history::{Begun, Releases, suspect_next};
@@ -136,8 +135,11 @@ impl Run {
     }
 
     pub(crate) fn context(&self, stage: &StageId, deadline: Instant) -> PlanContext {
-        let cancel =
-            if self.unwinding { CancellationToken::new() } else { self.interrupter.stop().clone() };
+        let cancel = match &self.keeper {
+            Some(keeper) if self.unwinding => keeper.lost().clone(),
+            Some(keeper) => keeper.stop().clone(),
+            None => self.interrupter.stop().clone(),
+        };
         PlanContext {
             facts: Arc::clone(&self.facts),
             stage: stage.clone(),
@@ -172,8 +174,8 @@ impl Run {
 
     /// Begins to hold the target.
     pub(crate) fn hold(&mut self, hold: Hold) -> Result<(), Stop> {
-        let keeper =
-            LeaseKeeper::start(Arc::clone(&self.ledger), hold.clone()).map_err(Stop::Lost)?;
+        let (ledger, interrupted) = (Arc::clone(&self.ledger), self.interrupter.stop());
+        let keeper = LeaseKeeper::start(ledger, hold.clone(), interrupted).map_err(Stop::Lost)?;
         self.keeper = Some(keeper);
         self.recorder.set_hold(Some(hold));
         self.deadline = Instant::now() + self.settings.deadline;

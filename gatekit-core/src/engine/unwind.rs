@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::caught::caught;
 use super::history::{Begun, suspect_next};
@@ -135,8 +134,7 @@ impl Run {
             receipt: begun.receipt.clone(),
         })
         .await?;
-        let mut cx = self.writing_context(&begun.stage);
-        cx.plan.cancel = CancellationToken::new();
+        let cx = self.writing_context(&begun.stage);
         let call = deploy.deploy.roll_back(&cx, &begun.change, begun.receipt.as_ref());
         let mut failure = match caught(&begun.stage, call).await {
             Ok(()) => None,
