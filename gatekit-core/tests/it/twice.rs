@@ -72,3 +72,18 @@ async fn a_run_that_was_ended_by_another_process_does_not_begin_again() {
     assert_eq!(world.writes(), writes);
     assert_eq!(bench.state().await.run, None);
 }
+
+/// Whatever was refused meanwhile: it still waits.
+#[tokio::test]
+async fn a_parked_run_is_found_behind_any_number_of_refused_ones() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let waits = gated(&world, gate("approval", [Says::Wait]));
+    let parked = bench.engine().ship(&waits, candidate("v2")).await;
+    let refused = gated(&world, gate("approval", [Says::Fail]));
+    for _ in 0..40 {
+        let report = bench.engine().ship(&refused, candidate("v3")).await;
+        assert_eq!(report.outcome, Outcome::Refused);
+    }
+    let pending = bench.engine().pending(&target()).await.unwrap();
+    assert_eq!(pending.map(|pending| pending.run), parked.run);
+}
