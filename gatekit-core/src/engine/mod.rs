@@ -3,8 +3,8 @@
 //!
 //! [`ship`](Engine::ship) → `admission` (plan, gates) → `queue` (lock, recheck, plan again) →
 //! `rollout` (apply, observe, locate) → `gates` (verify) → closed; anything that fails after the
-//! first write and that no `recovery` is for goes through `unwind`. `history` reads back what the journal tells, for `resume`,
-//! `rollback` and `reconcile`.
+//! first write and that no `recovery` is for goes through `unwind`. `history` reads back what the
+//! journal tells, for `resume`, `rollback` and `reconcile`.
 
 mod admission;
 mod caught;

@@ -162,7 +162,7 @@ impl<Part> PipelineBuilder<Deploying, Part> {
     }
 
     /// Gates that decide when the rollout of the deploy before them pauses. Without any, a pause
-    /// fails the deploy: nobody can answer it. In a group, that deploy MUST be in the group too:
+    /// is answered with [`Go::RollBack`](crate::Go), and fails the deploy. In a group, that deploy MUST be in the group too:
     /// [`build`](Self::build) gives `config.pipeline` otherwise.
     pub fn at_pause(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
         let set = self.stages.placed_set(gates);
