@@ -39,7 +39,7 @@ pub trait Deployer: Debug + Send + Sync + 'static {
     /// Reads the before-state and works out the change.
     ///
     /// MUST NOT write: `cx` gives no permit. Idempotent and cancel-safe; called before the queue,
-    /// again under the lock, and for a dry run; later too, for what a resumed run had not begun, for
+    /// again under the lock, and for a dry run. Later too: for what a resumed run had not begun, for
     /// a repair and what is tried again after it, and before a release is adopted.
     ///
     /// # Errors
