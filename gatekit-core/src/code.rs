@@ -34,11 +34,9 @@ codes! {
     GATE_WAITING = "gate.waiting";
     /// A gate passed without evidence, which is no pass.
     GATE_NO_EVIDENCE = "gate.no_evidence";
-    /// A gate did not answer before the deadline.
+    /// A gate, or a deployer that was asked something, did not answer before the deadline.
     GATE_DEADLINE = "gate.deadline";
 
-    /// A deploy could not be planned.
-    PLAN_FAILED = "plan.failed";
     /// Under the lock the plan touches something else than what was checked.
     PLAN_CHANGED = "plan.changed";
 

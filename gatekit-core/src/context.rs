@@ -146,7 +146,7 @@ impl PlanContext {
         self.facts.chain.as_ref()
     }
 
-    /// When the stage has to be done: the engine stops waiting then.
+    /// When the stage has to be done: the engine stops waiting then, except for a call that writes.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline

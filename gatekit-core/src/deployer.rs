@@ -39,11 +39,12 @@ pub trait Deployer: Debug + Send + Sync + 'static {
     /// Reads the before-state and works out the change.
     ///
     /// MUST NOT write: `cx` gives no permit. Idempotent and cancel-safe; called before the queue,
-    /// again under the lock, and for a dry run.
+    /// again under the lock, and for a dry run. Later too: for what a resumed run had not begun, for
+    /// a repair and what is tried again after it, and before a release is adopted.
     ///
     /// # Errors
-    /// `Err` means that this candidate cannot be planned. Nothing was touched; the run ends
-    /// `failed`.
+    /// `Err` means that this candidate cannot be planned. The run ends `failed` when nothing was
+    /// touched, and unwinds otherwise.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Self::Change>>;
 
     /// Writes the change.
@@ -60,7 +61,8 @@ pub trait Deployer: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Effect`](crate::Effect) says what is known about all that this call wrote. Whatever it says,
     /// the engine unwinds by what `locate` finds. The error of a permit that was refused MUST keep its
-    /// code: the engine stops all writing by it.
+    /// code: the engine stops all writing by it. Codes of the areas `lock` and `ledger` are for that
+    /// alone: an error of a deployer's own that has one stops the run as a lost lock does.
     async fn apply(
         &self,
         cx: &ApplyContext,

@@ -95,7 +95,7 @@ pub struct RunReport {
     pub run: Option<RunId>,
     /// The target.
     pub target: TargetName,
-    /// The fence of its last grant; `None` when it never held the lock.
+    /// The fence under which it ended; `None` when it held no lock then.
     pub fence: Option<Fence>,
     /// Why it did not end as wished.
     pub failure: Option<Failure>,

@@ -1,6 +1,7 @@
 //! Who a process is, so that a reused pid is never taken for it.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,8 @@ pub enum Liveness {
     Alive,
     /// Proven: it is gone, a zombie, or of an earlier boot.
     Dead,
-    /// It cannot be told from here: another pid namespace, or a platform without `/proc`.
+    /// It cannot be told from here: another pid namespace, a process that is hidden from this user, or
+    /// a platform without `/proc`.
     Unknown,
 }
 
@@ -41,7 +43,7 @@ impl ProcessIdentity {
             boot: boot_id(),
             namespace: pid_namespace(),
             pid,
-            started: stat(pid).map(|stat| stat.started),
+            started: stat(pid).ok().map(|stat| stat.started),
         }
     }
 
@@ -49,7 +51,7 @@ impl ProcessIdentity {
     /// does not tell.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
-        let stat = stat(pid).filter(Stat::is_alive)?;
+        let stat = stat(pid).ok().filter(Stat::is_alive)?;
         Some(Self { boot: boot_id(), namespace: pid_namespace(), pid, started: Some(stat.started) })
     }
 
@@ -67,11 +69,38 @@ impl ProcessIdentity {
             return Liveness::Unknown;
         }
         let Some(started) = self.started else { return Liveness::Unknown };
-        match stat(self.pid) {
-            Some(stat) if stat.started == started && stat.is_alive() => Liveness::Alive,
-            _ => Liveness::Dead,
-        }
+        judged(stat(self.pid), started, || exists(self.pid))
     }
+}
+
+/// What `/proc` tells of a process that started then. What it does not show need not be gone: it can
+/// be told to hide the processes of other users (`hidepid`), and a file may fail to open.
+fn judged(stat: io::Result<Stat>, started: u64, exists: impl FnOnce() -> bool) -> Liveness {
+    match stat {
+        Ok(stat) if stat.started == started && stat.is_alive() => Liveness::Alive,
+        Ok(_) => Liveness::Dead,
+        Err(error) if is_gone(&error) && !exists() => Liveness::Dead,
+        Err(_) => Liveness::Unknown,
+    }
+}
+
+/// It was not there, or ended while it was read.
+fn is_gone(error: &io::Error) -> bool {
+    const ESRCH: i32 = 3;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+}
+
+/// Whether the kernel knows a process of that pid, hidden or not.
+#[cfg(target_os = "linux")]
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+/// Without `/proc` nothing is claimed anyway.
+#[cfg(not(target_os = "linux"))]
+fn exists(_: u32) -> bool {
+    true
 }
 
 /// The id of the machine's boot; empty where the platform does not tell.
@@ -101,8 +130,12 @@ impl Stat {
 
 /// State and start time from `/proc/PID/stat` (proc(5)): fields 3 and 22, counted after the command
 /// name, which is in parentheses and may itself contain spaces and parentheses.
-fn stat(pid: u32) -> Option<Stat> {
-    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+fn stat(pid: u32) -> io::Result<Stat> {
+    let text = fs::read(Path::new("/proc").join(pid.to_string()).join("stat"))?;
+    parse(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+fn parse(text: &[u8]) -> Option<Stat> {
     let after_name = text.iter().rposition(|&byte| byte == b')')? + 1;
     let fields: Vec<&str> =
         std::str::from_utf8(&text[after_name..]).ok()?.split_ascii_whitespace().collect();
@@ -128,7 +161,7 @@ mod tests {
         let identity = ProcessIdentity::of(child.id()).unwrap();
         assert_eq!(identity.liveness(), Liveness::Alive);
         child.kill().unwrap();
-        while stat(child.id()).is_some_and(|stat| stat.state != 'Z') {
+        while stat(child.id()).is_ok_and(|stat| stat.state != 'Z') {
             std::thread::yield_now();
         }
         assert_eq!(identity.liveness(), Liveness::Dead, "a zombie");
@@ -141,6 +174,21 @@ mod tests {
         let mut other = ProcessIdentity::current();
         other.started = other.started.map(|started| started + 1);
         assert_eq!(other.liveness(), Liveness::Dead);
+    }
+
+    /// `hidepid=1` refuses to open the file, `hidepid=2` says that there is none.
+    #[test]
+    fn a_process_that_is_hidden_or_cannot_be_read_is_not_taken_for_dead() {
+        let hidden = || Err(io::ErrorKind::NotFound.into());
+        let me = std::process::id();
+        assert_eq!(judged(hidden(), 1, || exists(me)), Liveness::Unknown);
+        assert_eq!(judged(hidden(), 1, || exists(1)), Liveness::Unknown, "of another user perhaps");
+        assert_eq!(judged(hidden(), 1, || exists(u32::MAX)), Liveness::Dead);
+        for error in [1, 12, 13, 24].map(io::Error::from_raw_os_error) {
+            assert_eq!(judged(Err(error), 1, || false), Liveness::Unknown);
+        }
+        let ended = io::Error::from_raw_os_error(3);
+        assert_eq!(judged(Err(ended), 1, || false), Liveness::Dead, "while it was read");
     }
 
     #[test]

@@ -57,12 +57,12 @@ impl Run {
 
     /// From the gates to the last verification, of a run that has touched nothing yet.
     pub(crate) async fn forward(&mut self) -> Result<Outcome, Stop> {
-        let opened = self.opened().await?;
         for _ in 0..ADMISSIONS {
             self.deadline = Instant::now() + self.settings.deadline;
             let plans = self.plan(self.deadline).await?;
             let asked = self.admit().await?;
             let ticket = self.queue().await?;
+            let opened = self.still_open().await?;
             match self.recheck(&asked, &plans, opened, ticket).await? {
                 Some(plans) => return self.steps(plans).await,
                 None => give_back(self).await.map_err(|error| self.ledger_stop(error))?,
@@ -74,13 +74,6 @@ impl Run {
                 "evidence ages faster than it can be rechecked under the lock ({RECHECK_LIMIT:?})"
             ),
         )))
-    }
-
-    /// The entry that opened this run.
-    async fn opened(&self) -> Result<u64, Stop> {
-        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await;
-        let records = records.map_err(|error| self.ledger_stop(error))?;
-        Ok(records.first().map_or(0, |record| record.seq))
     }
 
     /// Plans every deploy, and refuses what could not be undone.

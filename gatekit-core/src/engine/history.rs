@@ -315,20 +315,25 @@ pub(crate) async fn pending(ledger: &dyn Ledger, target: &TargetName) -> Result<
     }
     let under_way: BTreeSet<_> =
         state.queue.iter().filter(|waiter| waiter.alive).map(|waiter| waiter.run).collect();
-    for record in ledger.read_kind(target, "opened", None, 32).await? {
-        let run = record.decode()?.run;
-        let history = RunHistory::read(ledger, target, run).await?;
-        match history.closed {
-            None if !under_way.contains(&run) && !history.is_carried() => {
-                return Ok(Some(history.pending()));
+    let mut before = None;
+    loop {
+        let page = ledger.read_kind(target, "opened", before, 32).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        before = Some(last.seq);
+        for record in page {
+            let run = record.decode()?.run;
+            let history = RunHistory::read(ledger, target, run).await?;
+            match history.closed {
+                None if !under_way.contains(&run) && !history.is_carried() => {
+                    return Ok(Some(history.pending()));
+                }
+                Some((Outcome::Released | Outcome::Unchanged | Outcome::Overridden, _)) => {
+                    return Ok(None);
+                }
+                _ => {}
             }
-            Some((Outcome::Released | Outcome::Unchanged | Outcome::Overridden, _)) => {
-                return Ok(None);
-            }
-            _ => {}
         }
     }
-    Ok(None)
 }
 
 impl RunHistory {

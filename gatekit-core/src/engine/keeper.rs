@@ -16,44 +16,57 @@ use crate::ledger::{Hold, Ledger};
 #[derive(Debug)]
 pub(crate) struct LeaseKeeper {
     lost: CancellationToken,
+    /// Cancelled with `lost`, and when the run is interrupted.
+    stop: CancellationToken,
     why: Arc<Mutex<Option<Failure>>>,
     // Dropping it ends the thread.
-    _stop: oneshot::Sender<()>,
+    _ended: oneshot::Sender<()>,
 }
 
 impl LeaseKeeper {
-    /// Starts to renew `hold` at a third of its lease.
+    /// Starts to renew `hold` at a third of its lease. An interrupt does not end that.
     ///
     /// # Errors
     /// `lock.lost` when no thread can be started: a lease that nobody renews is not to be relied on.
-    pub(crate) fn start(ledger: Arc<dyn Ledger>, hold: Hold) -> Result<Self> {
-        let lost = CancellationToken::new();
+    pub(crate) fn start(
+        ledger: Arc<dyn Ledger>,
+        hold: Hold,
+        interrupted: &CancellationToken,
+    ) -> Result<Self> {
+        let (lost, stop) = (CancellationToken::new(), interrupted.child_token());
         let why = Arc::new(Mutex::new(None));
-        let (stop, stopped) = oneshot::channel();
-        let (token, reason) = (lost.clone(), Arc::clone(&why));
+        let (ended, has_ended) = oneshot::channel();
+        let (tokens, reason) = ([lost.clone(), stop.clone()], Arc::clone(&why));
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let ended = match runtime {
+            let failed = match runtime {
                 Ok(runtime) => runtime.block_on(async {
                     tokio::select! {
-                        _ = stopped => None,
+                        _ = has_ended => None,
                         error = renew_until_lost(ledger, &hold) => Some(error),
                     }
                 }),
                 Err(error) => Some(no_keeper(error)),
             };
-            if let Some(error) = ended {
+            if let Some(error) = failed {
                 *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_failure());
-                token.cancel();
+                for token in tokens {
+                    token.cancel();
+                }
             }
         };
         thread::Builder::new().name("gatekit-lease".into()).spawn(work).map_err(no_keeper)?;
-        Ok(Self { lost, why, _stop: stop })
+        Ok(Self { lost, stop, why, _ended: ended })
     }
 
     /// Cancelled when the lock is lost.
     pub(crate) fn lost(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// Cancelled when the run is interrupted, and when the lock is lost.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 
     /// Why it is lost.

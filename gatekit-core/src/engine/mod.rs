@@ -3,10 +3,11 @@
 //!
 //! [`ship`](Engine::ship) → `admission` (plan, gates) → `queue` (lock, recheck, plan again) →
 //! `rollout` (apply, observe, locate) → `gates` (verify) → closed; anything that fails after the
-//! first write and that no `recovery` is for goes through `unwind`. `history` reads back what the journal tells, for `resume`,
-//! `rollback` and `reconcile`.
+//! first write and that no `recovery` is for goes through `unwind`. `history` reads back what the
+//! journal tells, for `resume`, `rollback` and `reconcile`.
 
 mod admission;
+mod caught;
 mod gates;
 mod history;
 mod interrupt;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(crate) use caught::{caught, caught_at_once};
 pub use history::Pending;
 pub use interrupt::Interrupter;
 pub(crate) use recorder::Recorder;

@@ -131,8 +131,8 @@ fn not_taken_over(error: Error) -> Stop {
     Stop::End(Outcome::Stuck, error)
 }
 
-/// A target that another run left suspect ends a ship at once.
-fn suspect(run: RunId, fence: Fence) -> Stop {
+/// A target that another run left suspect ends a call at once.
+pub(crate) fn suspect(run: RunId, fence: Fence) -> Stop {
     let mut error = Error::new(
         code::LOCK_SUSPECT,
         "the target is suspect: its holder vanished after it began to change it",

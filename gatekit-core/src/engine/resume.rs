@@ -1,7 +1,8 @@
 //! Going on with a run that another process began.
 
+use super::caught::caught;
 use super::history::{RunHistory, suspect_next};
-use super::run::{Run, Stop, caught};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
 use crate::ledger::{Body, Holder, Mode};
@@ -25,9 +26,7 @@ impl Run {
         };
         let holds = state.run == Some(self.id());
         if history.closed.is_some() && !holds {
-            let nothing = Error::new(code::RESUME_NOTHING, "the run has ended: nothing to resume")
-                .with_next(NextAction::verb(Verb::Status, &[]));
-            return self.report(Outcome::Unchanged, Some(nothing.to_failure()));
+            return self.report(Outcome::Unchanged, Some(ended().to_failure()));
         }
         if history.fingerprint != *self.pipeline.fingerprint() {
             return self.refuse_other_pipeline(&history);
@@ -89,6 +88,18 @@ impl Run {
         self.record(Body::Continued { process: self.claim.process.clone() }).await
     }
 
+    /// Under the lock: until the grant another process may have taken this very run to its end. Gives
+    /// the entry that opened it.
+    pub(crate) async fn still_open(&self) -> Result<u64, Stop> {
+        let target = self.pipeline.target();
+        let history = RunHistory::read(&*self.ledger, target, self.id()).await;
+        let history = history.map_err(|error| self.ledger_stop(error))?;
+        match history.closed {
+            None => Ok(history.opened),
+            Some(_) => Err(Stop::End(Outcome::Unchanged, ended())),
+        }
+    }
+
     /// Reads what the journal tells of this run, and takes its candidate on.
     pub(crate) async fn recall(&mut self) -> Result<RunHistory, Stop> {
         let target = self.pipeline.target();
@@ -145,4 +156,9 @@ impl Run {
         let error = error.with_next(NextAction::verb(Verb::Ship, &[]));
         self.report(Outcome::Refused, Some(error.to_failure()))
     }
+}
+
+fn ended() -> Error {
+    Error::new(code::RESUME_NOTHING, "the run has ended: nothing to resume")
+        .with_next(NextAction::verb(Verb::Status, &[]))
 }

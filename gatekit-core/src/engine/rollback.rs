@@ -1,13 +1,14 @@
 //! Returning to an earlier release: a run of its own, which undoes what was released since.
 
 use super::history::{Begun, Releases, RunHistory, suspect_next};
+use super::queue::suspect;
 use super::run::{Run, Stop};
 use crate::candidate::Candidate;
 use crate::code;
 use crate::deployer::{Live, Location};
 use crate::error::{Error, NextAction, Verb};
 use crate::id::RunId;
-use crate::ledger::{Body, Lineage, Mode};
+use crate::ledger::{Body, Lineage, LockState, Mode};
 use crate::outcome::{Outcome, RunReport};
 use crate::rollback::Reversibility;
 
@@ -95,6 +96,7 @@ impl Run {
         let begun = self.changes(undo).await?;
         self.reversible(&begun)?;
         let ticket = self.queue().await?;
+        self.still_open().await?;
         let now = self.way(Some(&to.to_string())).await?;
         if now.undo != undo {
             return Err(refused(Error::new(
@@ -126,10 +128,14 @@ impl Run {
     pub(crate) async fn go_back(mut self, to: RunId) -> RunReport {
         self.unwinding = true;
         let undone = match self.undo_all().await {
+            Ok(()) => self.is_undone().await,
+            Err(stop) => Err(stop),
+        };
+        let confirmed = match undone {
             Ok(()) => self.is_live(to).await,
             Err(stop) => Err(stop),
         };
-        self.undone(undone, Outcome::Released, None).await
+        self.undone(confirmed, Outcome::Released, None).await
     }
 
     /// Everything since is undone: now the older release itself must be live. It need not be: its
@@ -138,11 +144,9 @@ impl Run {
         let history = RunHistory::read(&*self.ledger, self.pipeline.target(), to).await;
         let wanted = history.map_err(|error| self.ledger_stop(error))?.live();
         let live = self.pipeline.live().await.map_err(Stop::Broken)?;
-        let release = |live: &Option<Live>| live.as_ref().map(|live| live.release.clone());
-        if release(&live) == release(&wanted) {
+        if same_release(live.as_ref(), wanted.as_ref()) {
             return Ok(());
         }
-        let told = |live: Option<Live>| live.map_or("nothing".to_owned(), |live| live.to_string());
         let mut error = Error::new(
             code::ROLLBACK_STUCK,
             "everything since is undone, and the release that was asked for is not live",
@@ -156,13 +160,15 @@ impl Run {
     }
 
     /// The changes of the runs to undo, oldest first, as [`Run::undo_all`] takes them. Without their
-    /// receipts: a rollback in between may have restored the same release with other ids.
+    /// receipts: a rollback in between may have restored the same release with other ids. Also what
+    /// a run had undone by itself: it was adopted afterwards, so that was live again.
     pub(crate) async fn changes(&self, undo: &[RunId]) -> Result<Vec<Begun>, Stop> {
         let mut begun = Vec::new();
         for run in undo.iter().rev() {
             let history = RunHistory::read(&*self.ledger, self.pipeline.target(), *run).await;
             let history = history.map_err(|error| self.ledger_stop(error))?;
-            begun.extend(history.begun.into_iter().map(|begun| Begun { receipt: None, ..begun }));
+            let live = |begun| Begun { receipt: None, undone: false, ..begun };
+            begun.extend(history.begun.into_iter().map(live));
         }
         Ok(begun)
     }
@@ -199,6 +205,36 @@ impl Run {
         Ok(())
     }
 
+    /// The release that is asked for is the newest by the journal: that is only a success while it is
+    /// also what is live.
+    async fn newest_already(&self, name: &str, wanted: Option<Live>) -> Stop {
+        let state = match self.ledger.state(self.pipeline.target()).await {
+            Ok(state) => state,
+            Err(error) => return self.ledger_stop(error),
+        };
+        if let (LockState::Suspect, Some(run)) = (state.state, state.run) {
+            return suspect(run, state.fence);
+        }
+        let live = match self.pipeline.live().await {
+            Ok(live) => live,
+            Err(error) => return Stop::End(Outcome::Failed, error),
+        };
+        let message = format!("`{name}` is the newest release already");
+        if same_release(live.as_ref(), wanted.as_ref()) {
+            let nothing = Error::new(code::ROLLBACK_NOTHING, message);
+            return Stop::End(
+                Outcome::Unchanged,
+                nothing.with_next(NextAction::verb(Verb::Log, &[])),
+            );
+        }
+        refused(
+            Error::new(code::ROLLBACK_ELSEWHERE, format!("{message}, and is not live"))
+                .with_context("live", told(live))
+                .with_next(NextAction::verb(Verb::Status, &[]))
+                .with_next(NextAction::verb(Verb::Ship, &[])),
+        )
+    }
+
     /// Which runs lie between what is released now and the release that is asked for.
     async fn way(&self, to: Option<&str>) -> Result<Way, Stop> {
         let releases = Releases::read(&*self.ledger, self.pipeline.target(), DEPTH).await;
@@ -213,13 +249,7 @@ impl Run {
             }
             None => 1,
             Some(name) => match stack.iter().position(|release| release.is_called(name)) {
-                Some(0) => {
-                    let live = Error::new(
-                        code::ROLLBACK_NOTHING,
-                        format!("`{name}` is the newest release already"),
-                    );
-                    return Err(Stop::End(Outcome::Unchanged, live.with_next(status)));
-                }
+                Some(0) => return Err(self.newest_already(name, stack[0].live()).await),
                 Some(index) => index,
                 None => {
                     let known: Vec<_> = stack.iter().filter_map(RunHistory::live).collect();
@@ -241,6 +271,14 @@ impl Run {
             undo: stack[..index].iter().map(|release| release.run).collect(),
         })
     }
+}
+
+fn same_release(one: Option<&Live>, other: Option<&Live>) -> bool {
+    one.map(|live| &live.release) == other.map(|live| &live.release)
+}
+
+fn told(live: Option<Live>) -> String {
+    live.map_or("nothing".to_owned(), |live| live.to_string())
 }
 
 fn refused(error: Error) -> Stop {

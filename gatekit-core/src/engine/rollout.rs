@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::{changed, one_way};
+use super::caught::caught;
 use super::history::Begun;
-use super::run::{Run, Stop, caught};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::deployer::{Go, Location, Pause, Planned, Rollout};
 use crate::error::{Error, Failure, Result};
@@ -15,7 +16,7 @@ use crate::ledger::{Body, GatePhase, StageScope};
 use crate::pipeline::{Deploy, ErasedDeploy};
 use serde_json::Value;
 
-/// How long a poll that failed for a while is left alone.
+/// How long a poll that failed for a while is left alone, or a pause that was answered.
 const POLL_AGAIN: Duration = Duration::from_secs(1);
 
 /// The shortest pause between two polls, whatever a deployer asks for.
@@ -174,6 +175,7 @@ impl Run {
         direction: Direction,
     ) -> Result<(Option<Rollout>, Option<Error>), Stop> {
         let stage = &begun.stage;
+        let mut answered = None;
         loop {
             let cx = self.context(stage, self.deadline);
             let receipt = begun.receipt.as_ref();
@@ -201,10 +203,20 @@ impl Run {
                     let left = self.deadline.saturating_duration_since(Instant::now());
                     self.pause((*poll_after).clamp(POLL_AT_LEAST, left.max(POLL_AT_LEAST))).await?;
                 }
+                // A backend may be slow to show that it was answered. If it still pauses after that,
+                // the answer may have been lost: it is given again.
+                (Rollout::Paused(pause), _) if answered.as_ref() == Some(pause) => {
+                    if Instant::now() >= self.deadline {
+                        return Ok((Some(rollout), Some(unsettled(stage))));
+                    }
+                    self.pause(POLL_AGAIN).await?;
+                    answered = None;
+                }
                 (Rollout::Paused(pause), Some(paused)) => {
                     if let Some(failure) = self.answer(paused, begun, pause).await? {
                         return Ok((Some(rollout), Some(failure)));
                     }
+                    answered = Some(pause.clone());
                 }
                 _ => {
                     let failure = failed(stage, &rollout);
@@ -259,13 +271,16 @@ pub(crate) fn pause_rejected(stage: &StageId, hook: &str) -> Error {
     )
 }
 
+fn unsettled(stage: &StageId) -> Error {
+    let what = format!("the rollout of `{stage}` did not settle before the deadline");
+    Error::new(code::DEPLOY_DEADLINE, what)
+}
+
 /// What a rollout that has ended says; `None` when it says that all is well.
 fn failed(stage: &StageId, rollout: &Rollout) -> Option<Error> {
     let (code, what) = match rollout {
         Rollout::Settled => return None,
-        Rollout::InProgress { .. } => {
-            (code::DEPLOY_DEADLINE, "did not settle before the deadline".to_owned())
-        }
+        Rollout::InProgress { .. } => return Some(unsettled(stage)),
         Rollout::Failed(why) => (code::DEPLOY_FAILED, format!("failed: {why}")),
         Rollout::RolledBack { by, why } => {
             (code::DEPLOY_ROLLED_BACK, format!("was rolled back by {by}: {why}"))

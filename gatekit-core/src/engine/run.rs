@@ -1,13 +1,12 @@
 //! One run: its state, its waits, and how it ends.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::caught::caught;
 use super::history::{Begun, Releases, suspect_next};
 use super::interrupt::Interrupter;
 use super::keeper::LeaseKeeper;
@@ -136,8 +135,11 @@ impl Run {
     }
 
     pub(crate) fn context(&self, stage: &StageId, deadline: Instant) -> PlanContext {
-        let cancel =
-            if self.unwinding { CancellationToken::new() } else { self.interrupter.stop().clone() };
+        let cancel = match &self.keeper {
+            Some(keeper) if self.unwinding => keeper.lost().clone(),
+            Some(keeper) => keeper.stop().clone(),
+            None => self.interrupter.stop().clone(),
+        };
         PlanContext {
             facts: Arc::clone(&self.facts),
             stage: stage.clone(),
@@ -172,8 +174,8 @@ impl Run {
 
     /// Begins to hold the target.
     pub(crate) fn hold(&mut self, hold: Hold) -> Result<(), Stop> {
-        let keeper =
-            LeaseKeeper::start(Arc::clone(&self.ledger), hold.clone()).map_err(Stop::Lost)?;
+        let (ledger, interrupted) = (Arc::clone(&self.ledger), self.interrupter.stop());
+        let keeper = LeaseKeeper::start(ledger, hold.clone(), interrupted).map_err(Stop::Lost)?;
         self.keeper = Some(keeper);
         self.recorder.set_hold(Some(hold));
         self.deadline = Instant::now() + self.settings.deadline;
@@ -421,14 +423,4 @@ pub(crate) fn described(failure: &Failure) -> String {
         text.push_str(cause);
     }
     text
-}
-
-/// Awaits user code; a panic in it is an error like any other, of unknown effect.
-pub(crate) async fn caught<T>(
-    what: &StageId,
-    work: impl Future<Output = Result<T>> + Send,
-) -> Result<T> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-        Err(Error::new(code::ENGINE_PANIC, format!("the code of stage `{what}` panicked")))
-    })
 }

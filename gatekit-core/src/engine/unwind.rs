@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::caught::caught;
 use super::history::{Begun, suspect_next};
 use super::rollout::Direction;
-use super::run::{Run, Stop, caught};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::deployer::Location;
 use crate::error::{Error, Failure};
@@ -33,7 +33,7 @@ impl Run {
     /// Asks once more where everything stands: what was undone first, or by an earlier process, need
     /// not be so any more. What a deploy was before its first change is the old release; repairs were
     /// made on the way.
-    async fn is_undone(&self) -> Result<(), Stop> {
+    pub(crate) async fn is_undone(&self) -> Result<(), Stop> {
         let mut first = BTreeSet::new();
         for begun in self.begun.iter().filter(|begun| !begun.already && !begun.recovery) {
             if !first.insert(&begun.stage) {
@@ -134,8 +134,7 @@ impl Run {
             receipt: begun.receipt.clone(),
         })
         .await?;
-        let mut cx = self.writing_context(&begun.stage);
-        cx.plan.cancel = CancellationToken::new();
+        let cx = self.writing_context(&begun.stage);
         let call = deploy.deploy.roll_back(&cx, &begun.change, begun.receipt.as_ref());
         let mut failure = match caught(&begun.stage, call).await {
             Ok(()) => None,

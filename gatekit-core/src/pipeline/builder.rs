@@ -72,7 +72,13 @@ impl Stages {
     }
 
     fn placed_set(&mut self, gates: impl IntoIterator<Item = GateSlot>) -> Vec<GateSlot> {
-        gates.into_iter().map(|slot| GateSlot { id: self.placed(slot.id), ..slot }).collect()
+        let set: Vec<_> =
+            gates.into_iter().map(|slot| GateSlot { id: self.placed(slot.id), ..slot }).collect();
+        if set.is_empty() {
+            let empty = "a set of gates is empty: it would check nothing";
+            self.mistake(Error::new(code::CONFIG_PIPELINE, empty));
+        }
+        set
     }
 
     pub(super) fn mistake(&mut self, error: Error) {
@@ -97,7 +103,8 @@ impl<Part> PipelineBuilder<Gating, Part> {
         self.gates([gate])
     }
 
-    /// Adds a set of gates that run in parallel, after the sets before it.
+    /// Adds a set of gates that run in parallel, after the sets before it. An empty one is a
+    /// mistake that [`build`](PipelineBuilder::build) tells.
     pub fn gates(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
         let set = self.stages.placed_set(gates);
         self.stages.gates.push(set);
@@ -155,7 +162,7 @@ impl<Part> PipelineBuilder<Deploying, Part> {
     }
 
     /// Gates that decide when the rollout of the deploy before them pauses. Without any, a pause
-    /// fails the deploy: nobody can answer it. In a group, that deploy MUST be in the group too:
+    /// is answered with [`Go::RollBack`](crate::Go), and fails the deploy. In a group, that deploy MUST be in the group too:
     /// [`build`](Self::build) gives `config.pipeline` otherwise.
     pub fn at_pause(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
         let set = self.stages.placed_set(gates);
@@ -178,7 +185,8 @@ impl<Part> PipelineBuilder<Deploying, Part> {
         self.verify_all([gate])
     }
 
-    /// Adds a set of gates, run in parallel, on what runs after the deploys before it.
+    /// Adds a set of gates, run in parallel, on what runs after the deploys before it. An empty one
+    /// is a mistake that [`build`](Self::build) tells.
     pub fn verify_all(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
         let set = self.stages.placed_set(gates);
         self.stages.steps.push(Step::Verify(set));

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::code;
 use crate::context::{ApplyContext, PlanContext};
 use crate::deployer::{Deployer, Go, Live, Location, Pause, Planned, Rollout};
+use crate::engine::caught_at_once;
 use crate::error::{Effect, Error, Result};
 use crate::id::StageId;
 use crate::rollback::{Reversibility, Rollback};
@@ -99,7 +100,8 @@ impl<D: Deployer, R: Rollback<D>> ErasedDeploy for Paired<D, R> {
     }
 
     fn reversibility(&self, stage: &StageId, change: &Value) -> Result<Reversibility> {
-        Ok(self.rollback.reversibility(&decode_change::<D>(stage, change)?))
+        let change = decode_change::<D>(stage, change)?;
+        caught_at_once(stage, || self.rollback.reversibility(&change))
     }
 
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<Value>> {

@@ -21,6 +21,7 @@ use crate::code;
 use crate::context::PlanContext;
 use crate::deployer::{Deployer, Live};
 use crate::digest::Digest;
+use crate::engine::caught;
 use crate::error::{Effect, Error, Result};
 use crate::gate::GateSlot;
 use crate::id::{StageId, TargetName};
@@ -140,7 +141,8 @@ impl Pipeline {
         let patience = Duration::from_secs(30);
         let cx =
             PlanContext::detached(self.target.clone(), Candidate::new(), stage.clone(), patience);
-        tokio::time::timeout(patience, first.deploy.live(&cx)).await.unwrap_or_else(|_| {
+        let live = caught(stage, first.deploy.live(&cx));
+        tokio::time::timeout(patience, live).await.unwrap_or_else(|_| {
             let late = format!("deploy `{stage}` did not tell what is live in time");
             Err(Error::new(code::GATE_DEADLINE, late).with_effect(Effect::None).retry_later())
         })

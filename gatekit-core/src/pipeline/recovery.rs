@@ -39,7 +39,7 @@ pub struct On(Code);
 
 impl On {
     /// The repair, which is a deploy itself: planned when it is needed, journalled, located, and
-    /// undone with the run. A pause of its rollout fails it: nobody answers.
+    /// undone with the run. A pause of its rollout fails it: no gates can let it go on.
     ///
     /// Only [`rollback_with`](UndecidedRecovery::rollback_with) and
     /// [`irreversible`](UndecidedRecovery::irreversible) lead on.

@@ -1,13 +1,19 @@
-//! Contexts outside an engine.
+//! What contexts tell and give, in an engine and outside.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use gatekit_core::ledger::Hold;
 use gatekit_core::testing::{apply_context, overheard, plan_context};
-use gatekit_core::{Candidate, Event, EventBody, PlanContext, Reporter, StageId, code};
+use gatekit_core::{
+    Candidate, Event, EventBody, Gate, Outcome, Pipeline, PlanContext, Reporter, Result, StageId,
+    Verdict, code, enforced,
+};
+use tokio_util::sync::CancellationToken;
 
-use crate::world::{Bench, target};
+use crate::ledgers::FailsRenewals;
+use crate::world::{Back, Bench, TARGET, World, candidate, engine, fake, target};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -48,4 +54,43 @@ fn progress_is_overheard() {
     let (sender, receiver) = mpsc::channel();
     overheard(plan(), Tells(sender)).progress("half of it");
     assert_eq!(receiver.recv_timeout(LEASE).unwrap(), "half of it");
+}
+
+/// A gate that never answers, and gives its token away.
+#[derive(Debug, Clone, Default)]
+struct Given(Arc<Mutex<Option<CancellationToken>>>);
+
+#[async_trait]
+impl Gate for Given {
+    fn id(&self) -> StageId {
+        StageId::new("after").unwrap()
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        *self.0.lock().unwrap() = Some(cx.cancellation().clone());
+        std::future::pending().await
+    }
+}
+
+/// Nobody waits for the answer any more; what a stage began elsewhere has to learn of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_lock_cancels_what_is_under_way() {
+    let (bench, world, given) = (Bench::new(), World::with_live("v1"), Given::default());
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(given.clone()))
+        .build()
+        .unwrap();
+    let ledger = Arc::new(FailsRenewals(Arc::clone(&bench.ledger)));
+    let engine = engine(ledger).with_deadline(LEASE).with_lease(Duration::from_millis(400));
+    let report = engine.unwrap().ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+    let token = given.0.lock().unwrap().take().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), token.cancelled()).await.unwrap();
 }

@@ -218,3 +218,20 @@ fn gates_of_a_pause_before_the_first_deploy_of_their_group_are_told() {
         .unwrap_err();
     assert_eq!(error.code(), &code::CONFIG_PIPELINE);
 }
+
+/// A list that happens to be empty would let everything pass.
+#[test]
+fn a_set_without_gates_is_told() {
+    let none = Vec::<gatekit_core::GateSlot>::new;
+    let builder = |world: &World| {
+        let builder = Pipeline::to(TARGET).deploy(fake(world));
+        builder.rollback_with(Back(world.clone()))
+    };
+    let world = World::default();
+    let gated = Pipeline::to(TARGET).gates(none());
+    let gated = gated.deploy(fake(&world)).rollback_with(Back(world.clone()));
+    for builder in [gated, builder(&world).verify_all(none()), builder(&world).at_pause(none())] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.code(), &code::CONFIG_PIPELINE, "{error}");
+    }
+}

@@ -56,6 +56,25 @@ async fn a_rollback_to_what_is_unknown_or_live_already_writes_nothing() {
     assert_eq!(world.writes().len(), 2);
 }
 
+/// The journal alone does not know what is live.
+#[tokio::test]
+async fn a_rollback_to_the_newest_release_is_a_success_only_where_that_is_live() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    world.lock().live = "theirs".into();
+    let report = bench.engine().roll_back(&plain(&world), Some("v2".into()), "why").await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ELSEWHERE);
+    world.lock().live = "v2".into();
+    world.lock().apply = Apply::LosesAnswer;
+    world.lock().rollback_fails = true;
+    let report = bench.engine().ship(&plain(&world), candidate("v3")).await;
+    assert_eq!(report.outcome, Outcome::Stuck);
+    world.lock().live = "v2".into();
+    let report = bench.engine().roll_back(&plain(&world), Some("v2".into()), "why").await;
+    assert_eq!(report.outcome, Outcome::Stuck, "the target is suspect: {report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LOCK_SUSPECT);
+}
+
 #[tokio::test]
 async fn a_rollback_clobbers_nobody_and_refuses_what_is_one_way() {
     let (bench, world) = shipped(&["v1", "v2"]).await;
@@ -96,6 +115,65 @@ async fn a_rollback_after_which_the_release_is_not_live_is_no_success() {
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert_eq!(report.failure.unwrap().code, code::ROLLBACK_STUCK);
     assert_eq!(bench.state().await.state, LockState::Suspect);
+}
+
+/// What was undone by the process before is looked at again: somebody may have released since.
+#[tokio::test]
+async fn a_rollback_of_two_deploys_is_no_success_while_one_is_somebody_elses() {
+    let (bench, one, two) = (Bench::new(), World::default(), World::default());
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&one))
+        .rollback_with(Back(one.clone()))
+        .deploy(Fake { id: "second", world: two.clone() })
+        .rollback_with(Back(two.clone()))
+        .build()
+        .unwrap();
+    for version in ["v1", "v2"] {
+        let report = bench.engine().ship(&pipeline, candidate(version)).await;
+        assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    }
+    one.lock().rollback_fails = true;
+    let report = bench.engine().roll_back(&pipeline, None, "back").await;
+    assert_eq!((report.outcome, two.live()), (Outcome::Stuck, "v1".into()), "{report:?}");
+    two.lock().live = "theirs".into();
+    one.lock().rollback_fails = false;
+    let run = report.run.unwrap();
+    let report = bench.engine().resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!((one.live(), two.live()), ("v1".into(), "theirs".into()));
+    two.lock().live = "v1".into();
+    let report = bench.engine().resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+/// The run undid the second deploy, and stuck in the first; then a person made its release live after
+/// all, and adopted it: all of it is to be undone.
+#[tokio::test]
+async fn a_rollback_undoes_also_what_the_adopted_run_had_undone() {
+    let (bench, one, two) = (Bench::new(), World::default(), World::default());
+    let pipeline = |after| {
+        Pipeline::to(TARGET)
+            .deploy(fake(&one))
+            .rollback_with(Back(one.clone()))
+            .deploy(Fake { id: "second", world: two.clone() })
+            .rollback_with(Back(two.clone()))
+            .verify(enforced(gate("after", [after])))
+            .build()
+            .unwrap()
+    };
+    let report = bench.engine().ship(&pipeline(Says::Pass), candidate("v1")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    one.lock().rollback_fails = true;
+    let report = bench.engine().ship(&pipeline(Says::Fail), candidate("v2")).await;
+    assert_eq!((report.outcome, two.live()), (Outcome::Stuck, "v1".into()), "{report:?}");
+    two.lock().live = "v2".into();
+    let (run, adopt) = (report.run.unwrap(), Some(Decision::Adopt));
+    let report = bench.engine().reconcile(&pipeline(Says::Pass), run, adopt, "it is good").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    one.lock().rollback_fails = false;
+    let report = bench.engine().roll_back(&pipeline(Says::Pass), None, "it is not").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!((one.live(), two.live()), ("v1".into(), "v1".into()));
 }
 
 /// A target that a run left suspect after its write had landed.

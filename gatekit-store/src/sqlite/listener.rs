@@ -8,16 +8,13 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::bells::{Bells, News};
+use super::bells::{BEAT, Bells, News};
 use super::doorbell::Caller;
 use super::inner::Inner;
 
 /// How many datagrams are read within [`WINDOW`]; the kernel drops what its buffer cannot keep.
 const BURST: u32 = 32;
 const WINDOW: Duration = Duration::from_millis(100);
-
-/// How long it may be missed that the handle is gone, when the farewell does not arrive.
-const FAREWELL: Duration = Duration::from_secs(30);
 
 /// A port of the loopback, and the thread that listens there once somebody waits. A thread of its
 /// own: it must neither need a runtime with I/O nor use up the threads on which the ledger's calls
@@ -121,7 +118,8 @@ impl Ears {
         }
     }
 
-    /// Waits for a datagram, or until something is due.
+    /// Waits for a datagram, or until something is due. Never longer than a beat: what wakes it when
+    /// somebody begins to wait, or when the handle is gone, may not arrive.
     fn hear(&self, (begun, count): &mut (Instant, u32)) {
         if *count >= BURST {
             // Faster than anybody has reason to ring.
@@ -132,7 +130,7 @@ impl Ears {
         }
         let left = self.bells.due_at().map(|due| due.saturating_duration_since(Instant::now()));
         // Zero would mean for ever.
-        let patience = left.unwrap_or(FAREWELL).clamp(Duration::from_millis(1), FAREWELL);
+        let patience = left.unwrap_or(BEAT).clamp(Duration::from_millis(1), BEAT);
         let mut buffer = [0; 64];
         let heard = self.socket.set_read_timeout(Some(patience));
         match heard.and_then(|()| self.socket.recv(&mut buffer)) {
@@ -152,6 +150,23 @@ impl Ears {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Where the loopback is down, or a firewall drops what is sent there, nobody wakes the thread:
+    /// a waiter that began to wait while it slept must still be asked for before its turn lapses.
+    #[test]
+    fn a_thread_that_nobody_can_wake_looks_as_often_as_a_waiter_beats() {
+        let listener = Listener::bind().unwrap();
+        let ears = Ears {
+            socket: Arc::clone(&listener.socket),
+            closed: Arc::default(),
+            bells: Arc::default(),
+            ledger: Weak::new(),
+        };
+        listener.nudge();
+        ears.hear(&mut (Instant::now(), 0));
+        let patience = listener.socket.read_timeout().unwrap().unwrap();
+        assert!(patience <= BEAT, "{patience:?}");
+    }
 
     #[test]
     fn a_flood_is_read_in_small_portions() {
