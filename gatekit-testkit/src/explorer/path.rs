@@ -60,7 +60,7 @@ pub(super) struct Path<'a> {
     pub(super) world: &'a Arc<dyn World>,
     pub(super) script: &'a Script,
     candidate: Candidate,
-    control: Arc<Control>,
+    pub(super) control: Arc<Control>,
     target: TargetName,
     stages: Vec<(StageId, StageKind)>,
     trace: Vec<Passed>,

@@ -12,10 +12,14 @@ impl Path<'_> {
     /// Design §8.1: what a process says is true.
     pub(super) fn check_report(&self, run: RunId, report: &RunReport, now: &[Fault]) {
         let journal = &self.journal;
-        // Somebody who releases after the last look at the target cannot be seen.
-        let unseen = now.iter().any(|fault| {
-            fault.kind == Kind::Intrude && matches!(fault.site, Site::Call { call: Call::Live, .. })
+        // Somebody who releases after the last look at a stage cannot be seen: when the others are
+        // looked at, or what is live is read for the report.
+        let late = now.iter().any(|fault| {
+            let last = |call| matches!(call, Call::Locate | Call::Live);
+            fault.kind == Kind::Intrude
+                && matches!(fault.site, Site::Call { call, .. } if last(call))
         });
+        let unseen = late && self.control.is_unseen();
         let truth = self.world.truth();
         let code = report.failure.as_ref().map(|failure| &failure.code);
         let nothing =
