@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use gatekit_testkit::explorer::doubles::{all, in_memory};
-use gatekit_testkit::explorer::{Explorer, Script, Settles};
+use gatekit_testkit::explorer::{Explorer, Scene as _, Script, Settles};
 
 const USAGE: &str = "usage: explore [--pairs] [--replay SCRIPT] [NAME]";
 
@@ -55,6 +55,12 @@ fn main() -> ExitCode {
     // A name in full means no other one that contains it.
     let exact = explorers().any(|explorer| explorer.name() == args.name);
     let is_meant = |name: &str| if exact { name == args.name } else { name.contains(&args.name) };
+    // A name that matches nothing would count as a success.
+    if !explorers().any(|explorer| is_meant(&explorer.name())) {
+        let names = scenes.iter().map(|scene| scene.name()).collect::<Vec<_>>().join("\n  ");
+        eprintln!("no scene is called `{}`; there are:\n  {names}", args.name);
+        return ExitCode::from(2);
+    }
     for explorer in explorers().filter(|explorer| is_meant(&explorer.name())) {
         let explorer = if args.pairs { explorer } else { explorer.singles_only() };
         if let Some(script) = &args.replay {

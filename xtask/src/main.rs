@@ -161,8 +161,9 @@ Examples:
     /// what must never happen on each path.
     ///
     /// Prints, scene by scene, the sites at which something can go wrong (O appends that need no lock, H
-    /// under the lock, L other changes of the ledger, R looks into it, C calls that read, W calls that
-    /// write, each times the kinds of faults there), what that predicts, and how many paths were walked.
+    /// under the lock, P of permits, L other changes of the ledger, R looks into it, C calls that read, W
+    /// calls that write, each times the kinds of faults there), what that predicts, and how many paths
+    /// were walked.
     /// A path that fails is printed as a script, which `--replay` walks alone.
     #[command(after_help = "\
 Examples:

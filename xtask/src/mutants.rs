@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
@@ -37,6 +38,14 @@ pub(crate) fn run(seed: usize, jobs: u8) -> Result<()> {
     let output = target_folder()?.join("mutants");
     fs::create_dir_all(&output).map_err(|error| Failure::of(output.display(), error))?;
     println!("{all} mutants in {shares} shares: share {share}");
+    // What an earlier run found must not be judged, should this one come to nothing.
+    let found = output.join("mutants.out");
+    match fs::remove_dir_all(&found) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(Failure::of(found.display(), error));
+        }
+        _ => {}
+    }
     // It ends unsuccessfully as soon as one survives: which ones those are is judged below.
     mutants(&program)?
         .args(["--shard", &format!("{share}/{shares}"), "--sharding", "round-robin"])
@@ -46,7 +55,7 @@ pub(crate) fn run(seed: usize, jobs: u8) -> Result<()> {
         .args([&output])
         .args(["--", "-E", NOTICING])
         .end()?;
-    judge(&output.join("mutants.out"), &workspace_root()?.join(KNOWN))
+    judge(&found, &workspace_root()?.join(KNOWN))
 }
 
 fn mutants(program: &Path) -> Result<Step> {

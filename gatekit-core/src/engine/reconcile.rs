@@ -57,7 +57,11 @@ impl Run {
             if let Some(holder) = holder {
                 return self.refuse_second_process(&holder);
             }
-            let undecided = self.undecided(&history, &found).to_failure();
+            let gone = match self.gone_from_place(&history).await {
+                Ok(gone) => gone,
+                Err(stop) => return self.untold(stop).await,
+            };
+            let undecided = self.undecided(&history, &found, gone.is_none()).to_failure();
             let live = self.live_for_report().await;
             return RunReport { live, ..self.report(Outcome::Stuck, Some(undecided)) };
         };
@@ -173,13 +177,8 @@ impl Run {
                 return Err(Stop::Broken(error));
             }
         }
-        for deploy in self.pipeline.deploys() {
-            if history.already.contains(&deploy.id) {
-                let location = self.still_in_place(deploy).await?;
-                if location != Location::After {
-                    return Err(Stop::Broken(not_live(&deploy.id, &location)));
-                }
-            }
+        if let Some(gone) = self.gone_from_place(history).await? {
+            return Err(Stop::Broken(gone));
         }
         let found = self.located().await?;
         self.not_live(&found).map_or(Ok(()), |error| Err(Stop::Broken(error)))
@@ -203,12 +202,18 @@ impl Run {
         Some(not_live(stage, location))
     }
 
-    /// The findings, with the decisions they allow first.
-    fn undecided(&self, history: &RunHistory, found: &[(StageId, Location)]) -> Error {
+    /// The findings, with the decisions they allow first. `in_place`: what the run found in place is
+    /// still there.
+    fn undecided(
+        &self,
+        history: &RunHistory,
+        found: &[(StageId, Location)],
+        in_place: bool,
+    ) -> Error {
         let (live, undone) = (self.not_live(found).is_none(), undone(found));
         let (new, old) = match history.mode {
             // What is not whole cannot be adopted.
-            Mode::Ship => (live && self.never_begun(history).is_none(), undone),
+            Mode::Ship => (live && in_place && self.never_begun(history).is_none(), undone),
             Mode::RollBack { .. } => (undone, live),
         };
         let mut error =
@@ -228,6 +233,17 @@ impl Run {
         let known =
             |stage: &StageId| history.already.contains(stage) || self.current(stage).is_some();
         self.pipeline.deploys().map(|deploy| deploy.id.clone()).find(|stage| !known(stage))
+    }
+
+    /// Why one of the deploys is not live that the run found in place.
+    async fn gone_from_place(&self, history: &RunHistory) -> Result<Option<Error>, Stop> {
+        for deploy in self.pipeline.deploys().filter(|it| history.already.contains(&it.id)) {
+            let location = self.still_in_place(deploy).await?;
+            if location != Location::After {
+                return Ok(Some(not_live(&deploy.id, &location)));
+            }
+        }
+        Ok(None)
     }
 
     /// Where a deploy stands that the run found in place: by a plan made now, because it journalled

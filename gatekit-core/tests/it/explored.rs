@@ -53,6 +53,17 @@ fn what_was_never_begun_is_not_offered_for_adoption() {
     holds("two deploys with verifications", Settles::ByDecision, &[script]);
 }
 
+/// Somebody else releases over what the run found in place: that is no part of what it began, and
+/// yet of what would be adopted.
+#[test]
+fn what_is_no_longer_in_place_is_not_offered_for_adoption() {
+    let scripts = [
+        "stop-before(append 7 applied) then intrude(check smoke, 1st call)",
+        "stop-before(append 7 applied) then intrude(plan db, 3rd call)",
+    ];
+    holds("somebody else releases over what is in place", Settles::ByDecision, &scripts);
+}
+
 /// The last deploy is undone, and journalled as undone; somebody releases before a later process
 /// closes the run: the old release is not live.
 #[test]

@@ -34,7 +34,7 @@ impl Interceptor for FaultyCalls {
                 return Fate::LosesAnswer(Error::new(BROKEN, error).with_effect(Effect::Unknown));
             }
             Some(Kind::Repeat) => return Fate::HappensTwice,
-            Some(Kind::Intrude) => self.0.control.world().intrude(),
+            Some(Kind::Intrude) => self.0.control.intrude(),
             Some(kind @ (Kind::Interrupt | Kind::LetGo)) => {
                 self.0.interrupt(if kind == Kind::LetGo { 2 } else { 1 });
                 // What may be dropped is dropped here.

@@ -44,6 +44,8 @@ struct State {
     rolling_back: BTreeMap<StageId, (Value, Option<Value>)>,
     /// How many writes there were when a call began.
     begun: BTreeMap<(StageId, Call), usize>,
+    /// Somebody else has released, and nobody has looked there since.
+    unseen: bool,
     wrong: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ impl Control {
             applying: BTreeMap::new(),
             rolling_back: BTreeMap::new(),
             begun: BTreeMap::new(),
+            unseen: false,
             wrong: Vec::new(),
         };
         Self { world, one_way, state: Mutex::new(state) }
@@ -102,6 +105,17 @@ impl Control {
         state.processes.push(Process::default());
         let number = state.processes.len() - 1;
         Actor { control: Arc::clone(self), number, froze: Arc::default(), thaws: Arc::default() }
+    }
+
+    /// Somebody else releases.
+    pub(crate) fn intrude(&self) {
+        self.world.intrude();
+        self.lock().unseen = true;
+    }
+
+    /// Whether somebody else has released, and no stage was located since that shows it.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.lock().unseen
     }
 
     /// The path is over: what follows is neither recorded nor made to fail.
@@ -139,6 +153,10 @@ impl Control {
     pub(crate) fn appended(&self, body: &Body, fence: Option<Fence>, heard: bool) {
         let mut state = self.lock();
         match body {
+            Body::Settled { stage, .. } if self.world.is_foreign(stage) => {
+                let wrong = format!("`{stage}` is settled, and somebody else's release is live");
+                state.wrong.push(wrong);
+            }
             Body::Applying { stage, change } => {
                 state.applying.insert(stage.clone(), (change.clone(), None));
             }
@@ -291,6 +309,9 @@ impl Actor {
     pub(crate) fn called(&self, stage: &StageId, call: Call) {
         self.look();
         let Some(mut state) = self.control.acting(self.number) else { return };
+        if call == Call::Locate && self.control.world.is_foreign(stage) {
+            state.unseen = false;
+        }
         let before = state.begun.remove(&(stage.clone(), call));
         if !call.writes() && before.is_some_and(|before| before != state.writes_seen) {
             state.wrong.push(format!("`{stage}` wrote in the course of `{call}`"));

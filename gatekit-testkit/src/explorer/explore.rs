@@ -226,11 +226,14 @@ impl Exploration {
         &self.failures
     }
 
-    /// Whether every predicted path was walked, and none failed.
+    /// Whether every predicted path was walked, and none failed. In real time one in ten may be
+    /// missed.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        let missed = if self.may_miss { self.missed } else { 0 };
-        self.failures.is_empty() && self.walked + missed == self.planned
+        let may_miss = if self.may_miss { self.planned / 10 } else { 0 };
+        self.failures.is_empty()
+            && self.missed <= may_miss
+            && self.walked + self.missed == self.planned
     }
 
     /// Asserts that every predicted path was walked, and none failed.

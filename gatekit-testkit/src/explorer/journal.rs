@@ -44,7 +44,7 @@ impl Journal {
     }
 
     /// The entries of a run, each with its place.
-    fn of(&self, run: RunId) -> impl DoubleEndedIterator<Item = (usize, &Body)> {
+    pub(super) fn of(&self, run: RunId) -> impl DoubleEndedIterator<Item = (usize, &Body)> {
         let entries = self.entries.iter().enumerate();
         entries.filter(move |(_, entry)| entry.run == run).map(|(at, entry)| (at, &entry.body))
     }
@@ -120,7 +120,9 @@ impl Journal {
 
     /// Design §8.1 and §8.4: what the end of a run says is what its entries before it say.
     pub(super) fn check_end(&self, run: RunId, stages: &[(StageId, StageKind)]) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let mut wrong = self.check_admitted(run, stages);
+        wrong.extend(self.check_order(run));
+        wrong.extend(self.check_over(run));
         let (mut receipt, mut unwinding) = (false, false);
         for (_, body) in self.of(run) {
             match body {
@@ -196,6 +198,9 @@ impl Journal {
                     );
                     if settled <= wrote && !adopted {
                         wrong.push(format!("{} without a settled `{stage}`", outcome.as_str()));
+                    }
+                    if self.is_rejected(run, stage) {
+                        wrong.push(format!("{}, and `{stage}` was rejected", outcome.as_str()));
                     }
                 }
                 StageKind::Gate(GatePhase::Verify, Enforcement::Enforced) => {

@@ -10,8 +10,8 @@
 //! that follows. Each process of a path has a runtime of its own, which ends as a process does.
 //!
 //! On every path:
-//! - what a process reports is true: released, unchanged and rolled back are what is live, and
-//!   nothing was written where it says so;
+//! - what a process reports is true: released, unchanged and rolled back are what is live, nothing
+//!   was written where it says so, and it is what the journal says; who is done holds nothing;
 //! - no end is worse than its faults: a process that dies, a lease that lapses or a call that is made
 //!   twice changes nothing of how the run ends;
 //! - every write has its permit in the journal under the newest fence, about the change that was
@@ -19,7 +19,10 @@
 //!   release, or where there is no way back;
 //! - what was begun is settled, undone, or keeps the target from everybody else, and the run that is
 //!   to be resumed is named; a decision that is offered holds;
-//! - a process that was stopped between its permit and its write changes nothing when it goes on;
+//! - nothing is begun before its gates have passed, what was rejected at a pause is no release, and
+//!   what was begun last is undone first;
+//! - a process that was stopped between its permit and its write changes nothing when it goes on, and
+//!   claims nothing;
 //! - the chain verifies, the target ends free, and another candidate can be shipped.
 //!
 //! ```
@@ -42,6 +45,7 @@
 //! ```
 
 mod calls;
+mod claims;
 mod control;
 pub mod doubles;
 mod explore;
@@ -50,6 +54,7 @@ mod journal;
 mod ledger;
 mod path;
 mod process;
+mod report;
 mod scene;
 mod script;
 mod sites;

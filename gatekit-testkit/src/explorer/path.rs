@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use gatekit_core::code;
 use gatekit_core::ledger::{Decision, LockState};
-use gatekit_core::testing::{Call, StageKind, stages};
+use gatekit_core::testing::{StageKind, stages};
 use gatekit_core::{
     Action, Candidate, Outcome, Result, RunId, RunReport, StageId, TargetName, Verb as Next,
 };
 
 use super::control::Control;
 use super::explore::Settles;
-use super::harm::{Harm, harm};
 use super::journal::Journal;
 use super::ledger::LAPSE;
 use super::process::{Frozen, How, Verb, engine, look, play};
 use super::scene::{Act, Scene, Truth, World};
-use super::script::{Fault, Kind, Script, Site};
+use super::script::{Fault, Script, Site};
 use super::sites::Passed;
 
 /// How many processes a path may take. Two faults, a parked run and four decisions need fewer.
@@ -55,17 +54,17 @@ pub(super) fn walk(scene: &dyn Scene, settles: Settles, script: &Script, tell: b
     Walk { trace: path.trace, fired, wrong, story: path.story.unwrap_or_default() }
 }
 
-struct Path<'a> {
-    scene: &'a dyn Scene,
+pub(super) struct Path<'a> {
+    pub(super) scene: &'a dyn Scene,
     settles: Settles,
-    world: &'a Arc<dyn World>,
-    script: &'a Script,
+    pub(super) world: &'a Arc<dyn World>,
+    pub(super) script: &'a Script,
     candidate: Candidate,
-    control: Arc<Control>,
+    pub(super) control: Arc<Control>,
     target: TargetName,
     stages: Vec<(StageId, StageKind)>,
     trace: Vec<Passed>,
-    journal: Journal,
+    pub(super) journal: Journal,
     /// What happened, when somebody wants to read it.
     story: Option<Vec<String>>,
     /// The decisions that the last look offered.
@@ -120,7 +119,7 @@ impl<'a> Path<'a> {
         look(self.scene, self.world, async |ledger| journal.read(&*ledger, target).await)
     }
 
-    fn wrong(&self, what: impl Into<String>) {
+    pub(super) fn wrong(&self, what: impl Into<String>) {
         self.control.wrong(what);
     }
 
@@ -252,6 +251,9 @@ impl<'a> Path<'a> {
             How::Reported(report) => {
                 self.tell(&told, now, Some(&report));
                 self.check_report(run, &report, now);
+                if now.is_empty() {
+                    self.check_quiet(run, &report, from);
+                }
                 match told {
                     Verb::Reconcile(_, None) => self.offers = offers(&report),
                     Verb::Reconcile(_, Some(decision))
@@ -283,15 +285,14 @@ impl<'a> Path<'a> {
         if self.frozen.is_empty() {
             return Ok(());
         }
-        self.frozen.drain(..).for_each(Frozen::thaw);
+        let before = self.world.truth();
+        for report in self.frozen.drain(..).filter_map(Frozen::thaw).collect::<Vec<_>>() {
+            self.check_overtaken(&report);
+        }
         self.read_journal()?;
-        let expected = match self.journal.closed(run) {
-            Some(Outcome::Released | Outcome::Unchanged) => Truth::New,
-            Some(Outcome::RolledBack) => Truth::Old,
-            _ => return Ok(()),
-        };
+        let told = self.journal.closed(run);
         let truth = self.world.truth();
-        if truth != expected && !self.script.0.iter().any(|fault| fault.kind == Kind::Intrude) {
+        if truth != before && told.is_some_and(|outcome| outcome != Outcome::Overridden) {
             self.wrong(format!("a stopped process went on, and live is {truth:?}"));
         }
         Ok(())
@@ -314,76 +315,6 @@ impl<'a> Path<'a> {
             journal.state.fence,
             journal.told(),
         ));
-    }
-
-    /// Design §8.1: what a process says is true.
-    fn check_report(&self, run: RunId, report: &RunReport, now: &[Fault]) {
-        let journal = &self.journal;
-        // Somebody who releases after the last look at the target cannot be seen.
-        let unseen = now.iter().any(|fault| {
-            fault.kind == Kind::Intrude && matches!(fault.site, Site::Call { call: Call::Live, .. })
-        });
-        let truth = self.world.truth();
-        let code = report.failure.as_ref().map(|failure| &failure.code);
-        let nothing =
-            code.is_some_and(|it| [code::RESUME_NOTHING, code::RECONCILE_NOTHING].contains(it));
-        let outcome = report.outcome;
-        let expected = match outcome {
-            Outcome::Released => Some(Truth::New),
-            Outcome::Unchanged if !nothing => Some(Truth::New),
-            Outcome::RolledBack => Some(Truth::Old),
-            _ => None,
-        };
-        if let Some(expected) = expected {
-            if truth != expected && !unseen {
-                self.wrong(format!("{}, and live is {truth:?}", outcome.as_str()));
-            }
-            if journal.closed(run) != Some(outcome) {
-                self.wrong(format!("{}, and the journal does not say so", outcome.as_str()));
-            }
-        }
-        let untouched = matches!(
-            outcome,
-            Outcome::Refused | Outcome::Superseded | Outcome::Failed | Outcome::Waiting
-        );
-        if untouched && journal.has_written(run) {
-            self.wrong(format!("{}, and the run has written", outcome.as_str()));
-        }
-    }
-
-    /// The mirror image of §8.1: no end is worse than what went wrong.
-    fn check_final(&self, run: RunId) {
-        let journal = &self.journal;
-        let mut worst = self.script.0.iter().map(harm).max().unwrap_or(Harm::None);
-        if !self.script.0.is_empty() && !self.scene.recognises() {
-            worst = worst.max(Harm::Stage);
-        }
-        let touched = journal.is_touched(run);
-        let Some(end) = journal.closed(run) else {
-            if journal.is_opened(run) || worst == Harm::None && self.script.0.is_empty() {
-                self.wrong("the run has not ended");
-            }
-            return;
-        };
-        let untouched =
-            !touched && matches!(end, Outcome::Failed | Outcome::Refused | Outcome::Superseded);
-        let fits = end == self.scene.ends()
-            || match worst {
-                Harm::None => false,
-                Harm::Ledger => untouched,
-                Harm::Stage => untouched || end == Outcome::RolledBack,
-                Harm::Intruder => true,
-            }
-            // A person chose so, and a process that resumes might have gone on.
-            || (end == Outcome::RolledBack && journal.was_given_up(run))
-            || (end == Outcome::Overridden && self.scene.may_need_override());
-        if !fits {
-            self.wrong(format!(
-                "the run ends {}, without faults it ends {}",
-                end.as_str(),
-                self.scene.ends().as_str()
-            ));
-        }
     }
 
     /// In the end the target is free, and another candidate can be shipped.

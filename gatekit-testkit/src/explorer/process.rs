@@ -31,33 +31,42 @@ pub(super) enum Verb {
 }
 
 /// What came of a process.
-#[derive(Debug)]
 pub(super) struct Ended {
     pub(super) run: RunId,
     pub(super) how: How,
 }
 
-#[derive(Debug)]
 pub(super) enum How {
     Reported(RunReport),
     /// It is stopped in the middle of a write.
     Frozen(Frozen),
 }
 
+/// The report of a process that has not ended.
+type Report = <Running as IntoFuture>::IntoFuture;
+
 /// A process that is stopped.
-#[derive(Debug)]
 pub(super) struct Frozen {
     runtime: Runtime,
     actor: Actor,
+    report: Report,
     grace: Duration,
 }
 
 impl Frozen {
-    /// Lets it go on, to its end.
-    pub(super) fn thaw(self) {
-        self.actor.thaw();
-        self.runtime.block_on(async { tokio::time::sleep(self.grace).await });
-        self.actor.look();
+    /// Lets it go on, to its end. Gives its report, if it comes to one.
+    pub(super) fn thaw(self) -> Option<RunReport> {
+        let Self { runtime, actor, report, grace } = self;
+        actor.thaw();
+        let report = runtime.block_on(async {
+            let report = tokio::time::timeout(grace, report).await.ok();
+            if actor.has_let_go() {
+                tokio::time::sleep(grace).await;
+            }
+            report
+        });
+        actor.look();
+        report
     }
 }
 
@@ -110,22 +119,24 @@ pub(super) fn play(
         };
         // Nothing of the run has happened yet: there is one thread, and it is here.
         actor.runs(running.interrupter());
-        Ok::<_, Error>((running.run(), wait(running, &actor, grace(scene)).await?))
+        let (run, mut report) = (running.run(), running.into_future());
+        let reported = wait(&mut report, &actor, grace(scene)).await?;
+        Ok::<_, Error>((run, reported.ok_or(report)))
     })?;
     actor.look();
     let how = match report {
-        Some(report) => How::Reported(report),
-        None => How::Frozen(Frozen { runtime, actor, grace: grace(scene) }),
+        Ok(report) => How::Reported(report),
+        Err(report) => How::Frozen(Frozen { runtime, actor, report, grace: grace(scene) }),
     };
     Ok(Ended { run, how })
 }
 
 /// The report; `None` when the process is stopped.
-async fn wait(running: Running, actor: &Actor, grace: Duration) -> Result<Option<RunReport>> {
+async fn wait(report: &mut Report, actor: &Actor, grace: Duration) -> Result<Option<RunReport>> {
     let report = tokio::select! {
         biased;
         () = actor.frozen() => return Ok(None),
-        report = running.wait() => report,
+        report = report => report,
         () = tokio::time::sleep(PATIENCE) => {
             let hangs = gatekit_core::Code::new("explorer.hangs");
             return Err(Error::new(hangs, "a process comes to no end"));

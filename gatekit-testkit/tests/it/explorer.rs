@@ -55,10 +55,12 @@ every_single_fault_of! {
     two_deploys_that_fail = "two deploys and a failing verification";
     no_way_back = "what has no way back fails verification";
     no_way_back_last = "what has no way back comes last";
+    one_way = "a one-way change";
     pause_that_goes_on = "a pause that goes on";
     rejected_pause = "a pause that is rejected";
     rejected_and_stays = "a rejected release that stays";
     parked = "a parked run";
+    waits_under_the_lock = "a gate that waits under the lock";
     overtaken = "a parked run that is overtaken";
     groups = "groups";
     recovery_and_new_plan = "a recovery and a new plan";
@@ -70,6 +72,7 @@ every_single_fault_of! {
     intruder = "somebody else releases";
     intruder_in_between = "somebody else releases in between";
     intruder_over_rollback = "somebody else releases over a rollback";
+    intruder_in_place = "somebody else releases over what is in place";
     forgetful = "nobody can tell whose write it is";
 }
 

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use gatekit_core::Outcome;
-use gatekit_core::ledger::Body;
 use serde_json::Value;
 
 use crate::site::{Done, PROGRAM, Site};
@@ -322,7 +321,6 @@ impl Chaos {
         let report = done.report();
         assert_eq!(report["exit"], Value::from(done.exit), "{name}: {done:?}");
         let entries = self.journal.after(story.since);
-        let unwound = entries.iter().any(|entry| matches!(entry.body, Body::Unwinding { .. }));
         let by_journal = match journal::closed(&entries) {
             Some(Outcome::Released) => &story.new,
             _ => &story.old,
@@ -342,8 +340,9 @@ impl Chaos {
         assert_eq!(live, by_journal, "{name}: report and journal differ: {done:?}");
         let may_release = story.sort != Sort::Bad;
         assert!(may_release || *live == story.old, "a bad release was released: {done:?}");
-        if may_release && done.outcome() == "rolled_back" {
-            assert!(unwound || name.starts_with("reconcile"), "failure for what is good: {done:?}");
+        // A busy machine may use up the short deadline that a stopped ship is settled with.
+        if may_release && done.outcome() == "rolled_back" && !story.stopped {
+            assert!(journal::was_rejected(&entries), "failure for what is good: {done:?}");
         }
         if let Some(told) = report["live"]["version"].as_str() {
             assert_eq!(told, live, "{name}: {done:?}");

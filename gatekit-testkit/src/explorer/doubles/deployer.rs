@@ -31,7 +31,7 @@ pub struct Fake {
     hook: Option<&'static str>,
     stays: bool,
     forgets: bool,
-    one_way: Option<&'static str>,
+    one_way: Option<(&'static str, &'static str)>,
     wish: Option<&'static str>,
     needs: Option<(StageId, &'static str)>,
 }
@@ -102,10 +102,10 @@ impl Fake {
         self
     }
 
-    /// Makes changes that its rollback calls one-way.
+    /// Makes a change to that version which its rollback calls one-way.
     #[must_use]
-    pub const fn one_way(mut self, why: &'static str) -> Self {
-        self.one_way = Some(why);
+    pub const fn one_way(mut self, version: &'static str, why: &'static str) -> Self {
+        self.one_way = Some((version, why));
         self
     }
 
@@ -339,9 +339,11 @@ impl FakeBack {
 
 #[async_trait]
 impl Rollback<Fake> for FakeBack {
-    fn reversibility(&self, _: &FakeChange) -> Reversibility {
-        let one_way = |why: &str| Reversibility::OneWay(why.to_owned());
-        self.0.one_way.map_or(Reversibility::Free, one_way)
+    fn reversibility(&self, change: &FakeChange) -> Reversibility {
+        match self.0.one_way {
+            Some((version, why)) if version == change.wish => Reversibility::OneWay(why.to_owned()),
+            _ => Reversibility::Free,
+        }
     }
 
     async fn roll_back(

@@ -38,10 +38,12 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
         scene("what has no way back comes last", DB_AND_WEB, no_way_back_last)
             .ending(Outcome::Overridden)
             .may_need_override(),
+        scene("a one-way change", DB_AND_WEB, one_way).ending(Outcome::Refused),
         scene("a pause that goes on", WEB, pause_goes_on),
         scene("a pause that is rejected", WEB, pause_is_rejected).ending(Outcome::RolledBack),
         scene("a rejected release that stays", WEB, rejected_stays).ending(Outcome::RolledBack),
         scene("a parked run", WEB, parked),
+        scene("a gate that waits under the lock", WEB, waits_under_the_lock),
         scene("a parked run that is overtaken", WEB, parked)
             .overtaken()
             .ending(Outcome::Superseded),
@@ -71,6 +73,9 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
         scene("somebody else releases over a rollback", WEB, one_deploy)
             .with_live("web", "v0")
             .rolling_back(&["v1", NEW], "v1")
+            .with_intruder(),
+        scene("somebody else releases over what is in place", DB_AND_WEB, two_deploys)
+            .with_live("db", NEW)
             .with_intruder(),
         scene("nobody can tell whose write it is", WEB, forgetful)
             .may_need_override()
@@ -156,6 +161,11 @@ fn no_way_back_last(place: &Place) -> Result<Pipeline> {
     builder.verify(enforced(gate("smoke", place).says([Says::Fail]).of(NEW))).build()
 }
 
+fn one_way(place: &Place) -> Result<Pipeline> {
+    let builder = deploying(builder(), fake("db", place));
+    deploying(builder, fake("web", place).one_way(NEW, "it drops a table")).build()
+}
+
 fn pause_goes_on(place: &Place) -> Result<Pipeline> {
     let builder = deploying(builder(), fake("web", place).pausing("test-traffic"));
     builder.at_pause([enforced(gate("listener", place))]).build()
@@ -174,6 +184,12 @@ fn rejected_stays(place: &Place) -> Result<Pipeline> {
 fn parked(place: &Place) -> Result<Pipeline> {
     let approval = gate("approval", place).waiting().of(NEW);
     deploying(builder().gate(enforced(approval)), fake("web", place)).build()
+}
+
+fn waits_under_the_lock(place: &Place) -> Result<Pipeline> {
+    let says = [Says::Pass, Says::Wait, Says::Pass];
+    let window = gate("window", place).says(says).of(NEW).ageing();
+    deploying(builder().gate(enforced(window)), fake("web", place)).build()
 }
 
 /// Two groups, of which the second fails verification.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatekit_core::ledger::{Body, Entry, Ledger as _};
+use gatekit_core::ledger::{Body, Decision, Entry, Ledger as _};
 use gatekit_core::{Outcome, TargetName};
 use gatekit_store::SqliteLedger;
 use tokio::runtime::Runtime;
@@ -56,6 +56,19 @@ pub(super) fn under_way(entries: &[Entry]) -> bool {
 pub(super) fn touched(entries: &[Entry]) -> bool {
     let touches = |body: &Body| matches!(body, Body::Applying { .. } | Body::RollingBack { .. });
     entries.iter().any(|entry| touches(&entry.body))
+}
+
+/// Whether a person, or a gate that ran out of patience on a busy machine, decided that the run is
+/// not to go on: a kill alone does not.
+pub(super) fn was_rejected(entries: &[Entry]) -> bool {
+    let rejects = |body: &Body| match body {
+        Body::Reconciled { decision, .. } => {
+            matches!(decision, Decision::RollBack | Decision::ConfirmOld)
+        }
+        Body::Verdict { verdict, .. } => !verdict.is_pass(),
+        _ => false,
+    };
+    entries.iter().any(|entry| rejects(&entry.body))
 }
 
 pub(super) fn closed(entries: &[Entry]) -> Option<Outcome> {
