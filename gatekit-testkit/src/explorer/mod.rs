@@ -37,7 +37,7 @@
 //! exploration.assert_sound();
 //!
 //! // A path that failed, alone:
-//! let script: Script = "fail(apply web, 1st call) then stop-after(append 6 unwinding)".parse()?;
+//! let script: Script = "fail(apply web, 1st call) then stop-after(append 5 unwinding)".parse()?;
 //! let replay = Explorer::new(&scene).replay(&script);
 //! assert!(replay.wrong.is_empty(), "{replay}");
 //! # Ok(())
