@@ -32,6 +32,11 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
+    /// Whether the disk has no room, not even for a side file.
+    pub(super) fn is_full_disk(&self) -> bool {
+        matches!(self, Self::Sql(error) if is_full_disk(error))
+    }
+
     /// The error of a ledger at `path` that failed while `doing` something.
     pub(super) fn at(self, path: &Path, doing: &str) -> Error {
         match self {
@@ -42,13 +47,16 @@ impl Fault {
     }
 }
 
-fn sqlite(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
+fn is_full_disk(error: &rusqlite::Error) -> bool {
     let extended = error.sqlite_error().map(|failure| failure.extended_code);
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+fn sqlite(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
     let mapped = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => corrupt(path),
-        Some(ErrorCode::DiskFull) => full(path),
-        // The side file could not grow.
-        _ if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => full(path),
+        _ if is_full_disk(&error) => full(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => busy(path),
         Some(ErrorCode::ReadOnly) => read_only(path, "the file cannot be written"),
         _ => match error {

@@ -4,6 +4,8 @@
 //! A reader of a write-ahead log takes part in the index file beside it, and creates both files when
 //! they are absent, even if it may only read. So while nobody has the ledger open, it is read as an
 //! immutable file instead, and the answer counts only if the file was the same before and after.
+//! Where a log was left behind and the disk has no room for an index, the index is kept in memory,
+//! which SQLite does for who has the file for itself.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -40,11 +42,15 @@ pub(super) fn read<T>(
         if place::look(path)? != place::Found::Content {
             return Ok(None);
         }
+        let read = |access| connect(path, access, patience).and_then(|conn| run(conn, path, &work));
         let Some(before) = quiet(path) else {
-            let conn = connect(path, false, patience).map_err(at)?;
-            return run(conn, path, &work).map_err(at);
+            let answer = match read(Access::Shared) {
+                Err(fault) if fault.is_full_disk() => read(Access::Alone).or(Err(fault)),
+                answer => answer,
+            };
+            return answer.map_err(at);
         };
-        let answer = connect(path, true, patience).and_then(|conn| run(conn, path, &work));
+        let answer = read(Access::Immutable);
         if quiet(path) == Some(before) {
             return answer.map_err(at);
         }
@@ -62,11 +68,30 @@ fn quiet(path: &Path) -> Option<Print> {
     Some((meta.dev(), meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
 }
 
-fn connect(path: &Path, immutable: bool, patience: Duration) -> Result<Connection, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
-    let conn = Connection::open_with_flags(uri(path, immutable), flags)?;
+/// How a ledger is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Beside others.
+    Shared,
+    /// As a file that nobody changes.
+    Immutable,
+    /// Nobody else may have it open.
+    Alone,
+}
+
+fn connect(path: &Path, access: Access, patience: Duration) -> Result<Connection, Fault> {
+    // Only who may write can lock a file for itself.
+    let rights = match access {
+        Access::Alone => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Access::Shared | Access::Immutable => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let flags = rights | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(uri(path, access), flags)?;
+    if access == Access::Alone {
+        // First of all: whatever looks into the file makes the index.
+        conn.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+        conn.pragma_update(None, "query_only", true)?;
+    }
     conn.busy_timeout(patience)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     harden(&conn)?;
@@ -75,13 +100,18 @@ fn connect(path: &Path, immutable: bool, patience: Duration) -> Result<Connectio
     Ok(conn)
 }
 
-fn uri(path: &Path, immutable: bool) -> String {
+fn uri(path: &Path, access: Access) -> String {
     let encode = |&byte: &u8| {
         let plain = byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
         if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     let path: String = path.as_os_str().as_bytes().iter().map(encode).collect();
-    format!("file:{path}?mode=ro{}", if immutable { "&immutable=1" } else { "" })
+    let options = match access {
+        Access::Shared => "mode=ro",
+        Access::Immutable => "mode=ro&immutable=1",
+        Access::Alone => "mode=rw",
+    };
+    format!("file:{path}?{options}")
 }
 
 fn run<T>(
@@ -113,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_path_cannot_smuggle_options_into_the_uri() {
-        let uri = uri(Path::new("/a b/c?mode=rw#x%20"), true);
+        let uri = uri(Path::new("/a b/c?mode=rw#x%20"), Access::Immutable);
         assert_eq!(uri, "file:/a%20b/c%3Fmode%3Drw%23x%2520?mode=ro&immutable=1");
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use gatekit_store::SqliteLedger;
 use serde_json::Value;
 
 use crate::site::{Done, PROGRAM, Site};
@@ -542,6 +543,29 @@ fn a_disk_that_is_full_before_the_ship_fails_it_and_the_old_release_serves() {
     assert_at_rest(&site, Some("v1"));
     site.ship("v2").expect(0, "released", "");
     assert_at_rest(&site, Some("v2"));
+}
+
+#[test]
+fn a_ledger_whose_log_was_left_behind_can_be_read_on_a_full_disk() {
+    let Some(disk) = SmallDisk::new("4m") else { return };
+    let site = Site::rooted(disk.dir.path().join("root"));
+    site.ship("v1").expect(0, "released", "");
+    let (ledger, left) = (site.root().join("ledger.db"), disk.dir.path().join("left.db"));
+    let writer = SqliteLedger::open(&ledger).unwrap();
+    site.ship("v2").expect(0, "released", "");
+    fs::copy(&ledger, &left).unwrap();
+    fs::copy(ledger.with_extension("db-wal"), left.with_extension("db-wal")).unwrap();
+    drop(writer);
+    disk.fill(0);
+    let log = fs::read(left.with_extension("db-wal")).unwrap();
+    assert!(!log.is_empty());
+    let url = format!("sqlite:{}", left.display());
+    let done = site.run(["status", "--ledger", &url]);
+    assert_eq!(done.exit, Some(0), "{done:?}");
+    assert_eq!(done.report()["live"]["version"], "v2", "what is only in the log counts");
+    let verified = site.run(["log", "--verify", "--ledger", &url]);
+    assert_eq!(verified.exit, Some(0), "{verified:?}");
+    assert_eq!(fs::read(left.with_extension("db-wal")).unwrap(), log, "reading writes nothing");
 }
 
 #[test]
