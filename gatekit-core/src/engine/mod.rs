@@ -246,3 +246,29 @@ impl Engine {
         Running::spawn(target, run, self.events.clone(), interrupter, work(state))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::MemoryLedger;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_lease_is_neither_shorter_than_a_renewal_nor_longer_than_a_day() {
+        for (lease, good) in
+            [(MIN_LEASE - MS, false), (MIN_LEASE, true), (DAY, true), (DAY + MS, false)]
+        {
+            assert_eq!(Engine::check_lease(lease).is_ok(), good, "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn patience_of_years_is_kept_and_more_is_cut() {
+        for (asked, kept) in [(DAY * 365 * 9, DAY * 365 * 9), (Duration::MAX, LONGEST)] {
+            let engine = Engine::new(Arc::new(MemoryLedger::new())).with_queue_timeout(asked);
+            assert_eq!(engine.settings.queue_timeout, kept);
+        }
+    }
+}

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use gatekit_core::ledger::Hold;
 use gatekit_core::testing::{apply_context, overheard, plan_context};
 use gatekit_core::{
-    Candidate, Event, EventBody, Gate, Outcome, Pipeline, PlanContext, Reporter, Result, StageId,
-    Verdict, code, enforced,
+    Candidate, Event, EventBody, Evidence, Gate, LastRelease, Outcome, Pipeline, PlanContext,
+    Reporter, Result, StageId, Verdict, code, enforced,
 };
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::ledgers::FailsRenewals;
-use crate::world::{Back, Bench, TARGET, World, candidate, engine, fake, target};
+use crate::world::{Back, Bench, Says, TARGET, World, candidate, engine, fake, gate, target};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -86,11 +87,51 @@ async fn a_lost_lock_cancels_what_is_under_way() {
         .verify(enforced(given.clone()))
         .build()
         .unwrap();
-    let ledger = Arc::new(FailsRenewals(Arc::clone(&bench.ledger)));
+    let ledger = FailsRenewals::hanging(&bench);
     let engine = engine(ledger).with_deadline(LEASE).with_lease(Duration::from_millis(400));
     let report = engine.unwrap().ship(&pipeline, candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
     let token = given.0.lock().unwrap().take().unwrap();
     tokio::time::timeout(Duration::from_secs(10), token.cancelled()).await.unwrap();
+}
+
+/// What a gate was told of the last release.
+#[derive(Debug, Clone, Default)]
+struct Told(Arc<Mutex<Option<LastRelease>>>);
+
+#[async_trait]
+impl Gate for Told {
+    fn id(&self) -> StageId {
+        StageId::new("told").unwrap()
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        *self.0.lock().unwrap() = cx.last_release().cloned();
+        Ok(Verdict::pass([Evidence::read("test", b"seen", json!({"told": true}))]))
+    }
+}
+
+#[tokio::test]
+async fn a_stage_is_told_of_the_last_release_and_of_its_evidence() {
+    let (bench, world, told) = (Bench::new(), World::with_live("v1"), Told::default());
+    let pipeline = Pipeline::to(TARGET)
+        .gates([enforced(told.clone()), enforced(gate("before", [Says::Pass]))])
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let first = bench.engine().ship(&pipeline, candidate("v2")).await;
+    assert_eq!(first.outcome, Outcome::Released, "{first:?}");
+    assert!(told.0.lock().unwrap().is_none(), "there was no release before");
+    let next = bench.engine().ship(&pipeline, candidate("v3")).await;
+    assert_eq!(next.outcome, Outcome::Released, "{next:?}");
+    let last = told.0.lock().unwrap().take().unwrap();
+    assert_eq!((Some(last.run), last.candidate), (first.run, candidate("v2")));
+    let before = (StageId::new("before").unwrap(), json!({"ok": 1}));
+    assert!(last.facts.contains(&before), "{:?}", last.facts);
 }

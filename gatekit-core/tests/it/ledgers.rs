@@ -101,44 +101,73 @@ impl Ledger for FailsAt {
     }
 }
 
-/// A ledger that renews no lease: what a stopped process looks like from outside.
+/// A ledger that renews no lease: what a stopped process looks like from outside. Or one that is busy
+/// whenever a lease is to be renewed or taken over, for so many times.
 #[derive(Debug)]
-pub(crate) struct FailsRenewals(pub(crate) Arc<dyn Ledger>);
+pub(crate) struct FailsRenewals {
+    inner: Arc<dyn Ledger>,
+    /// `None`: it never answers.
+    times: Option<AtomicUsize>,
+}
+
+impl FailsRenewals {
+    pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
+        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: None })
+    }
+
+    pub(crate) fn busy(bench: &Bench, times: usize) -> Arc<Self> {
+        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: Some(times.into()) })
+    }
+
+    fn once_less(&self) -> Result<()> {
+        let Some(times) = &self.times else { return Ok(()) };
+        let less = |left: usize| left.checked_sub(1);
+        match times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+            Ok(_) => Err(Error::new(Code::new("ledger.busy"), "busy").retry_later()),
+            Err(_) => Ok(()),
+        }
+    }
+}
 
 #[async_trait]
 impl Ledger for FailsRenewals {
     async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
-        std::future::pending().await
+        if self.times.is_none() {
+            return std::future::pending().await;
+        }
+        self.once_less()?;
+        self.inner.reconnect().await
     }
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
-        self.0.enqueue(claim).await
+        self.inner.enqueue(claim).await
     }
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
-        self.0.acquire(claim, lease).await
+        self.inner.acquire(claim, lease).await
     }
     async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
-        self.0.leave(target, run).await
+        self.inner.leave(target, run).await
     }
     async fn renew(&self, hold: &Hold) -> Result<()> {
-        self.0.renew(hold).await
+        self.inner.renew(hold).await
     }
     async fn release(&self, hold: &Hold) -> Result<bool> {
-        self.0.release(hold).await
+        self.inner.release(hold).await
     }
     async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
-        self.0.take_over(claim, lease).await
+        self.once_less()?;
+        self.inner.take_over(claim, lease).await
     }
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
-        self.0.append(target, entry, guard).await
+        self.inner.append(target, entry, guard).await
     }
     async fn state(&self, target: &TargetName) -> Result<TargetState> {
-        self.0.state(target).await
+        self.inner.state(target).await
     }
     async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
-        self.0.read(target, after, limit).await
+        self.inner.read(target, after, limit).await
     }
     async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
-        self.0.read_run(target, run).await
+        self.inner.read_run(target, run).await
     }
     async fn read_kind(
         &self,
@@ -147,7 +176,7 @@ impl Ledger for FailsRenewals {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        self.0.read_kind(target, kind, before, limit).await
+        self.inner.read_kind(target, kind, before, limit).await
     }
 }
 

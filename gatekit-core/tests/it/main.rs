@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod busy;
 mod compile_fail;
 mod context;
 mod explored;

@@ -105,7 +105,7 @@ async fn a_zombie_does_not_write() {
     let (waiting, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     world.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), Arc::clone(&go_on));
     // Its keeper renews through a ledger that is already gone, as if the process were stopped.
-    let ledger = Arc::new(FailsRenewals(Arc::clone(&bench.ledger)));
+    let ledger = FailsRenewals::hanging(&bench);
     let lease = Duration::from_millis(400);
     let zombie = engine(ledger).with_lease(lease).unwrap().ship(&plain(&world), candidate("v2"));
     waiting.notified().await;

@@ -165,7 +165,7 @@ async fn a_holder_that_is_overtaken_in_a_recovery_repairs_nothing() {
     let (bench, shop) = (Bench::new(), Shop::needing(1, Replan));
     let (waiting, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     shop.db.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), Arc::clone(&go_on));
-    let ledger = Arc::new(FailsRenewals(Arc::clone(&bench.ledger)));
+    let ledger = FailsRenewals::hanging(&bench);
     let zombie = engine(ledger).with_lease(Duration::from_secs(5)).unwrap();
     let zombie = zombie.ship(&shop.pipeline(), candidate("v2"));
     waiting.notified().await;

@@ -1,6 +1,5 @@
 //! Rollbacks that a person asks for, and decisions about a suspect target.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gatekit_core::ledger::{Body, Decision, LockState};
@@ -339,7 +338,7 @@ async fn what_was_seen_before_the_takeover_decides_nothing() {
         let (bench, world) = (Bench::new(), World::with_live("v1"));
         world.lock().rollouts =
             [Rollout::InProgress { poll_after: Duration::from_millis(10) }].into();
-        let holder = engine(Arc::new(FailsRenewals(Arc::clone(&bench.ledger))));
+        let holder = engine(FailsRenewals::hanging(&bench));
         let holder = holder.ship(&plain(&world), candidate("v2"));
         while world.live() != "v2" {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -137,6 +137,21 @@ async fn a_gate_that_says_wait_parks_and_resume_goes_on() {
 }
 
 #[tokio::test]
+async fn a_verify_gate_that_says_wait_is_asked_again() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let warms_up = gate("warm", [Says::Wait, Says::Pass]);
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(warms_up.clone()))
+        .build()
+        .unwrap();
+    let report = bench.engine().ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(warms_up.times(), 2);
+}
+
+#[tokio::test]
 async fn aged_evidence_is_asked_for_again_under_the_lock_and_bound_evidence_is_not() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let ages = gate("ages", [Says::Pass, Says::Fail]).ageing();

@@ -1,0 +1,72 @@
+//! Ledgers that are busy for a while, and runs that have to wait.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use gatekit_core::ledger::Claim;
+use gatekit_core::{Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId};
+
+use crate::ledgers::FailsRenewals;
+use crate::world::*;
+
+const LEASE: Duration = Duration::from_millis(900);
+
+/// One renewal is due at a third of the lease: there is time for another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_cannot_be_renewed_at_once_is_not_lost() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let under_way = Rollout::InProgress { poll_after: LEASE };
+    world.lock().rollouts = [under_way.clone(), under_way, Rollout::Settled].into();
+    let engine = engine(FailsRenewals::busy(&bench, 2)).with_lease(LEASE).unwrap();
+    let report =
+        engine.with_deadline(Duration::from_secs(30)).ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_waits_for_a_busy_ledger() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .on_interrupt(OnInterrupt::LeaveForResume)
+        .build()
+        .unwrap();
+    let left = bench.engine().ship(&pipeline, candidate("v2"));
+    while world.writes().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    left.interrupter().interrupt();
+    let left = left.await;
+    assert_eq!(left.outcome, Outcome::Interrupted, "{left:?}");
+    world.lock().rollouts.clear();
+    let busy = engine(FailsRenewals::busy(&bench, 2));
+    let report = busy.resume(&pipeline, left.run.unwrap()).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+#[derive(Debug)]
+struct Tells(mpsc::Sender<String>);
+
+impl Reporter for Tells {
+    fn event(&mut self, event: &Event) {
+        if let EventBody::Progress { message, .. } = &event.event {
+            let _ = self.0.send(message.clone());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_the_queue_is_told_behind_whom() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let holder = Claim::new(target(), RunId::generate(), "the holder");
+    bench.ledger.enqueue(&holder).await.unwrap();
+    bench.ledger.acquire(&holder, Duration::from_secs(60)).await.unwrap();
+    let (sender, told) = mpsc::channel();
+    let engine = bench.engine().reporter(Tells(sender)).with_queue_timeout(LEASE);
+    let report = engine.ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    let told: Vec<_> = told.try_iter().filter(|message| message.contains("the holder")).collect();
+    assert_eq!(told.len(), 1, "once, as nothing has changed since: {told:?}");
+}
