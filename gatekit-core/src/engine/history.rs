@@ -182,10 +182,11 @@ impl RunHistory {
                 granted(&mut self.scopes, scope);
             }
             Body::Unwinding { cause } => self.unwinding = Some(cause),
-            Body::RollingBack { stage, of, change, receipt }
+            // Of another run, and so without a receipt: see `rollback`.
+            Body::RollingBack { stage, of, change, .. }
                 if !self.begun.iter().any(|begun| begun.stage == stage && begun.of == of) =>
             {
-                self.begun.push(Begun { receipt, ..Begun::new(stage, of, change) });
+                self.begun.push(Begun::new(stage, of, change));
             }
             Body::RolledBack { stage, of } => {
                 Begun::mark_undone(&mut self.begun, &stage, of);
