@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gatekit_core::ledger::Claim;
-use gatekit_core::{Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId};
+use gatekit_core::{
+    Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, code,
+};
 
 use crate::ledgers::FailsRenewals;
 use crate::world::*;
@@ -20,6 +22,36 @@ async fn a_lease_that_cannot_be_renewed_at_once_is_not_lost() {
     let engine = engine(FailsRenewals::busy(&bench, 2)).with_lease(LEASE).unwrap();
     let report =
         engine.with_deadline(Duration::from_secs(30)).ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_can_never_be_renewed_is_lost_when_it_lapses() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
+    let engine = engine(FailsRenewals::busy(&bench, usize::MAX)).with_lease(LEASE).unwrap();
+    let running =
+        engine.with_deadline(Duration::from_secs(60)).ship(&plain(&world), candidate("v2"));
+    let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_for_as_long_as_the_run_goes_on() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let under_way = Rollout::InProgress { poll_after: LEASE };
+    world.lock().rollouts = [under_way.clone(), under_way.clone(), under_way].into();
+    world.lock().rollouts.push_back(Rollout::Settled);
+    let engine = bench.engine().with_lease(LEASE).unwrap().with_deadline(LEASE * 60);
+    let running = engine.ship(&plain(&world), candidate("v2"));
+    // After the second poll the first lease would be over.
+    while world.lock().rollouts.len() > 1 {
+        tokio::time::sleep(LEASE / 10).await;
+    }
+    let left = bench.state().await.lease_left;
+    assert!(left.is_some_and(|left| !left.is_zero()), "{left:?}");
+    let report = running.await;
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
 }
 

@@ -152,6 +152,23 @@ async fn a_verify_gate_that_says_wait_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_verify_gate_that_never_stops_to_wait_is_inconclusive_at_the_deadline() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(gate("cold", [Says::Wait])))
+        .build()
+        .unwrap();
+    let engine = bench.engine().with_deadline(Duration::from_secs(2));
+    let report = engine.ship(&pipeline, candidate("v2")).await;
+    assert_eq!((report.outcome, world.live()), (Outcome::RolledBack, "v1".to_owned()));
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.code, code::VERIFY_FAILED);
+    assert!(failure.to_string().contains("inconclusive"), "{failure} {failure:?}");
+}
+
+#[tokio::test]
 async fn aged_evidence_is_asked_for_again_under_the_lock_and_bound_evidence_is_not() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let ages = gate("ages", [Says::Pass, Says::Fail]).ageing();
