@@ -161,9 +161,10 @@ impl<Part> PipelineBuilder<Deploying, Part> {
         self
     }
 
-    /// Gates that decide when the rollout of the deploy before them pauses. Without any, a pause
-    /// is answered with [`Go::RollBack`](crate::Go), and fails the deploy. In a group, that deploy MUST be in the group too:
-    /// [`build`](Self::build) gives `config.pipeline` otherwise.
+    /// Gates that decide when the rollout of the deploy before them pauses. Without any, a pause is
+    /// answered with [`Go::RollBack`](crate::Go), and fails the deploy. An empty set is a mistake that
+    /// [`build`](Self::build) tells, and so is one in a group about a deploy that is not in the group
+    /// (`config.pipeline`).
     pub fn at_pause(mut self, gates: impl IntoIterator<Item = GateSlot>) -> Self {
         let set = self.stages.placed_set(gates);
         let deploy = self.stages.steps.iter_mut().rev().find_map(|step| match step {

@@ -36,8 +36,8 @@ pub(super) struct Limits {
 
 /// Asks URLs of what should be live, and passes only when all of them answered well.
 ///
-/// A round asks all checks in parallel, 50 at a time. The gate passes when in one and the same round every check
-/// answered 2xx within the limits, the expected version was shown (see
+/// A round asks all checks in parallel, 50 at a time. The gate passes when in one and the same round
+/// every check answered 2xx within the limits, the expected version was shown (see
 /// [`expect_version`](SmokeBuilder::expect_version)), and every answer was ours (see
 /// [`answered_by`](SmokeBuilder::answered_by)). Otherwise it waits the fixed delay and begins another
 /// round, until retries or time are used up. [`SmokeBuilder`] lists the defaults.

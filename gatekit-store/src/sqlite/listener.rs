@@ -151,17 +151,22 @@ impl Ears {
 mod tests {
     use super::*;
 
+    /// Ears of a ledger that is gone, for which nobody waits.
+    fn idle(listener: &Listener) -> Ears {
+        Ears {
+            socket: Arc::clone(&listener.socket),
+            closed: Arc::default(),
+            bells: Arc::default(),
+            ledger: Weak::new(),
+        }
+    }
+
     /// Where the loopback is down, or a firewall drops what is sent there, nobody wakes the thread:
     /// a waiter that began to wait while it slept must still be asked for before its turn lapses.
     #[test]
     fn a_thread_that_nobody_can_wake_looks_as_often_as_a_waiter_beats() {
         let listener = Listener::bind().unwrap();
-        let ears = Ears {
-            socket: Arc::clone(&listener.socket),
-            closed: Arc::default(),
-            bells: Arc::default(),
-            ledger: Weak::new(),
-        };
+        let ears = idle(&listener);
         listener.nudge();
         ears.hear(&mut (Instant::now(), 0));
         let patience = listener.socket.read_timeout().unwrap().unwrap();
@@ -171,12 +176,7 @@ mod tests {
     #[test]
     fn a_flood_is_read_in_small_portions() {
         let listener = Listener::bind().unwrap();
-        let ears = Ears {
-            socket: Arc::clone(&listener.socket),
-            closed: Arc::default(),
-            bells: Arc::default(),
-            ledger: Weak::new(),
-        };
+        let ears = idle(&listener);
         for _ in 0..=BURST {
             listener.nudge();
         }
