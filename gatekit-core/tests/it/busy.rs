@@ -1,9 +1,9 @@
 //! Ledgers that are busy for a while, and runs that have to wait.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gatekit_core::ledger::Claim;
+use gatekit_core::ledger::{Claim, Ledger};
 use gatekit_core::{
     Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, code,
 };
@@ -33,6 +33,18 @@ async fn a_lease_that_can_never_be_renewed_is_lost_when_it_lapses() {
     let running =
         engine.with_deadline(Duration::from_secs(60)).ship(&plain(&world), candidate("v2"));
     let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+}
+
+/// Whoever overtook this process holds the lock: asking again would be trying one's luck.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_that_is_said_to_be_lost_is_lost() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }, Rollout::Settled].into();
+    let engine = engine(FailsRenewals::lost(&bench)).with_lease(LEASE).unwrap();
+    let report =
+        engine.with_deadline(Duration::from_secs(30)).ship(&plain(&world), candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
 }
@@ -101,4 +113,20 @@ async fn who_waits_in_the_queue_is_told_behind_whom() {
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
     let told: Vec<_> = told.try_iter().filter(|message| message.contains("the holder")).collect();
     assert_eq!(told.len(), 1, "once, as nothing has changed since: {told:?}");
+}
+
+/// A ledger that knows nothing of others' doings.
+#[tokio::test]
+async fn a_waiter_asks_again_soon_but_not_at_once() {
+    let bench = Bench::new();
+    let claim = Claim::new(target(), RunId::generate(), "a waiter");
+    let waits = async |longest| {
+        let since = Instant::now();
+        FailsRenewals::busy(&bench, 0).wait_for_turn(&claim, longest).await;
+        since.elapsed()
+    };
+    let waited = waits(Duration::from_secs(60)).await;
+    assert!(waited >= Duration::from_millis(100), "{waited:?}");
+    assert!(waited < Duration::from_secs(30), "{waited:?}");
+    assert!(waits(Duration::from_millis(20)).await >= Duration::from_millis(20));
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use gatekit_core::ledger::{
     Acquired, Body, ChainVerifier, Claim, Entry, Guard, Hold, Ledger, Record, TargetState,
 };
-use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName};
+use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName, code};
 
 use crate::world::{Bench, World, engine, target};
 
@@ -101,6 +101,8 @@ impl Ledger for FailsAt {
     }
 }
 
+const BUSY: Code = Code::new("ledger.busy");
+
 /// A ledger that renews no lease: what a stopped process looks like from outside. Or one that is busy
 /// whenever a lease is to be renewed or taken over, for so many times.
 #[derive(Debug)]
@@ -108,22 +110,29 @@ pub(crate) struct FailsRenewals {
     inner: Arc<dyn Ledger>,
     /// `None`: it never answers.
     times: Option<AtomicUsize>,
+    code: Code,
 }
 
 impl FailsRenewals {
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: None })
+        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: None, code: BUSY })
     }
 
     pub(crate) fn busy(bench: &Bench, times: usize) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: Some(times.into()) })
+        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: Some(times.into()), code: BUSY })
+    }
+
+    /// Says once that the lock is lost.
+    pub(crate) fn lost(bench: &Bench) -> Arc<Self> {
+        let (inner, times) = (Arc::clone(&bench.ledger), Some(1.into()));
+        Arc::new(Self { inner, times, code: code::LOCK_LOST })
     }
 
     fn once_less(&self) -> Result<()> {
         let Some(times) = &self.times else { return Ok(()) };
         let less = |left: usize| left.checked_sub(1);
         match times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
-            Ok(_) => Err(Error::new(Code::new("ledger.busy"), "busy").retry_later()),
+            Ok(_) => Err(Error::new(self.code.clone(), "not now").retry_later()),
             Err(_) => Ok(()),
         }
     }
