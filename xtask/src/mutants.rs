@@ -36,6 +36,8 @@ pub(crate) fn run(seed: usize, jobs: u8) -> Result<()> {
     // Rounded down, so that no share is smaller than asked for.
     let shares = (all / AT_LEAST).max(1);
     let share = seed % shares;
+    let share_of = ["--shard", &format!("{share}/{shares}"), "--sharding", "round-robin"];
+    let asked = mutants(&program)?.args(share_of).args(["--list"]).read()?.lines().count();
     let output = target_folder()?.join("mutants");
     fs::create_dir_all(&output).map_err(|error| Failure::of(output.display(), error))?;
     println!("{all} mutants in {shares} shares: share {share}");
@@ -49,14 +51,14 @@ pub(crate) fn run(seed: usize, jobs: u8) -> Result<()> {
     }
     // It ends unsuccessfully as soon as one survives: which ones those are is judged below.
     mutants(&program)?
-        .args(["--shard", &format!("{share}/{shares}"), "--sharding", "round-robin"])
+        .args(share_of)
         .args(["--test-package", TESTED, "--test-tool", "nextest", "--profile", "mutants"])
         .args(["--jobs", &jobs.to_string(), "--no-shuffle", "--minimum-test-timeout", "60"])
         .args(["--colors", "never", "--output"])
         .args([&output])
         .args(["--", "--profile", "mutants", "-E", NOTICING])
         .end()?;
-    judge(&found, &workspace_root()?.join(KNOWN))
+    judge(&found, asked, &workspace_root()?.join(KNOWN))
 }
 
 fn mutants(program: &Path) -> Result<Step> {
@@ -81,7 +83,7 @@ fn installed() -> Result<PathBuf> {
     Ok(program)
 }
 
-fn judge(found: &Path, known: &Path) -> Result<()> {
+fn judge(found: &Path, asked: usize, known: &Path) -> Result<()> {
     let names = |name: &str| -> Result<Vec<String>> {
         let path = found.join(name);
         let text = fs::read_to_string(&path).map_err(|error| Failure::of(path.display(), error))?;
@@ -89,6 +91,7 @@ fn judge(found: &Path, known: &Path) -> Result<()> {
     };
     let survivors = names("missed.txt")?;
     let (caught, endless) = (names("caught.txt")?.len(), names("timeout.txt")?.len());
+    let unviable = names("unviable.txt")?.len();
     let tested = caught + endless + survivors.len();
     let known = fs::read_to_string(known).map_err(|error| Failure::of(known.display(), error))?;
     let reasons = reasons(&known);
@@ -103,8 +106,12 @@ fn judge(found: &Path, known: &Path) -> Result<()> {
          {unexplained} of them without a reason; {} could not be built",
         survivors.len(),
         100.0 * ratio(survivors.len(), tested),
-        names("unviable.txt")?.len(),
+        unviable,
     );
+    if tested + unviable != asked {
+        let (done, what) = (tested + unviable, "mutants of this share were looked at");
+        return Err(Failure::new(format!("{done} of {asked} {what}: it was cut short")));
+    }
     if tested == 0 || survivors.len() * ONE_IN >= tested || unexplained > 0 {
         return Err(Failure::new("too many mutants survive, or some without a reason"));
     }
