@@ -121,3 +121,18 @@ pub(crate) fn is_fresh(freshness: Freshness, asked: Instant) -> bool {
         Freshness::BoundToCandidate => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn evidence_ages_unless_it_is_bound_to_the_candidate() {
+        let asked = Instant::now();
+        assert!(is_fresh(Freshness::For(Duration::from_secs(3600)), asked));
+        assert!(!is_fresh(Freshness::For(Duration::ZERO), asked));
+        assert!(!is_fresh(Freshness::Immediate, asked));
+        assert!(is_fresh(Freshness::BoundToCandidate, asked));
+    }
+}

@@ -10,8 +10,8 @@ use gatekit_core::process::{Liveness, ProcessIdentity};
 use tokio::sync::Notify;
 
 /// How long a waiter is silent, beside up to a second that is its process's own: they do not march
-/// in step. Well below [`WAITER_TTL`], because a busy ledger may make it late.
-pub(super) const BEAT: Duration = Duration::from_millis(3500);
+/// in step. Far enough below [`WAITER_TTL`] for a busy ledger, which may make it late.
+pub(super) const BEAT: Duration = Duration::from_millis(4500);
 
 /// How often the first in line looks whether the holder still lives.
 const LOOK: Duration = Duration::from_millis(500);
