@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Claim, Ledger};
 use gatekit_core::{
-    Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, code,
+    Engine, Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, code,
 };
 
 use crate::ledgers::FailsRenewals;
@@ -51,11 +51,22 @@ async fn a_lock_that_is_said_to_be_lost_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_is_renewed_for_as_long_as_the_run_goes_on() {
-    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let bench = Bench::new();
+    is_renewed(bench.engine(), &bench).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_soon_after_the_ledger_was_busy() {
+    let bench = Bench::new();
+    is_renewed(engine(FailsRenewals::busy(&bench, 2)), &bench).await;
+}
+
+async fn is_renewed(engine: Engine, bench: &Bench) {
+    let world = World::with_live("v1");
     let under_way = Rollout::InProgress { poll_after: LEASE };
     world.lock().rollouts = [under_way.clone(), under_way.clone(), under_way].into();
     world.lock().rollouts.push_back(Rollout::Settled);
-    let engine = bench.engine().with_lease(LEASE).unwrap().with_deadline(LEASE * 60);
+    let engine = engine.with_lease(LEASE).unwrap().with_deadline(LEASE * 60);
     let running = engine.ship(&plain(&world), candidate("v2"));
     // After the second poll the first lease would be over.
     while world.lock().rollouts.len() > 1 {
