@@ -1,11 +1,12 @@
 //! Ledgers that are busy for a while, and runs that have to wait.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Claim, Ledger};
 use gatekit_core::{
-    Engine, Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, code,
+    Engine, Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, RunReport,
+    code,
 };
 
 use crate::ledgers::FailsRenewals;
@@ -42,7 +43,7 @@ async fn a_lease_that_can_never_be_renewed_is_lost_when_it_lapses() {
 async fn a_lock_that_is_said_to_be_lost_is_lost() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }, Rollout::Settled].into();
-    let engine = engine(FailsRenewals::lost(&bench)).with_lease(LEASE).unwrap();
+    let engine = engine(FailsRenewals::with(&bench, 1, code::LOCK_LOST)).with_lease(LEASE).unwrap();
     let report =
         engine.with_deadline(Duration::from_secs(30)).ship(&plain(&world), candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
@@ -80,6 +81,25 @@ async fn is_renewed(engine: Engine, bench: &Bench) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_takeover_waits_for_a_busy_ledger() {
+    let report = taken_over(|bench| FailsRenewals::busy(bench, 2)).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_waits_for_a_holder_that_may_be_alive() {
+    let report = taken_over(|bench| FailsRenewals::with(bench, 2, code::LOCK_HELD)).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_that_fails_for_good_is_not_tried_again() {
+    let report = taken_over(|bench| FailsRenewals::with(bench, 1, code::LEDGER_ENTRY)).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LEDGER_ENTRY);
+}
+
+/// What a resume comes to of a run that was left in the middle of its deploy.
+async fn taken_over(ledger: impl FnOnce(&Bench) -> Arc<FailsRenewals>) -> RunReport {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
     let pipeline = Pipeline::to(TARGET)
@@ -96,9 +116,7 @@ async fn a_takeover_waits_for_a_busy_ledger() {
     let left = left.await;
     assert_eq!(left.outcome, Outcome::Interrupted, "{left:?}");
     world.lock().rollouts.clear();
-    let busy = engine(FailsRenewals::busy(&bench, 2));
-    let report = busy.resume(&pipeline, left.run.unwrap()).await;
-    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    engine(ledger(&bench)).resume(&pipeline, left.run.unwrap()).await
 }
 
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use gatekit_core::ledger::{
     Acquired, Body, ChainVerifier, Claim, Entry, Guard, Hold, Ledger, Record, TargetState,
 };
-use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName, code};
+use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName};
 
 use crate::world::{Bench, World, engine, target};
 
@@ -101,38 +101,38 @@ impl Ledger for FailsAt {
     }
 }
 
-const BUSY: Code = Code::new("ledger.busy");
-
 /// A ledger that renews no lease: what a stopped process looks like from outside. Or one that is busy
 /// whenever a lease is to be renewed or taken over, for so many times.
 #[derive(Debug)]
 pub(crate) struct FailsRenewals {
     inner: Arc<dyn Ledger>,
-    /// `None`: it never answers.
-    times: Option<AtomicUsize>,
-    code: Code,
+    /// How often, and with what; `None`: it never answers.
+    fails: Option<(AtomicUsize, Code)>,
 }
+
+const BUSY: Code = Code::new("ledger.busy");
 
 impl FailsRenewals {
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: None, code: BUSY })
+        Arc::new(Self { inner: Arc::clone(&bench.ledger), fails: None })
     }
 
     pub(crate) fn busy(bench: &Bench, times: usize) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(&bench.ledger), times: Some(times.into()), code: BUSY })
+        Self::with(bench, times, BUSY)
     }
 
-    /// Says once that the lock is lost.
-    pub(crate) fn lost(bench: &Bench) -> Arc<Self> {
-        let (inner, times) = (Arc::clone(&bench.ledger), Some(1.into()));
-        Arc::new(Self { inner, times, code: code::LOCK_LOST })
+    /// With an error that is not temporary.
+    pub(crate) fn with(bench: &Bench, times: usize, code: Code) -> Arc<Self> {
+        let inner = Arc::clone(&bench.ledger);
+        Arc::new(Self { inner, fails: Some((times.into(), code)) })
     }
 
     fn once_less(&self) -> Result<()> {
-        let Some(times) = &self.times else { return Ok(()) };
+        let Some((times, code)) = &self.fails else { return Ok(()) };
         let less = |left: usize| left.checked_sub(1);
         match times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
-            Ok(_) => Err(Error::new(self.code.clone(), "not now").retry_later()),
+            Ok(_) if *code == BUSY => Err(Error::new(BUSY, "busy").retry_later()),
+            Ok(_) => Err(Error::new(code.clone(), "no")),
             Err(_) => Ok(()),
         }
     }
@@ -141,7 +141,7 @@ impl FailsRenewals {
 #[async_trait]
 impl Ledger for FailsRenewals {
     async fn reconnect(&self) -> Result<Arc<dyn Ledger>> {
-        if self.times.is_none() {
+        if self.fails.is_none() {
             return std::future::pending().await;
         }
         self.once_less()?;
