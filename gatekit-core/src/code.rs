@@ -34,6 +34,8 @@ codes! {
     GATE_WAITING = "gate.waiting";
     /// A gate passed without evidence, which is no pass.
     GATE_NO_EVIDENCE = "gate.no_evidence";
+    /// A gate did not answer within its own time limit.
+    GATE_TIMEOUT = "gate.timeout";
     /// A gate, or a deployer that was asked something, did not answer before the deadline.
     GATE_DEADLINE = "gate.deadline";
 

@@ -18,6 +18,7 @@ pub mod ledger;
 mod outcome;
 mod pipeline;
 pub mod process;
+mod retry;
 mod rollback;
 pub mod testing;
 mod time;
@@ -30,7 +31,9 @@ pub use digest::{Digest, Hasher};
 pub use engine::{Engine, Interrupter, Pending, Running};
 pub use error::{Action, Code, Effect, Error, Failure, NextAction, Result, Retry, Verb};
 pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
-pub use gate::{Enforcement, Gate, GateSlot, advisory, enforced};
+pub use gate::{
+    All, Enforcement, Gate, GateExt, GateFn, GateSlot, Retried, Timeout, When, advisory, enforced, gate_fn,
+};
 pub use id::{ClaimId, Fence, RunId, StageId, TargetName};
 pub use outcome::{Outcome, RunReport};
 pub use pipeline::Then::{Replan, SameChange};
@@ -38,6 +41,7 @@ pub use pipeline::{
     Deploying, Gating, Grouped, On, OnInterrupt, Pipeline, PipelineBuilder, Recovery, Then,
     UndecidedDeploy, UndecidedRecovery, UnfinishedRecovery, Whole, on,
 };
+pub use retry::RetryPolicy;
 pub use rollback::{Reversibility, Rollback};
 pub use time::Timestamp;
 pub use verdict::{Evidence, FACTS_LIMIT, Finding, Freshness, Proof, Verdict};

@@ -240,6 +240,18 @@ pub enum Freshness {
     BoundToCandidate,
 }
 
+impl Freshness {
+    /// Of two pieces of evidence, how long both may be relied on.
+    #[must_use]
+    pub fn shorter(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Immediate, _) | (_, Self::Immediate) => Self::Immediate,
+            (Self::For(one), Self::For(other)) => Self::For(one.min(other)),
+            (Self::BoundToCandidate, aging) | (aging, Self::BoundToCandidate) => aging,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,16 @@
 //! The contract of a gate, and whether its verdict binds.
 
+mod ext;
+mod function;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
+
+pub use ext::{All, GateExt, Retried, Timeout, When};
+pub use function::{GateFn, gate_fn};
 
 use crate::context::PlanContext;
 use crate::error::Result;
