@@ -23,6 +23,8 @@ codes! {
     CONFIG_RUN_ID = "config.run_id";
     /// A text is not an exported head of a journal.
     CONFIG_HEAD = "config.head";
+    /// A freeze has no such time, or there is no such time zone.
+    CONFIG_WINDOW = "config.window";
     /// A lease, a deadline or a time-out is out of range.
     CONFIG_DURATION = "config.duration";
 
@@ -38,6 +40,34 @@ codes! {
     GATE_TIMEOUT = "gate.timeout";
     /// A gate, or a deployer that was asked something, did not answer before the deadline.
     GATE_DEADLINE = "gate.deadline";
+
+    /// A stage waits for a person's approval.
+    APPROVAL_WAITING = "approval.waiting";
+    /// A person rejected the run.
+    APPROVAL_REJECTED = "approval.rejected";
+    /// Nobody may approve what they asked for themselves.
+    APPROVAL_OWN = "approval.own";
+    /// The run waits for no word on that stage.
+    APPROVAL_NOTHING = "approval.nothing";
+    /// The run waits for words on several stages, and none was named.
+    APPROVAL_WHICH = "approval.which";
+    /// The run began its first deploy, or ended, before the word came.
+    APPROVAL_TOO_LATE = "approval.too_late";
+    /// A person has to do something first.
+    MANUAL_WAITING = "manual.waiting";
+    /// A person could not do what was to be done.
+    MANUAL_REJECTED = "manual.rejected";
+    /// There is no gate of that name that blocked the run.
+    WAIVER_NOTHING = "waiver.nothing";
+    /// The gate cannot be waived.
+    WAIVER_REFUSED = "waiver.refused";
+
+    /// The target is frozen at present.
+    WINDOW_FROZEN = "window.frozen";
+    /// The artifacts were not released, or are not live, where they have to prove themselves first.
+    PROMOTION_NOT_LIVE = "promotion.not_live";
+    /// The artifacts have not been live for long enough where they have to prove themselves first.
+    PROMOTION_SOAKING = "promotion.soaking";
 
     /// Under the lock the plan touches something else than what was checked.
     PLAN_CHANGED = "plan.changed";
@@ -97,6 +127,8 @@ codes! {
     /// The wait in the queue took too long.
     QUEUE_TIMEOUT = "queue.timeout";
 
+    /// There is no ledger to read.
+    LEDGER_NONE = "ledger.none";
     /// A journal entry cannot be written or read.
     LEDGER_ENTRY = "ledger.entry";
     /// An entry that needs the lock came without one.

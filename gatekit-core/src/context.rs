@@ -14,11 +14,12 @@ use crate::candidate::Candidate;
 use crate::code;
 use crate::deployer::Live;
 use crate::digest::Digest;
-use crate::engine::{EventSender, Recorder};
+use crate::engine::{EventSender, Recorder, Releases};
 use crate::error::{Effect, Error, Result};
 use crate::event::{Event, EventBody};
 use crate::id::{Fence, RunId, StageId, TargetName};
-use crate::ledger::Body;
+use crate::ledger::{Body, Ledger, StageScope, Word};
+use crate::time::Timestamp;
 
 /// The last release of the target by the journal.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +33,36 @@ pub struct LastRelease {
     pub live: Option<Live>,
     /// The facts of its evidence, gate by gate.
     pub facts: Vec<(StageId, Value)>,
+    /// When it ended, by the wall clock of the process that made it.
+    pub ended: Timestamp,
     pub(crate) opened: u64,
+}
+
+/// A person's word on the stage that is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Vote {
+    /// Who gave it. On one machine a claim, not a proof.
+    pub by: String,
+    /// What it says.
+    pub word: Word,
+    /// When, by the wall clock of the process that wrote it.
+    pub at: Timestamp,
+    /// What the person added.
+    pub comment: String,
+    /// Whether it is about what the run ships and would touch now. One that is not counts for nothing.
+    pub binds: bool,
+    /// The number of its entry in the target's journal.
+    pub entry: u64,
+}
+
+/// What people said about a run, and what they had to judge.
+#[derive(Debug, Default)]
+pub(crate) struct Hearing {
+    /// Who opened the run.
+    pub(crate) requester: Option<String>,
+    pub(crate) scopes: Vec<StageScope>,
+    pub(crate) votes: Vec<(StageId, Vote)>,
 }
 
 /// What every stage of a run is told.
@@ -68,6 +98,9 @@ pub struct PlanContext {
     pub(crate) deadline: Instant,
     pub(crate) cancel: CancellationToken,
     pub(crate) events: EventSender,
+    pub(crate) hearing: Arc<Hearing>,
+    /// `None` outside an engine.
+    pub(crate) ledger: Option<Arc<dyn Ledger>>,
 }
 
 impl PlanContext {
@@ -93,6 +126,8 @@ impl PlanContext {
             deadline: Instant::now() + deadline,
             cancel: CancellationToken::new(),
             events: EventSender::silent(),
+            hearing: Arc::default(),
+            ledger: None,
         }
     }
 
@@ -126,6 +161,25 @@ impl PlanContext {
         &self.facts.actor
     }
 
+    /// Who asked for this release: who opened the run, whoever carries it now.
+    #[must_use]
+    pub fn requester(&self) -> &str {
+        self.hearing.requester.as_deref().unwrap_or(&self.facts.actor)
+    }
+
+    /// What people said about this stage of the run, oldest first. Told to the gates before the first
+    /// deploy alone.
+    pub fn votes(&self) -> impl Iterator<Item = &Vote> {
+        self.hearing.votes.iter().filter(|(stage, _)| *stage == self.stage).map(|(_, vote)| vote)
+    }
+
+    /// What the run would touch, by the plans of its deploys. Told to the gates before the first
+    /// deploy alone.
+    #[must_use]
+    pub fn planned(&self) -> &[StageScope] {
+        &self.hearing.scopes
+    }
+
     /// The stage that is asked.
     #[must_use]
     pub fn stage(&self) -> &StageId {
@@ -136,6 +190,17 @@ impl PlanContext {
     #[must_use]
     pub fn last_release(&self) -> Option<&LastRelease> {
         self.facts.last_release.as_ref()
+    }
+
+    /// The last release of another target in the same ledger; `None` when there is none. Cancel-safe.
+    ///
+    /// # Errors
+    /// Those of the ledger; `ledger.none` outside an engine.
+    pub async fn last_release_of(&self, target: &TargetName) -> Result<Option<LastRelease>> {
+        let ledger = self.ledger.as_deref().ok_or_else(|| {
+            Error::new(code::LEDGER_NONE, "outside an engine there is no ledger to read")
+        })?;
+        Ok(Releases::read(ledger, target, 1).await?.last())
     }
 
     /// The hash of the first entry of the target's journal: it tells this history of the target from

@@ -80,6 +80,8 @@ pub enum Verb {
     Reconcile,
     /// Return to an earlier release.
     Rollback,
+    /// Approve a run that waits, or confirm what it waits for.
+    Approve,
     /// Show what is live and who holds the target.
     Status,
     /// Show the journal.
@@ -95,6 +97,7 @@ impl Verb {
             Self::Resume => "resume",
             Self::Reconcile => "reconcile",
             Self::Rollback => "rollback",
+            Self::Approve => "approve",
             Self::Status => "status",
             Self::Log => "log",
         }

@@ -129,6 +129,11 @@ impl StageId {
         Ok(Self(id))
     }
 
+    /// An id of this crate's own, which is known to be valid.
+    pub(crate) fn fixed(id: &'static str) -> Self {
+        Self(id.to_owned())
+    }
+
     /// The prefix of a group's stages, inside of that of the group around it.
     pub(crate) fn group(around: Option<&Self>, name: &str) -> Result<Self> {
         check_name("group", name, true)?;

@@ -25,14 +25,15 @@ mod time;
 mod verdict;
 
 pub use candidate::Candidate;
-pub use context::{ApplyContext, LastRelease, Permit, PlanContext};
+pub use context::{ApplyContext, LastRelease, Permit, PlanContext, Vote};
 pub use deployer::{Deployer, Go, Live, Location, Pause, Planned, Rollout};
 pub use digest::{Digest, Hasher};
-pub use engine::{Engine, Interrupter, Pending, Running};
+pub use engine::{Engine, Interrupter, Pending, Request, Running};
 pub use error::{Action, Code, Effect, Error, Failure, NextAction, Result, Retry, Verb};
 pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{
-    All, Enforcement, Gate, GateExt, GateFn, GateSlot, Retried, Timeout, When, advisory, enforced, gate_fn,
+    All, Approval, Enforcement, Gate, GateExt, GateFn, GateSlot, Manual, PromotedFrom, Retried,
+    Timeout, When, Window, advisory, enforced, gate_fn,
 };
 pub use id::{ClaimId, Fence, RunId, StageId, TargetName};
 pub use outcome::{Outcome, RunReport};

@@ -61,9 +61,9 @@ impl RetryPolicy {
     pub fn pauses(&self) -> impl Iterator<Item = Duration> + Send + use<> {
         let times = usize::try_from(self.times).unwrap_or(usize::MAX);
         match self.delay {
-            Some(delay) => Pauses::Same(
-                ConstantBuilder::new().with_delay(delay).with_max_times(times).build(),
-            ),
+            Some(delay) => {
+                Pauses::Same(ConstantBuilder::new().with_delay(delay).with_max_times(times).build())
+            }
             None => Pauses::Doubled(
                 ExponentialBuilder::new()
                     .with_min_delay(FIRST)

@@ -1,13 +1,14 @@
-//! Wall-clock times, for people: nothing is ever decided by them.
+//! Wall-clock times, for people.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC, to the millisecond.
 ///
-/// Leases and queue order never look at it: those use the ledger's own clock. A clock that is set
-/// back makes the log look odd and changes nothing else.
+/// Leases and queue order never look at it: those use the ledger's own clock. The age of an approval,
+/// the end of a waiver and the time that a promotion soaks do, because they are agreed among people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(jiff::Timestamp);
@@ -22,6 +23,18 @@ impl Timestamp {
     /// What is written is what was meant: finer than a millisecond would be lost on the way.
     fn of(at: jiff::Timestamp) -> Self {
         Self(jiff::Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
+    }
+
+    /// That long after this moment; the last one there is, if that is later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        self.0.checked_add(time).map_or(Self(jiff::Timestamp::MAX), Self::of)
+    }
+
+    /// How long this moment is after `earlier`; zero when it is before.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::try_from(self.0.duration_since(earlier.0)).unwrap_or_default()
     }
 
     /// Milliseconds since 1970-01-01T00:00:00Z.

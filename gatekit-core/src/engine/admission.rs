@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::gates::{SetVerdict, blocked, is_fresh, not_verified};
+use super::gates::{Blocker, blocked, is_fresh, not_verified};
 use super::run::{Run, Stop};
 use crate::candidate::Candidate;
 use crate::code;
@@ -57,10 +57,11 @@ impl Run {
 
     /// From the gates to the last verification, of a run that has touched nothing yet.
     pub(crate) async fn forward(&mut self) -> Result<Outcome, Stop> {
+        let patience = Instant::now() + self.settings.patience;
         for _ in 0..ADMISSIONS {
             self.deadline = Instant::now() + self.settings.deadline;
             let plans = self.plan(self.deadline).await?;
-            let asked = self.admit().await?;
+            let asked = self.admit(&plans, patience).await?;
             let ticket = self.queue().await?;
             let opened = self.still_open().await?;
             match self.recheck(&asked, &plans, opened, ticket).await? {
@@ -95,14 +96,23 @@ impl Run {
         Ok(plans)
     }
 
-    /// Asks every gate before the queue.
-    async fn admit(&self) -> Result<Asked, Stop> {
+    /// Asks every gate before the queue, and waits for those that say so while there is patience.
+    async fn admit(&mut self, plans: &Plans, patience: Instant) -> Result<Asked, Stop> {
         let mut asked = Asked::new();
-        for set in &self.pipeline.gates {
-            let at = Instant::now();
-            let verdict = self.ask_set(set, GatePhase::Admission, self.deadline).await?;
-            not_blocked(verdict)?;
-            asked.push((set.clone(), at));
+        self.hear(plans).await?;
+        for set in self.pipeline.gates.clone() {
+            let at = loop {
+                let at = Instant::now();
+                let answer = self.ask_set(&set, GatePhase::Admission, self.deadline).await?;
+                let Some(blocker) = answer else { break at };
+                if !blocker.waits() || at >= patience {
+                    return Err(self.stop_for(blocker).await?);
+                }
+                self.wait_for_people(&blocker, patience).await?;
+                self.hear(plans).await?;
+                self.deadline = Instant::now() + self.settings.deadline;
+            };
+            asked.push((set, at));
         }
         Ok(asked)
     }
@@ -117,17 +127,20 @@ impl Run {
         ticket: u64,
     ) -> Result<Option<Plans>, Stop> {
         let limit = Instant::now() + RECHECK_LIMIT;
+        self.hear(before).await?;
         for (set, at) in asked {
             let aged: Vec<_> =
                 set.iter().filter(|slot| !is_fresh(slot.gate.fresh_for(), *at)).cloned().collect();
             if aged.is_empty() {
                 continue;
             }
-            let verdict = self.ask_set(&aged, GatePhase::Recheck, limit).await?;
+            let blocker = self.ask_set(&aged, GatePhase::Recheck, limit).await?;
             if Instant::now() >= limit {
                 return Ok(None);
             }
-            not_blocked(verdict)?;
+            if let Some(blocker) = blocker {
+                return Err(self.stop_for(blocker).await?);
+            }
         }
         let candidate = self.facts.candidate.clone();
         self.learn(candidate).await.map_err(|error| self.ledger_stop(error))?;
@@ -140,6 +153,16 @@ impl Run {
         self.record(Body::Granted { ticket, lineage, scopes: scopes.clone() }).await?;
         self.scopes = Some(scopes);
         Ok(Some(plans))
+    }
+
+    /// What a gate that blocks means for a run that has touched nothing.
+    async fn stop_for(&self, blocker: Blocker) -> Result<Stop, Stop> {
+        let error = blocked(&blocker.stage, &blocker.verdict);
+        if !blocker.waits() {
+            return Ok(refused(error));
+        }
+        self.ask_people().await?;
+        Ok(Stop::Park(Some(blocker.stage), error))
     }
 
     /// How the candidate stands to what was released last, by the order in which the ledger saw them
@@ -199,7 +222,7 @@ impl Run {
     }
 }
 
-fn scopes(plans: &Plans) -> Vec<StageScope> {
+pub(crate) fn scopes(plans: &Plans) -> Vec<StageScope> {
     plans
         .iter()
         .map(|(stage, plan)| StageScope::new(stage.clone(), plan.scope.clone(), &*plan.summary))
@@ -234,19 +257,6 @@ pub(crate) fn changed(now: &[StageScope], before: &[StageScope]) -> Option<Error
         .with_context("now", &moved.summary)
         .with_next(NextAction::verb(Verb::Ship, &[])),
     )
-}
-
-fn not_blocked(verdict: SetVerdict) -> Result<(), Stop> {
-    match verdict {
-        SetVerdict::Pass => Ok(()),
-        SetVerdict::Wait(stage, finding) => {
-            let waits = blocked(&stage, &crate::verdict::Verdict::Wait(finding));
-            Err(Stop::Park(Some(stage), waits))
-        }
-        SetVerdict::Blocked(stage, verdict) => {
-            Err(Stop::End(Outcome::Refused, blocked(&stage, &verdict)))
-        }
-    }
 }
 
 fn untouched(error: Error) -> Stop {

@@ -11,18 +11,22 @@ use crate::error::Error;
 use crate::gate::{Enforcement, GateSlot};
 use crate::id::StageId;
 use crate::ledger::{Body, GatePhase};
-use crate::verdict::{Finding, Freshness, Verdict};
+use crate::verdict::{Freshness, Verdict};
 
 /// How long a verify gate that says wait is left alone before it is asked again.
 const WAIT_POLL: Duration = Duration::from_secs(1);
 
-/// What a set of gates came to: as bad as its worst enforced verdict.
+/// The enforced gate of a set that blocks it, the worst of them, and its verdict.
 #[derive(Debug)]
-pub(crate) enum SetVerdict {
-    Pass,
-    Wait(StageId, Finding),
-    /// Fail, or inconclusive.
-    Blocked(StageId, Verdict),
+pub(crate) struct Blocker {
+    pub(crate) stage: StageId,
+    pub(crate) verdict: Verdict,
+}
+
+impl Blocker {
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.verdict, Verdict::Wait(_))
+    }
 }
 
 impl Run {
@@ -32,7 +36,7 @@ impl Run {
         set: &[GateSlot],
         phase: GatePhase,
         deadline: Instant,
-    ) -> Result<SetVerdict, Stop> {
+    ) -> Result<Option<Blocker>, Stop> {
         self.safe_point()?;
         let asked = set.iter().map(|slot| async move {
             let stage = slot.id.clone();
@@ -41,25 +45,20 @@ impl Run {
                 Ok(verdict) => verdict,
                 Err(error) => error.to_failure().into(),
             };
-            Ok((stage, slot.enforcement, verdict))
+            Ok((slot, verdict))
         });
-        let mut worst = SetVerdict::Pass;
-        let mut severity = 0;
+        let mut worst: Option<Blocker> = None;
         for answer in join_all(asked).await {
-            let (stage, enforcement, verdict) = answer?;
-            self.record(Body::Verdict {
-                stage: stage.clone(),
-                phase,
-                enforcement,
-                verdict: verdict.clone(),
-            })
-            .await?;
-            if enforcement == Enforcement::Enforced && verdict.severity() > severity {
-                severity = verdict.severity();
-                worst = match verdict {
-                    Verdict::Wait(finding) => SetVerdict::Wait(stage, finding),
-                    verdict => SetVerdict::Blocked(stage, verdict),
-                };
+            let (slot, verdict) = answer?;
+            let (stage, enforcement) = (slot.id.clone(), slot.enforcement);
+            let told = verdict.clone();
+            self.record(Body::Verdict { stage, phase, enforcement, verdict: told }).await?;
+            let severity = worst.as_ref().map_or(0, |worst| worst.verdict.severity());
+            if enforcement == Enforcement::Enforced
+                && verdict.severity() > severity
+                && !self.is_waived(slot, phase).await?
+            {
+                worst = Some(Blocker { stage: slot.id.clone(), verdict });
             }
         }
         Ok(worst)
@@ -73,13 +72,15 @@ impl Run {
         phase: GatePhase,
     ) -> Result<Result<(), Error>, Stop> {
         loop {
-            match self.ask_set(set, phase, self.deadline).await? {
-                SetVerdict::Pass => return Ok(Ok(())),
-                SetVerdict::Blocked(stage, verdict) => return Ok(Err(blocked(&stage, &verdict))),
-                SetVerdict::Wait(stage, finding) if Instant::now() + WAIT_POLL >= self.deadline => {
-                    return Ok(Err(blocked(&stage, &Verdict::Inconclusive(finding))));
+            let Some(blocker) = self.ask_set(set, phase, self.deadline).await? else {
+                return Ok(Ok(()));
+            };
+            match blocker.verdict {
+                Verdict::Wait(finding) if Instant::now() + WAIT_POLL >= self.deadline => {
+                    return Ok(Err(blocked(&blocker.stage, &Verdict::Inconclusive(finding))));
                 }
-                SetVerdict::Wait(..) => self.pause(WAIT_POLL).await?,
+                Verdict::Wait(_) => self.pause(WAIT_POLL).await?,
+                verdict => return Ok(Err(blocked(&blocker.stage, &verdict))),
             }
         }
     }

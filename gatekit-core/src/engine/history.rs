@@ -15,6 +15,7 @@ use crate::id::{RunId, StageId, TargetName};
 use crate::ledger::{Body, Entry, Ledger, Mode, Record, StageScope};
 use crate::outcome::Outcome;
 use crate::process::{Liveness, ProcessIdentity};
+use crate::time::Timestamp;
 use crate::verdict::Verdict;
 
 /// A deploy that a run began, or found in place.
@@ -92,6 +93,8 @@ pub(crate) struct RunHistory {
     /// Which process carries the run; `None` when it is parked or left.
     carrier: Option<ProcessIdentity>,
     facts: Vec<(StageId, Value)>,
+    /// When its last entry was written, up to its end.
+    last_at: Timestamp,
 }
 
 impl RunHistory {
@@ -110,6 +113,7 @@ impl RunHistory {
         };
         let (first, rest) = records.split_first().ok_or_else(unopened)?;
         let Entry {
+            at,
             body: Body::Opened { mode, candidate, fingerprint, arguments, process, .. },
             ..
         } = first.decode()?
@@ -133,9 +137,14 @@ impl RunHistory {
             closed: None,
             carrier: Some(process),
             facts: Vec::new(),
+            last_at: at,
         };
         for record in rest {
-            history.apply(record.seq, record.decode()?.body)?;
+            let entry = record.decode()?;
+            if history.closed.is_none() {
+                history.last_at = entry.at;
+            }
+            history.apply(record.seq, entry.body)?;
         }
         Ok(history)
     }
@@ -274,6 +283,7 @@ impl Releases {
             candidate: history.candidate.clone(),
             live: history.live(),
             facts: history.facts.clone(),
+            ended: history.last_at,
             opened: self.newest_opened,
         })
     }

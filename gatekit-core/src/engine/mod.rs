@@ -9,9 +9,11 @@
 mod admission;
 mod caught;
 mod gates;
+mod hearing;
 mod history;
 mod interrupt;
 mod keeper;
+mod people;
 mod queue;
 mod reconcile;
 mod recorder;
@@ -32,7 +34,9 @@ use serde_json::Value;
 
 pub(crate) use caught::{caught, caught_at_once};
 pub use history::Pending;
+pub(crate) use history::Releases;
 pub use interrupt::Interrupter;
+pub use people::Request;
 pub(crate) use recorder::Recorder;
 pub(crate) use reporting::EventSender;
 pub use running::Running;
@@ -60,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) arguments: Value,
     pub(crate) lease: Duration,
     pub(crate) queue_timeout: Duration,
+    pub(crate) patience: Duration,
     pub(crate) deadline: Duration,
 }
 
@@ -70,7 +75,8 @@ pub(crate) struct Settings {
 /// `resume` goes on.
 ///
 /// # Default
-/// The actor is `$USER`, or `unknown`; a lease of 60 s; 30 min of patience in the queue; 5 min for
+/// The actor is `$USER`, or `unknown`; a lease of 60 s; 30 min of patience in the queue, and none for
+/// gates that wait; 5 min for
 /// planning and gates, again for everything from the grant to the last verification, and again for
 /// unwinding; no arguments; no reporters.
 #[derive(Debug, Clone)]
@@ -91,6 +97,7 @@ impl Engine {
                 arguments: Value::Null,
                 lease: Duration::from_secs(60),
                 queue_timeout: Duration::from_secs(30 * 60),
+                patience: Duration::ZERO,
                 deadline: Duration::from_secs(5 * 60),
             },
             events: EventSender::silent(),
@@ -142,6 +149,13 @@ impl Engine {
     /// How long a run waits in the queue before it parks, at most ten years.
     pub fn with_queue_timeout(mut self, timeout: Duration) -> Self {
         self.settings.queue_timeout = timeout.min(LONGEST);
+        self
+    }
+
+    /// How long a run waits in its own process for a gate that says wait, like an approval, before it
+    /// parks: at most ten years. It holds nothing meanwhile.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.settings.patience = patience.min(LONGEST);
         self
     }
 

@@ -16,7 +16,7 @@ use super::reporting::EventSender;
 use super::{Settings, queue};
 use crate::candidate::Candidate;
 use crate::code;
-use crate::context::{ApplyContext, PlanContext, RunFacts};
+use crate::context::{ApplyContext, Hearing, PlanContext, RunFacts};
 use crate::deployer::{Live, Location};
 use crate::error::{Error, Failure, NextAction, Result, Verb};
 use crate::id::{RunId, StageId};
@@ -49,6 +49,7 @@ pub(crate) struct Run {
     pub(crate) pipeline: Pipeline,
     pub(crate) claim: Claim,
     pub(crate) facts: Arc<RunFacts>,
+    pub(crate) hearing: Arc<Hearing>,
     pub(crate) recorder: Recorder,
     pub(crate) events: EventSender,
     pub(crate) interrupter: Interrupter,
@@ -96,6 +97,7 @@ impl Run {
             claim: Claim::new(target, run, actor),
             deadline: Instant::now() + settings.deadline,
             facts: Arc::new(facts),
+            hearing: Arc::default(),
             keeper: None,
             begun: Vec::new(),
             recoveries: Recoveries::default(),
@@ -146,6 +148,8 @@ impl Run {
             deadline,
             cancel,
             events: self.events.clone(),
+            hearing: Arc::clone(&self.hearing),
+            ledger: Some(Arc::clone(&self.ledger)),
         }
     }
 

@@ -82,6 +82,10 @@ impl<G: Gate> Gate for Timeout<G> {
         self.gate.fresh_for()
     }
 
+    fn may_be_waived(&self) -> bool {
+        self.gate.may_be_waived()
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         timeout(self.limit, self.gate.check(cx)).await.unwrap_or_else(|_| {
             let late = format!("no answer within {:?}", self.limit);
@@ -110,6 +114,10 @@ impl<G: Gate> Gate for Retried<G> {
 
     fn fresh_for(&self) -> Freshness {
         self.gate.fresh_for()
+    }
+
+    fn may_be_waived(&self) -> bool {
+        self.gate.may_be_waived()
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
@@ -160,6 +168,10 @@ impl<G: Gate> Gate for When<G> {
         self.gate.fresh_for()
     }
 
+    fn may_be_waived(&self) -> bool {
+        self.gate.may_be_waived()
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         if (self.condition)(cx) {
             return self.gate.check(cx).await;
@@ -190,6 +202,10 @@ impl<G: Gate, Other: Gate> Gate for All<G, Other> {
 
     fn fresh_for(&self) -> Freshness {
         self.gate.fresh_for().shorter(self.other.fresh_for())
+    }
+
+    fn may_be_waived(&self) -> bool {
+        self.gate.may_be_waived() && self.other.may_be_waived()
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {

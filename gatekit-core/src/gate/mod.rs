@@ -1,7 +1,10 @@
 //! The contract of a gate, and whether its verdict binds.
 
+mod approval;
 mod ext;
 mod function;
+mod promoted;
+mod window;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,8 +12,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
+pub use approval::{Approval, Manual};
 pub use ext::{All, GateExt, Retried, Timeout, When};
 pub use function::{GateFn, gate_fn};
+pub use promoted::PromotedFrom;
+pub use window::Window;
 
 use crate::context::PlanContext;
 use crate::error::Result;
@@ -32,6 +38,12 @@ pub trait Gate: Debug + Send + Sync + 'static {
     /// under the lock.
     fn fresh_for(&self) -> Freshness {
         Freshness::Immediate
+    }
+
+    /// Whether a person may answer for this gate when it blocks: see
+    /// [`Engine::waive`](crate::Engine::waive). By default yes.
+    fn may_be_waived(&self) -> bool {
+        true
     }
 
     /// Looks, and judges.

@@ -114,6 +114,17 @@ pub enum Decision {
     Override,
 }
 
+/// A person's word on a stage that waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Word {
+    /// The run may go on; what a person was to do is done.
+    Approve,
+    /// The run must not go on.
+    Reject,
+}
+
 /// When in a run a gate was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,6 +175,14 @@ impl StageScope {
     pub fn new(stage: StageId, scope: Digest, summary: impl Into<String>) -> Self {
         Self { stage, scope, summary: summary.into() }
     }
+
+    /// The digest over the scopes of all of a run's stages, to which approvals bind. Summaries are for
+    /// people and no part of it.
+    #[must_use]
+    pub fn of_all(scopes: &[Self]) -> Digest {
+        let scopes: Vec<_> = scopes.iter().map(|it| (&it.stage, &it.scope)).collect();
+        Digest::of_json(&serde_json::json!(scopes))
+    }
 }
 
 /// What happened. Kinds are added over time: a reader takes one it does not know for
@@ -187,6 +206,15 @@ pub enum Body {
     Continued { process: ProcessIdentity },
     /// A gate was asked.
     Verdict { stage: StageId, phase: GatePhase, enforcement: Enforcement, verdict: Verdict },
+    /// What the deploys of a run that waits would touch, for whoever has to approve it.
+    Planned { scopes: Vec<StageScope> },
+    /// The actor's word on a stage that waits for it. It holds for this run alone, and only while that
+    /// ships what `intent` and touches what `scope` say.
+    Approval { stage: StageId, word: Word, intent: Digest, scope: Digest, comment: String },
+    /// The actor answers for a gate that blocks: until then, candidates of that intent may pass it.
+    Waiver { stage: StageId, intent: Digest, until: Timestamp, reason: String },
+    /// A gate blocked, and a waiver, by the number of its entry, lets the run pass it.
+    Waived { stage: StageId, phase: GatePhase, waiver: u64 },
     /// The run took its place in the queue.
     Queued { ticket: u64 },
     /// The run waits, for a gate or (without a stage) in the queue. It holds nothing and goes on with
@@ -265,9 +293,14 @@ impl Body {
         match self {
             Self::Opened { .. }
             | Self::Continued { .. }
+            | Self::Planned { .. }
+            | Self::Approval { .. }
+            | Self::Waiver { .. }
             | Self::Queued { .. }
             | Self::Parked { .. } => true,
-            Self::Verdict { phase, .. } => *phase == GatePhase::Admission,
+            Self::Verdict { phase, .. } | Self::Waived { phase, .. } => {
+                *phase == GatePhase::Admission
+            }
             // A run that never held the lock may end, or be left, without it; a success never does.
             Self::Closed { outcome, .. } => outcome.needs_no_lock(),
             Self::Left { .. } => true,
@@ -290,6 +323,10 @@ impl Body {
             Self::Opened { .. } => "opened",
             Self::Continued { .. } => "continued",
             Self::Verdict { .. } => "verdict",
+            Self::Planned { .. } => "planned",
+            Self::Approval { .. } => "approval",
+            Self::Waiver { .. } => "waiver",
+            Self::Waived { .. } => "waived",
             Self::Queued { .. } => "queued",
             Self::Parked { .. } => "parked",
             Self::Granted { .. } => "granted",

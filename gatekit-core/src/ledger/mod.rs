@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use chain::{ChainVerifier, GENESIS, Head, link};
 pub use entry::{
     Body, Decision, ENTRY_VERSION, Entry, GatePhase, Lineage, LockEffect, Mode, Record, StageScope,
+    Word,
 };
 pub use memory::MemoryLedger;
 

@@ -216,6 +216,10 @@ impl Gate for Intercepted<dyn Gate> {
         self.inner.fresh_for()
     }
 
+    fn may_be_waived(&self) -> bool {
+        self.inner.may_be_waived()
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         self.pass(cx.stage(), Call::Check, NOTHING, || self.inner.check(cx)).await
     }

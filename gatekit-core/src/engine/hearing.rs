@@ -1,0 +1,120 @@
+//! What people say about a run that waits: approvals, rejections, waivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::admission::{Plans, scopes};
+use super::gates::Blocker;
+use super::run::{Run, Stop};
+use crate::context::{Hearing, Vote};
+use crate::error::Result;
+use crate::gate::GateSlot;
+use crate::id::StageId;
+use crate::ledger::{Body, GatePhase, Record, StageScope};
+use crate::time::Timestamp;
+
+/// How often a run that waits in its own process looks whether somebody said something.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// How often it asks its gates again though nobody did: some wait for the time of day.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// How many waivers of a target are looked through, newest first.
+const WAIVERS: usize = 64;
+
+impl Run {
+    /// Reads what people said about this run so far, about what it would touch by `plans`.
+    pub(crate) async fn hear(&mut self, plans: &Plans) -> Result<(), Stop> {
+        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await;
+        let hearing = records.and_then(|records| self.heard(&records, scopes(plans)));
+        self.hearing = Arc::new(hearing.map_err(|error| self.ledger_stop(error))?);
+        Ok(())
+    }
+
+    fn heard(&self, records: &[Record], scopes: Vec<StageScope>) -> Result<Hearing> {
+        let touched = StageScope::of_all(&scopes);
+        let mut hearing = Hearing { scopes, ..Hearing::default() };
+        for record in records {
+            let entry = record.decode()?;
+            match entry.body {
+                Body::Opened { .. } => hearing.requester = Some(entry.actor),
+                Body::Approval { stage, word, intent, scope, comment } => {
+                    let binds = intent == self.facts.intent && scope == touched;
+                    let (by, at, entry) = (entry.actor, entry.at, record.seq);
+                    hearing.votes.push((stage, Vote { by, word, at, comment, binds, entry }));
+                }
+                _ => {}
+            }
+        }
+        Ok(hearing)
+    }
+
+    /// Journals what the run would touch, for whoever has to judge it.
+    pub(crate) async fn ask_people(&self) -> Result<(), Stop> {
+        self.record(Body::Planned { scopes: self.hearing.scopes.clone() }).await
+    }
+
+    /// Waits in this process until somebody may have said something, or it is time to ask again.
+    pub(crate) async fn wait_for_people(
+        &self,
+        blocker: &Blocker,
+        patience: Instant,
+    ) -> Result<(), Stop> {
+        self.ask_people().await?;
+        self.recorder.progress(Some(&blocker.stage), waits_for(blocker));
+        let heard = self.hearing.votes.len();
+        let again = patience.min(Instant::now() + ASK_AGAIN);
+        while Instant::now() < again {
+            self.pause(LISTEN.min(again.saturating_duration_since(Instant::now()))).await?;
+            if self.words().await.map_err(|error| self.ledger_stop(error))? != heard {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// How many words there are about this run.
+    async fn words(&self) -> Result<usize> {
+        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await?;
+        let mut words = 0;
+        for record in records {
+            words += usize::from(matches!(record.decode()?.body, Body::Approval { .. }));
+        }
+        Ok(words)
+    }
+
+    /// Whether somebody answers for a gate that blocks, before anything is touched: that is
+    /// journalled. What runs already is what it is, whoever answers for it.
+    pub(crate) async fn is_waived(&self, slot: &GateSlot, phase: GatePhase) -> Result<bool, Stop> {
+        let may = matches!(phase, GatePhase::Admission | GatePhase::Recheck);
+        if !may || !slot.gate.may_be_waived() {
+            return Ok(false);
+        }
+        let waiver = self.waiver(&slot.id).await.map_err(|error| self.ledger_stop(error))?;
+        let Some(waiver) = waiver else { return Ok(false) };
+        self.record(Body::Waived { stage: slot.id.clone(), phase, waiver }).await?;
+        Ok(true)
+    }
+
+    async fn waiver(&self, waived: &StageId) -> Result<Option<u64>> {
+        let target = self.pipeline.target();
+        let now = Timestamp::now();
+        for record in self.ledger.read_kind(target, "waiver", None, WAIVERS).await? {
+            if let Body::Waiver { stage, intent, until, .. } = record.decode()?.body
+                && stage == *waived
+                && intent == self.facts.intent
+                && until > now
+            {
+                return Ok(Some(record.seq));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn waits_for(blocker: &Blocker) -> String {
+    let message = blocker.verdict.finding().map(|finding| finding.message.as_str());
+    format!("waiting: {}", message.unwrap_or_default())
+}

@@ -1,0 +1,218 @@
+//! What people do about a run from outside: they look at what it waits for, approve or reject it,
+//! and answer for a gate that blocks it.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::candidate::Candidate;
+use crate::code;
+use crate::digest::Digest;
+use crate::error::{Error, NextAction, Result, Verb};
+use crate::gate::Enforcement;
+use crate::id::{RunId, StageId, TargetName};
+use crate::ledger::{Body, Entry, GatePhase, Guard, StageScope, Word};
+use crate::pipeline::Pipeline;
+use crate::time::Timestamp;
+use crate::verdict::{Finding, Verdict};
+
+/// The longest time that somebody can answer for a gate.
+const LONGEST_WAIVER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What a run asks people for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Request {
+    /// The run.
+    pub run: RunId,
+    /// Who asked for the release.
+    pub requester: String,
+    /// What it ships.
+    pub candidate: Candidate,
+    /// The digest over target, candidate and fingerprint.
+    pub intent: Digest,
+    /// What it would touch.
+    pub scopes: Vec<StageScope>,
+    /// The stages that wait, and for what.
+    pub waiting: Vec<(StageId, Finding)>,
+    /// The enforced gates that block it.
+    blocked: Vec<StageId>,
+    over: bool,
+}
+
+impl Engine {
+    /// What the run `run` asks people for: the stages that waited when they were asked last.
+    ///
+    /// # Errors
+    /// Those of the ledger; `ledger.entry` when there is no such run.
+    pub async fn request(&self, target: &TargetName, run: RunId) -> Result<Request> {
+        let records = self.ledger.read_run(target, run).await?;
+        let mut request = None;
+        for record in records {
+            let entry = record.decode()?;
+            match (&mut request, entry.body) {
+                (None, Body::Opened { candidate, intent, .. }) => {
+                    request = Some(Request {
+                        run,
+                        requester: entry.actor,
+                        candidate,
+                        intent,
+                        scopes: Vec::new(),
+                        waiting: Vec::new(),
+                        blocked: Vec::new(),
+                        over: false,
+                    });
+                }
+                (Some(request), body) => request.learn(body),
+                (None, _) => {}
+            }
+        }
+        request.ok_or_else(|| {
+            let what = format!("there is no run `{run}` of `{target}`");
+            Error::new(code::LEDGER_ENTRY, what).with_next(NextAction::verb(Verb::Log, &[]))
+        })
+    }
+
+    /// Says `word` about the stage `stage` of a run that waits for it, or about the only one that
+    /// does, and gives the stage. It holds for that run alone, and while that ships and touches what
+    /// it did when it was asked. The actor is that of [`Engine::with_actor`]. Idempotent.
+    ///
+    /// # Errors
+    /// Those of [`Engine::request`]; `approval.nothing` when the run waits for no word, or none on that
+    /// stage; `approval.which` when several wait and none is named; `approval.own` for the approval of
+    /// who asked for the release; `approval.too_late` when the run has begun its first deploy, or has
+    /// ended.
+    pub async fn answer(
+        &self,
+        target: &TargetName,
+        run: RunId,
+        stage: Option<&StageId>,
+        word: Word,
+        comment: impl Into<String>,
+    ) -> Result<StageId> {
+        let request = self.request(target, run).await?;
+        let (stage, finding) = request.stage_in_question(stage)?;
+        let own = self.settings.actor == request.requester;
+        if own && word == Word::Approve && finding.code == code::APPROVAL_WAITING {
+            return Err(Error::new(code::APPROVAL_OWN, "who asks for a release cannot approve it")
+                .with_context("asked for by", &request.requester)
+                .with_next(NextAction::verb(Verb::Approve, &[]).by("somebody else")));
+        }
+        let body = Body::Approval {
+            stage: stage.clone(),
+            word,
+            intent: request.intent.clone(),
+            scope: StageScope::of_all(&request.scopes),
+            comment: comment.into(),
+        };
+        self.say(target, run, body).await?;
+        Ok(stage.clone())
+    }
+
+    /// Answers for the gate `stage`, which blocked `run`: until `lasts` is over, runs that ship the
+    /// same candidate through the same pipeline may pass it. Recorded with the actor and the reason,
+    /// and shown wherever the gate is passed by it. Gives the moment it ends.
+    ///
+    /// # Errors
+    /// Those of [`Engine::request`]; `waiver.nothing` when that gate did not block that run;
+    /// `waiver.refused` when it cannot be waived, or the pipeline is another than that of the run;
+    /// `config.duration` unless it lasts up to 30 days.
+    pub async fn waive(
+        &self,
+        pipeline: &Pipeline,
+        run: RunId,
+        stage: &StageId,
+        lasts: Duration,
+        reason: impl Into<String>,
+    ) -> Result<Timestamp> {
+        if lasts.is_zero() || lasts > LONGEST_WAIVER {
+            return Err(Error::new(code::CONFIG_DURATION, "the waiver is out of range")
+                .with_context("lasts", format!("{lasts:?}"))
+                .with_context("allowed", "up to 30 days"));
+        }
+        let target = pipeline.target();
+        let request = self.request(target, run).await?;
+        if request.candidate.intent(target, pipeline.fingerprint()) != request.intent {
+            let other = "the pipeline is not the one that the run began with";
+            return Err(Error::new(code::WAIVER_REFUSED, other).with_context("run", run));
+        }
+        let slot = pipeline.gates.iter().flatten().find(|slot| slot.id == *stage);
+        let Some(slot) = slot.filter(|_| request.blocked.contains(stage)) else {
+            let blocked = request.blocked.iter().map(StageId::as_str).collect::<Vec<_>>();
+            let what = format!("gate `{stage}` did not block the run");
+            return Err(Error::new(code::WAIVER_NOTHING, what)
+                .with_context("blocked by", blocked.join(", "))
+                .with_next(NextAction::verb(Verb::Log, &[])));
+        };
+        if !slot.gate.may_be_waived() {
+            let what = format!("gate `{stage}` cannot be waived");
+            return Err(Error::new(code::WAIVER_REFUSED, what));
+        }
+        let until = Timestamp::now().after(lasts);
+        let (stage, reason) = (stage.clone(), reason.into());
+        let body = Body::Waiver { stage, intent: request.intent, until, reason };
+        self.say(target, run, body).await?;
+        Ok(until)
+    }
+
+    async fn say(&self, target: &TargetName, run: RunId, body: Body) -> Result<()> {
+        let entry = Entry::new(target.clone(), run, &self.settings.actor, None, body);
+        self.ledger.append(target, &entry, Guard::Open).await.map(|_| ())
+    }
+}
+
+impl Request {
+    fn learn(&mut self, body: Body) {
+        match body {
+            Body::Planned { scopes } => self.scopes = scopes,
+            Body::Verdict {
+                stage,
+                phase: GatePhase::Admission | GatePhase::Recheck,
+                enforcement: Enforcement::Enforced,
+                verdict,
+            } => {
+                self.waiting.retain(|(waiting, _)| *waiting != stage);
+                self.blocked.retain(|blocked| *blocked != stage);
+                if !verdict.is_pass() {
+                    self.blocked.push(stage.clone());
+                }
+                if let Verdict::Wait(finding) = verdict {
+                    self.waiting.push((stage, finding));
+                }
+            }
+            Body::Applying { .. } | Body::Closed { .. } => self.over = true,
+            _ => {}
+        }
+    }
+
+    /// The stage that a word is about, and what that waits for.
+    fn stage_in_question(&self, named: Option<&StageId>) -> Result<(&StageId, &Finding)> {
+        if self.over {
+            let late = "the run has begun to deploy, or has ended: no word changes that";
+            return Err(Error::new(code::APPROVAL_TOO_LATE, late)
+                .with_context("run", self.run)
+                .with_next(NextAction::verb(Verb::Status, &[])));
+        }
+        let stages =
+            || self.waiting.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
+        match (named, self.waiting.as_slice()) {
+            (Some(named), waiting) => waiting
+                .iter()
+                .find(|(stage, _)| stage == named)
+                .map(|(stage, finding)| (stage, finding))
+                .ok_or_else(|| {
+                    let what = format!("the run does not wait for a word on `{named}`");
+                    Error::new(code::APPROVAL_NOTHING, what).with_context("waits on", stages())
+                }),
+            (None, [(stage, finding)]) => Ok((stage, finding)),
+            (None, []) => {
+                Err(Error::new(code::APPROVAL_NOTHING, "the run waits for nobody's word")
+                    .with_context("run", self.run)
+                    .with_next(NextAction::verb(Verb::Log, &[])))
+            }
+            (None, _) => {
+                Err(Error::new(code::APPROVAL_WHICH, "the run waits on several stages: name one")
+                    .with_context("waits on", stages()))
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Gates at which people decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::Gate;
+use crate::code;
+use crate::context::{PlanContext, Vote};
+use crate::error::{NextAction, Result, Verb};
+use crate::id::StageId;
+use crate::ledger::Word;
+use crate::time::Timestamp;
+use crate::verdict::{Evidence, Finding, Verdict};
+
+/// How far the clock of who approves may be ahead.
+const AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// Waits until enough people have approved the run, and refuses it when one of them rejects it.
+///
+/// An approval is of one run, and holds only while that ships and touches what it did when it was
+/// asked for: another plan makes it void. It counts for nothing when it comes from who asked for the
+/// release, from somebody not named by [`by`](Self::by), or when it is older than
+/// [`within`](Self::within) says; of several words of one person the last one counts. It is used up
+/// when the run begins its first deploy, because nothing asks for it any more. It cannot be waived.
+///
+/// While too few have approved, the run parks. [`Engine::answer`](crate::Engine::answer) is how
+/// people are heard, and `resume` goes on.
+///
+/// Until approvals are signed, who approves is a claim on one machine: whoever can write the ledger
+/// can claim to be anybody.
+///
+/// ```
+/// # use std::time::Duration;
+/// use gatekit_core::{Approval, enforced};
+///
+/// let four_hours = Duration::from_secs(4 * 3600);
+/// let gate = enforced(Approval::quorum(1).by(["ann", "bea"]).within(four_hours));
+/// ```
+///
+/// # Default
+/// The id `approval`; anybody but who asked; no limit of age.
+#[derive(Debug, Clone)]
+#[must_use = "give it to `enforced(..)`"]
+pub struct Approval {
+    id: StageId,
+    quorum: u32,
+    who: Option<BTreeSet<String>>,
+    age: Option<Duration>,
+}
+
+impl Approval {
+    /// Asks for the approval of so many people. Zero is taken for one.
+    pub fn quorum(people: u32) -> Self {
+        Self { id: StageId::fixed("approval"), quorum: people.max(1), who: None, age: None }
+    }
+
+    /// Gives it another id: a pipeline with two of them needs that.
+    pub fn called(mut self, id: StageId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Counts these people only.
+    pub fn by(mut self, people: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.who = Some(people.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Counts approvals for that long after they were given, by the wall clocks of who gave it and of
+    /// who asks.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.age = Some(time);
+        self
+    }
+
+    /// Why a word counts for nothing.
+    fn objection(&self, vote: &Vote, requester: &str, now: Timestamp) -> Option<&'static str> {
+        let (age, ahead) = (now.since(vote.at), vote.at.since(now));
+        if vote.by == requester {
+            Some("asked for it")
+        } else if self.who.as_ref().is_some_and(|who| !who.contains(&vote.by)) {
+            Some("may not approve it")
+        } else if !vote.binds {
+            Some("approved another plan")
+        } else if ahead > AHEAD {
+            Some("approved it in the future: a clock is wrong")
+        } else if vote.word == Word::Approve && self.age.is_some_and(|limit| age > limit) {
+            Some("approved it too long ago")
+        } else {
+            None
+        }
+    }
+}
+
+#[async_trait]
+impl Gate for Approval {
+    fn id(&self) -> StageId {
+        self.id.clone()
+    }
+
+    fn describe(&self) -> Value {
+        json!({"approval": {"quorum": self.quorum, "by": self.who, "within": self.age}})
+    }
+
+    fn may_be_waived(&self) -> bool {
+        false
+    }
+
+    async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        let now = Timestamp::now();
+        let mut counted = BTreeMap::new();
+        let mut ignored = Vec::new();
+        for vote in cx.votes() {
+            match self.objection(vote, cx.requester(), now) {
+                None => {
+                    counted.insert(vote.by.as_str(), vote);
+                }
+                Some(why) => ignored.push(format!("{} {why}", vote.by)),
+            }
+        }
+        if let Some(vote) = counted.values().find(|vote| vote.word == Word::Reject) {
+            let why = format!("{} rejected it: {}", vote.by, vote.comment);
+            let finding = Finding::new(code::APPROVAL_REJECTED, why).with_evidence([seen(vote)]);
+            return Ok(Verdict::Fail(finding));
+        }
+        if counted.len() >= usize::try_from(self.quorum).unwrap_or(usize::MAX) {
+            return Ok(Verdict::pass(counted.values().map(|vote| seen(vote))));
+        }
+        let mut told = vec![format!("{} of {} have approved", counted.len(), self.quorum)];
+        told.extend(cx.planned().iter().map(|scope| format!("{}: {}", scope.stage, scope.summary)));
+        if !ignored.is_empty() {
+            told.push(format!("not counted: {}", ignored.join(", ")));
+        }
+        let run = cx.run().to_string();
+        let finding = Finding::new(code::APPROVAL_WAITING, told.join("; "))
+            .with_next(NextAction::verb(Verb::Approve, &[&run]).by("somebody else"))
+            .with_next(NextAction::verb(Verb::Resume, &[]));
+        Ok(Verdict::Wait(finding))
+    }
+}
+
+/// Waits until a person has done something that no program does, like an upload to a shop or a
+/// secret in a dashboard, and has confirmed it. Whoever asked for the release may be the one.
+///
+/// The confirmation is of one run and one plan, like an [`Approval`]. It is what a person says: the
+/// gate has not looked.
+///
+/// ```
+/// use gatekit_core::{Manual, enforced};
+///
+/// let gate = enforced(Manual::new("upload", "upload build 42 to the shop")?);
+/// # Ok::<(), gatekit_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "give it to `enforced(..)`"]
+pub struct Manual {
+    id: StageId,
+    what: String,
+}
+
+impl Manual {
+    /// Waits for somebody to do `what`, one sentence for people.
+    ///
+    /// # Errors
+    /// `config.name` when the id is not valid: see [`StageId::new`].
+    pub fn new(id: impl Into<String>, what: impl Into<String>) -> Result<Self> {
+        Ok(Self { id: StageId::new(id)?, what: what.into() })
+    }
+}
+
+#[async_trait]
+impl Gate for Manual {
+    fn id(&self) -> StageId {
+        self.id.clone()
+    }
+
+    fn describe(&self) -> Value {
+        json!({"manual": self.what})
+    }
+
+    async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        let word = cx.votes().filter(|vote| vote.binds).last();
+        Ok(match word {
+            Some(vote) if vote.word == Word::Approve => Verdict::pass([seen(vote)]),
+            Some(vote) => {
+                let why = format!("{} could not do it: {}: {}", vote.by, self.what, vote.comment);
+                Verdict::Fail(Finding::new(code::MANUAL_REJECTED, why).with_evidence([seen(vote)]))
+            }
+            None => {
+                let (run, id) = (cx.run().to_string(), cx.stage().to_string());
+                let confirm = NextAction::verb(Verb::Approve, &[&run, "--stage", &id]);
+                let finding = Finding::new(code::MANUAL_WAITING, &*self.what)
+                    .with_next(NextAction::outside(self.what.clone()))
+                    .with_next(confirm)
+                    .with_next(NextAction::verb(Verb::Resume, &[]));
+                Verdict::Wait(finding)
+            }
+        })
+    }
+}
+
+/// What a person said, as evidence.
+fn seen(vote: &Vote) -> Evidence {
+    let facts = json!({
+        "by": vote.by, "word": vote.word, "at": vote.at, "comment": vote.comment, "entry": vote.entry,
+    });
+    Evidence::read("journal", facts.to_string(), facts)
+}
