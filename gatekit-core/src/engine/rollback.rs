@@ -1,6 +1,6 @@
 //! Returning to an earlier release: a run of its own, which undoes what was released since.
 
-use super::history::{Begun, Releases, RunHistory, suspect_next};
+use super::history::{Begun, Releases, RunHistory};
 use super::queue::suspect;
 use super::run::{Run, Stop};
 use crate::candidate::Candidate;
@@ -147,16 +147,14 @@ impl Run {
         if same_release(live.as_ref(), wanted.as_ref()) {
             return Ok(());
         }
-        let mut error = Error::new(
-            code::ROLLBACK_STUCK,
-            "everything since is undone, and the release that was asked for is not live",
-        )
-        .with_context("asked for", told(wanted))
-        .with_context("live", told(live));
-        for next in suspect_next() {
-            error = error.with_next(next);
-        }
-        Err(Stop::Broken(error))
+        Err(Stop::Broken(
+            Error::new(
+                code::ROLLBACK_STUCK,
+                "everything since is undone, and the release that was asked for is not live",
+            )
+            .with_context("asked for", told(wanted))
+            .with_context("live", told(live)),
+        ))
     }
 
     /// The changes of the runs to undo, oldest first, as [`Run::undo_all`] takes them. Without their

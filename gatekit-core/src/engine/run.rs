@@ -281,9 +281,6 @@ impl Run {
             Err(Stop::Interrupted) if self.touched() && unwinds => {
                 self.unwind(interrupted().to_failure()).await
             }
-            Err(Stop::End(_, cause) | Stop::Park(_, cause)) if self.touched() => {
-                self.unwind(cause.to_failure()).await
-            }
             Err(Stop::Broken(cause)) => self.unwind(cause.to_failure()).await,
             Err(stop) => self.halt(stop).await,
         }
@@ -292,6 +289,7 @@ impl Run {
     /// Ends a run without another write to the target.
     pub(crate) async fn halt(self, stop: Stop) -> RunReport {
         match stop {
+            // Nothing that was touched ends so: should it ever, it is not let go.
             Stop::End(_, error) | Stop::Park(_, error) if self.touched() => {
                 self.stuck(error.to_failure()).await
             }

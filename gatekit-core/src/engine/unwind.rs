@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use super::caught::caught;
-use super::history::{Begun, suspect_next};
+use super::history::Begun;
 use super::rollout::Direction;
 use super::run::{Run, Stop};
 use crate::code;
@@ -158,9 +158,5 @@ impl Run {
 }
 
 fn stuck(begun: &Begun, error: Error) -> Stop {
-    let mut error = error.with_context("stage", &begun.stage);
-    for next in suspect_next() {
-        error = error.with_next(next);
-    }
-    Stop::Broken(error)
+    Stop::Broken(error.with_context("stage", &begun.stage))
 }

@@ -39,6 +39,17 @@ async fn a_run_that_gets_no_lock_does_not_stay_in_the_queue() {
     assert_eq!(held.permit("write").await.unwrap_err().code(), &code::LOCK_LOST);
 }
 
+/// As long as nobody else came, a lease that is too short for a write, or over, is still one's own.
+#[tokio::test]
+async fn a_permit_renews_a_lease_that_is_too_short_for_its_write() {
+    let (bench, plan) = (Bench::new(), plan());
+    let held = apply_context(&plan, Arc::clone(&bench.ledger), LEASE).await.unwrap();
+    bench.leases_lapse();
+    drop(held.permit("write").await.unwrap());
+    let left = bench.state().await.lease_left.unwrap();
+    assert!(left > LEASE / 2, "{left:?}");
+}
+
 #[derive(Debug)]
 struct Tells(mpsc::Sender<String>);
 

@@ -35,6 +35,23 @@ async fn a_candidate_that_is_live_and_verified_is_released() {
 }
 
 #[tokio::test]
+async fn what_was_live_already_stays_when_the_rest_is_undone() {
+    let (bench, there, new) = (Bench::new(), World::with_live("v2"), World::with_live("v1"));
+    let pipeline = Pipeline::to(TARGET)
+        .deploy(Fake { id: "there", world: there.clone() })
+        .rollback_with(Back(there.clone()))
+        .deploy(Fake { id: "new", world: new.clone() })
+        .rollback_with(Back(new.clone()))
+        .verify(enforced(gate("after", [Says::Fail])))
+        .build()
+        .unwrap();
+    let report = bench.engine().ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!((there.live().as_str(), new.live().as_str()), ("v2", "v1"));
+    assert!(there.writes().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_live_already_is_unchanged_and_not_written_again() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let report = bench.engine().ship(&plain(&world), candidate("v1")).await;

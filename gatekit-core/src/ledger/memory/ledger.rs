@@ -185,3 +185,22 @@ impl Ledger for MemoryLedger {
         Ok(self.look(target, |target, _| target.read_kind(kind, before, limit)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_not_asked_for_long_is_in_nobodys_way_and_may_ask_again() {
+        let offset = Arc::new(AtomicU64::new(0));
+        let ledger = MemoryLedger::with_clock_offset(Arc::clone(&offset));
+        let claim = || Claim::new(TargetName::new("t").unwrap(), RunId::generate(), "me");
+        let (first, second) = (claim(), claim());
+        for claim in [&first, &second] {
+            ledger.enqueue(claim).await.unwrap();
+        }
+        assert!(ledger.is_its_turn(&first) && !ledger.is_its_turn(&second));
+        offset.store(60_000, Ordering::SeqCst);
+        assert!(ledger.is_its_turn(&first) && ledger.is_its_turn(&second));
+    }
+}
