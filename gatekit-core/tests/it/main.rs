@@ -10,6 +10,7 @@ mod group;
 mod ledgers;
 mod panics;
 mod pause;
+mod people;
 mod polls;
 mod property;
 mod recover;

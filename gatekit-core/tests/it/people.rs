@@ -1,0 +1,301 @@
+//! What people say about a run: approvals, confirmations, waivers.
+
+use std::time::Duration;
+
+use gatekit_core::ledger::Word::{Approve, Reject};
+use gatekit_core::ledger::{Body, Entry, Guard, StageScope};
+use gatekit_core::{
+    Approval, Digest, Engine, Evidence, GateExt as _, GateSlot, Manual, Outcome, Pipeline,
+    PromotedFrom, RunId, RunReport, StageId, Verdict, advisory, code, enforced, gate_fn,
+};
+use serde_json::Value;
+
+use crate::world::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn by(bench: &Bench, actor: &str) -> Engine {
+    bench.engine().with_actor(actor)
+}
+
+fn stage(id: &str) -> StageId {
+    StageId::new(id).unwrap()
+}
+
+fn gated(world: &World, gate: GateSlot) -> Pipeline {
+    let builder = Pipeline::to(TARGET).gate(gate).deploy(fake(world));
+    builder.rollback_with(Back(world.clone())).build().unwrap()
+}
+
+fn code_of(report: &RunReport) -> Option<&str> {
+    report.failure.as_ref().map(|failure| failure.code.as_str())
+}
+
+/// The facts of the evidence on which that gate passed last.
+async fn facts(bench: &Bench, id: &str) -> Vec<Value> {
+    let passed = bench.bodies().await.into_iter().rev().find_map(|body| match body {
+        Body::Verdict { stage, verdict: Verdict::Pass(proof), .. } if stage.as_str() == id => {
+            Some(proof)
+        }
+        _ => None,
+    });
+    passed.unwrap().evidence().iter().map(|evidence| evidence.facts().clone()).collect()
+}
+
+async fn parked(engine: &Engine, pipeline: &Pipeline, version: &str) -> RunId {
+    let report = engine.ship(pipeline, candidate(version)).await;
+    assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    report.run.unwrap()
+}
+
+#[tokio::test]
+async fn enough_approvals_let_a_parked_run_go_on() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(2)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    let request = ann.request(&target(), run).await.unwrap();
+    assert_eq!((request.requester.as_str(), request.waiting.len()), ("ann", 1));
+    assert_eq!(request.scopes[0].summary, "v1 becomes v2");
+    for _ in 0..2 {
+        // Twice by the same person is once.
+        by(&bench, "bea").answer(&target(), run, None, Approve, "fine").await.unwrap();
+        let report = ann.resume(&pipeline, run).await;
+        assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    }
+    by(&bench, "cyd").answer(&target(), run, None, Approve, "").await.unwrap();
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let facts = facts(&bench, "approval").await;
+    assert_eq!((&facts[0]["by"], &facts[1]["by"]), (&"bea".into(), &"cyd".into()));
+}
+
+#[tokio::test]
+async fn who_asks_cannot_approve_and_a_forged_entry_does_not_count() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    let error = ann.answer(&target(), run, None, Approve, "").await.unwrap_err();
+    assert_eq!(error.code(), &code::APPROVAL_OWN);
+    let request = ann.request(&target(), run).await.unwrap();
+    let forged = Body::Approval {
+        stage: stage("approval"),
+        word: Approve,
+        intent: request.intent,
+        scope: StageScope::of_all(&request.scopes),
+        comment: String::new(),
+    };
+    let entry = Entry::new(target(), run, "ann", None, forged);
+    bench.ledger.append(&target(), &entry, Guard::Open).await.unwrap();
+    // Who resumes is somebody else, who asked is not.
+    let report = by(&bench, "bea").resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    assert!(report.failure.unwrap().to_string().contains("ann asked for it"));
+}
+
+#[tokio::test]
+async fn one_rejection_refuses_the_run_for_good() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap();
+    by(&bench, "cyd").answer(&target(), run, None, Reject, "not today").await.unwrap();
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!((report.outcome, code_of(&report)), (Outcome::Refused, Some("gate.failed")));
+    assert!(report.failure.unwrap().to_string().contains("cyd rejected it: not today"));
+    let late = by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap_err();
+    assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
+}
+
+#[tokio::test]
+async fn an_approval_is_of_one_run_one_plan_and_one_time() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1).by(["bea"]).within(HOUR)));
+    let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
+    let run = parked(&ann, &pipeline, "v2").await;
+    by(&bench, "cyd").answer(&target(), run, None, Approve, "").await.unwrap();
+    let report = ann.resume(&pipeline, run).await;
+    assert!(report.failure.unwrap().to_string().contains("cyd may not approve it"));
+    bea.answer(&target(), run, None, Approve, "").await.unwrap();
+    // Another scope: the plan that was approved is no more.
+    world.lock().scope_salt = 1;
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    assert!(report.failure.unwrap().to_string().contains("bea approved another plan"));
+    bea.answer(&target(), run, None, Approve, "again").await.unwrap();
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
+    // The same candidate once more is another run.
+    world.lock().live = "v1".to_owned();
+    parked(&ann, &pipeline, "v2").await;
+}
+
+#[tokio::test]
+async fn an_approval_ages() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1).within(Duration::ZERO)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    assert!(report.failure.unwrap().to_string().contains("bea approved it too long ago"));
+}
+
+#[tokio::test]
+async fn a_run_with_patience_waits_for_its_approval_in_its_own_process() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    let running = by(&bench, "ann").with_patience(HOUR).ship(&pipeline, candidate("v2"));
+    let (bea, run) = (by(&bench, "bea"), running.run());
+    loop {
+        let asked = bea.request(&target(), run).await;
+        if asked.is_ok_and(|request| !request.scopes.is_empty()) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    bea.answer(&target(), run, None, Approve, "").await.unwrap();
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert!(!bench.kinds().await.contains(&"parked"));
+}
+
+#[tokio::test]
+async fn a_word_has_to_be_about_a_stage_that_waits() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = Pipeline::to(TARGET)
+        .gates([
+            enforced(Manual::new("upload", "upload it").unwrap()),
+            enforced(Manual::new("secret", "set the secret").unwrap()),
+            advisory(Manual::new("cake", "buy a cake").unwrap()),
+        ])
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    let which = ann.answer(&target(), run, None, Approve, "").await.unwrap_err();
+    assert_eq!(which.code(), &code::APPROVAL_WHICH);
+    assert!(which.to_string().contains("upload, secret"), "{which}");
+    let cake = ann.answer(&target(), run, Some(&stage("cake")), Approve, "").await.unwrap_err();
+    assert_eq!(cake.code(), &code::APPROVAL_NOTHING);
+    for id in ["upload", "secret"] {
+        // Whoever asked may be the one who does it.
+        ann.answer(&target(), run, Some(&stage(id)), Approve, "done").await.unwrap();
+    }
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
+    let nobody = ann.answer(&target(), RunId::generate(), None, Approve, "").await.unwrap_err();
+    assert_eq!(nobody.code(), &code::LEDGER_ENTRY);
+}
+
+#[tokio::test]
+async fn what_a_person_could_not_do_refuses_the_run() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Manual::new("upload", "upload it").unwrap()));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    ann.answer(&target(), run, None, Reject, "the shop is closed").await.unwrap();
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_waiver_lets_the_same_candidate_pass_a_gate_that_blocked_it() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(gate("checks", [Says::Fail])));
+    let ann = by(&bench, "ann");
+    let refused = ann.ship(&pipeline, candidate("v2")).await;
+    assert_eq!(refused.outcome, Outcome::Refused, "{refused:?}");
+    let run = refused.run.unwrap();
+    let checks = stage("checks");
+    let bea = by(&bench, "bea");
+    let other = bea.waive(&pipeline, run, &stage("fake"), HOUR, "r").await.unwrap_err();
+    assert_eq!(other.code(), &code::WAIVER_NOTHING);
+    for lasts in [Duration::ZERO, HOUR * 24 * 31] {
+        let error = bea.waive(&pipeline, run, &checks, lasts, "r").await.unwrap_err();
+        assert_eq!(error.code(), &code::CONFIG_DURATION);
+    }
+    bea.waive(&pipeline, run, &checks, HOUR, "the checker is broken").await.unwrap();
+    let another = ann.ship(&pipeline, candidate("v3")).await;
+    assert_eq!(another.outcome, Outcome::Refused, "of another candidate: {another:?}");
+    let report = ann.ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert!(bench.kinds().await.contains(&"waived"));
+}
+
+#[tokio::test]
+async fn a_waiver_ends() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(gate("checks", [Says::Fail])));
+    let ann = by(&bench, "ann");
+    let run = ann.ship(&pipeline, candidate("v2")).await.run.unwrap();
+    ann.waive(&pipeline, run, &stage("checks"), Duration::from_millis(1), "r").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(ann.ship(&pipeline, candidate("v2")).await.outcome, Outcome::Refused);
+}
+
+#[tokio::test]
+async fn neither_an_approval_nor_what_runs_can_be_waived() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1).timeout(HOUR)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    let refused = ann.waive(&pipeline, run, &stage("approval"), HOUR, "r").await.unwrap_err();
+    assert_eq!(refused.code(), &code::WAIVER_REFUSED);
+
+    let verified = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(gate("smoke", [Says::Fail])))
+        .build()
+        .unwrap();
+    let report = ann.ship(&verified, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    let run = report.run.unwrap();
+    let nothing = ann.waive(&verified, run, &stage("smoke"), HOUR, "r").await.unwrap_err();
+    assert_eq!(nothing.code(), &code::WAIVER_NOTHING);
+}
+
+#[tokio::test]
+async fn what_is_live_elsewhere_for_long_enough_is_promoted() {
+    let (bench, world, staging) = (Bench::new(), World::with_live("v1"), World::with_live("v1"));
+    let artifact = |text: &str| candidate(text).with_artifact("image", Digest::of(text));
+    let first = Pipeline::to("staging/app")
+        .deploy(fake(&staging))
+        .rollback_with(Back(staging.clone()))
+        .build()
+        .unwrap();
+    let promoted =
+        |soak| gated(&world, enforced(PromotedFrom::new("staging/app").unwrap().soak(soak)));
+    let engine = bench.engine();
+    let never = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
+    assert_eq!(never.outcome, Outcome::Refused, "{never:?}");
+    assert!(never.failure.unwrap().to_string().contains("promotion.not_live"));
+    assert_eq!(engine.ship(&first, artifact("v2")).await.outcome, Outcome::Released);
+    let other = engine.ship(&promoted(Duration::ZERO), artifact("v3")).await;
+    assert_eq!(other.outcome, Outcome::Refused, "{other:?}");
+    let label = engine.ship(&promoted(Duration::ZERO), candidate("v2")).await;
+    assert_eq!(code_of(&label), Some("gate.inconclusive"), "{label:?}");
+    let soaks = engine.ship(&promoted(HOUR), artifact("v2")).await;
+    assert_eq!(soaks.outcome, Outcome::Waiting, "{soaks:?}");
+    let report = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(engine.roll_back(&first, None, "r").await.outcome, Outcome::Refused);
+}
+
+#[tokio::test]
+async fn a_closure_is_a_gate() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let says_who = gate_fn("who", |cx| async move {
+        let seen = Evidence::read("cx", cx.actor(), cx.actor().into());
+        Ok(Verdict::pass([seen]))
+    });
+    let pipeline = gated(&world, enforced(says_who.unwrap()));
+    let report = by(&bench, "ann").ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(facts(&bench, "who").await, ["ann"]);
+}
