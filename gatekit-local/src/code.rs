@@ -57,4 +57,20 @@ codes! {
     WONT_STOP = "service.wont_stop";
     /// This very process belongs to the service that would have to be stopped.
     INSIDE = "service.inside";
+    /// A program ended with another exit code than 0.
+    COMMAND_EXIT = "command.exit";
+    /// A program was ended by a signal.
+    COMMAND_SIGNAL = "command.signal";
+    /// A program did not end in time.
+    COMMAND_TIMEOUT = "command.timeout";
+    /// A program says itself that it failed.
+    COMMAND_FAILED = "command.failed";
+    /// A program did not answer as the protocol asks.
+    COMMAND_PROTOCOL = "command.protocol";
+    /// Somebody else's release is live.
+    COMMAND_ELSEWHERE = "command.elsewhere";
+    /// What a program did cannot be undone.
+    COMMAND_ONE_WAY = "command.one_way";
+    /// A program cannot be started.
+    COMMAND_NOT_STARTED = "command.not_started";
 }

@@ -24,6 +24,7 @@ compile_error!("gatekit-local needs symbolic links and POSIX sessions: it builds
 
 pub mod code;
 
+mod command;
 mod deployer;
 mod durable;
 mod error;
@@ -39,6 +40,7 @@ mod stage;
 mod standing;
 mod tree;
 
+pub use command::{Command, CommandChange, CommandDeploy, CommandUndo, Program};
 pub use probe::{Answer, ServiceProbe};
 pub use release::{Kept, ReleaseId};
 pub use release_dir::ReleaseDir;

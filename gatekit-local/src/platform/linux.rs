@@ -109,6 +109,30 @@ fn failed(target: &Process, source: io::Error) -> gatekit_core::Error {
         .with_context("pid", target.pid)
 }
 
+/// Kills every process whose environment sets `name` to `value`, also what they start meanwhile.
+pub(crate) fn kill_marked(name: &str, value: &str) {
+    let mark = format!("{name}={value}").into_bytes();
+    // What forks faster than it is killed for so long is more than a command gone wild.
+    for _ in 0..200 {
+        let mut found = false;
+        for pid in pids().unwrap_or_default() {
+            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+            let Some(pid) = pid else { continue };
+            // The handle first, then the proof: see `signal`.
+            let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+            let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { continue };
+            if environ.split(|&byte| byte == 0).any(|line| line == mark) {
+                found = true;
+                // It may have ended meanwhile.
+                let _ = pidfd_send_signal(handle, Signal::KILL);
+            }
+        }
+        if !found {
+            return;
+        }
+    }
+}
+
 /// How long a process has lived.
 pub(crate) fn age(identity: &ProcessIdentity) -> Option<Duration> {
     let ticks = rustix::param::clock_ticks_per_second();
