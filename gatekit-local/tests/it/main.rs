@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod command;
 mod conformance;
 mod copy;
 mod deploy;
