@@ -105,3 +105,26 @@ fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fau
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_may_have_altered_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteLedgerBuilder::new(&dir.path().join("ledger.db")).durable(true);
+        let conn = open(&options).unwrap();
+        let setting =
+            |name| -> i64 { conn.pragma_query_value(None, name, |row| row.get(0)).unwrap() };
+        assert_eq!((setting("trusted_schema"), setting("cell_size_check")), (0, 1));
+        assert!(conn.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG).unwrap());
+    }
+
+    #[test]
+    fn a_file_system_without_a_write_ahead_log_is_refused() {
+        let conn = Connection::open_in_memory().unwrap();
+        let fault = use_wal(&conn, Path::new("/x"), Duration::ZERO).unwrap_err();
+        assert!(fault.at(Path::new("/x"), "open").to_string().contains("journal mode: memory"));
+    }
+}
