@@ -127,4 +127,21 @@ mod tests {
         let fault = use_wal(&conn, Path::new("/x"), Duration::ZERO).unwrap_err();
         assert!(fault.at(Path::new("/x"), "open").to_string().contains("journal mode: memory"));
     }
+
+    #[test]
+    fn a_file_that_is_in_use_for_a_while_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        let (first, second) = (Connection::open(&path).unwrap(), Connection::open(&path).unwrap());
+        first.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE t (x)").unwrap();
+        second.busy_timeout(Duration::ZERO).unwrap();
+        let fault = use_wal(&second, &path, Duration::ZERO).unwrap_err();
+        assert!(fault.at(&path, "open").is_temporary());
+        let freed = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            first.execute_batch("COMMIT").unwrap();
+        });
+        use_wal(&second, &path, Duration::from_secs(60)).unwrap();
+        freed.join().unwrap();
+    }
 }
