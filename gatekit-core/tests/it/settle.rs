@@ -50,6 +50,7 @@ async fn a_rollback_to_what_is_unknown_or_live_already_writes_nothing() {
         ("v2", Outcome::Unchanged, code::ROLLBACK_NOTHING),
     ] {
         let report = bench.engine().roll_back(&plain(&world), Some(to.into()), "why").await;
+        assert_eq!(report.run, None, "none was opened");
         assert_eq!((report.outcome, report.failure.unwrap().code), (outcome, expected));
     }
     assert_eq!(world.writes().len(), 2);
@@ -204,6 +205,7 @@ async fn without_a_decision_reconcile_tells_what_it_finds_and_changes_nothing() 
     let report = bench.engine().reconcile(&pipeline, run, None, "").await;
     assert_eq!(report.outcome.exit_code(), 4);
     let failure = report.failure.unwrap();
+    assert!(report.live.is_some(), "who decides is told what is live");
     assert_eq!(failure.code, code::RECONCILE_UNDECIDED);
     assert!(failure.to_string().contains("after the change"), "{failure}");
     assert_eq!(bench.kinds().await, before);

@@ -273,6 +273,14 @@ mod tests {
     }
 
     #[test]
+    fn who_has_just_asked_and_is_about_to_wait_keeps_a_bell_when_others_ask() {
+        let (bells, claim, waiting) = waiting();
+        drop(waiting);
+        bells.attend(&Claim::new(TargetName::new("t").unwrap(), RunId::generate(), "another"));
+        assert!(bells.wait(&claim).is_some());
+    }
+
+    #[test]
     fn nobody_asks_for_who_has_stopped_waiting() {
         let (bells, claim, waiting) = waiting();
         drop(waiting);

@@ -187,3 +187,55 @@ impl Inner {
         read().map_err(|fault| fault.at(self.path(), "be read"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gatekit_core::{RunId, TargetName};
+
+    use super::super::open;
+    use super::*;
+
+    fn inner(dir: &tempfile::TempDir) -> Inner {
+        let options = SqliteLedgerBuilder::new(&dir.path().join("ledger.db")).durable(true);
+        let conn = open::open(&options).unwrap();
+        Inner::new(options, Some(conn))
+    }
+
+    fn synchronous(conn: &Connection) -> i64 {
+        conn.query_row("PRAGMA synchronous", (), |row| row.get(0)).unwrap()
+    }
+
+    /// FULL is 2, NORMAL is 1: <https://sqlite.org/pragma.html#pragma_synchronous>.
+    #[test]
+    fn all_but_the_word_that_one_waits_is_on_disk_with_its_commit() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = inner(&dir);
+        for _ in 0..2 {
+            assert_eq!(inner.write(|conn, _| Ok(synchronous(conn))).unwrap(), 2);
+            let mut seen = 0;
+            let beat = inner.beat(|conn, _| {
+                seen = synchronous(conn);
+                Err(error::read_only(Path::new("/"), "of this test").into())
+            });
+            assert!(beat.is_err() && seen == 1, "{seen}");
+        }
+    }
+
+    #[test]
+    fn who_waits_on_is_not_woken() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = inner(&dir);
+        let lease = Duration::from_secs(60);
+        let claim = || Claim::new(TargetName::new("t").unwrap(), RunId::generate(), "me");
+        let (holder, waiter) = (claim(), claim());
+        for claim in [&holder, &waiter] {
+            inner.write(|conn, now| queue::enqueue(conn, now, claim, None)).unwrap();
+            inner.acquire(claim, lease).unwrap();
+        }
+        let asked = inner.write(|conn, now| queue::acquire(conn, now, &waiter, lease, None));
+        let Asked { answer, holder, .. } = asked.unwrap();
+        let told = Told { claim: waiter, lease, answer, holder };
+        let news = inner.news_for(&told);
+        assert!(matches!(news, News::Nothing(Some(_))), "{news:?}");
+    }
+}

@@ -27,7 +27,7 @@ use super::{journal, open, place, queue, reader};
 ///
 /// A waiter is woken by whoever frees the target, over a UDP port of the loopback, and costs next to
 /// nothing until then. Without the loopback, or in another network namespace, it finds out by itself
-/// within 5 s. That it still waits is the one thing that is on disk only with the next commit: after
+/// within 6 s. That it still waits is the one thing that is on disk only with the next commit: after
 /// a loss of power nobody waits any more.
 ///
 /// Network file systems are refused where Linux names them; of a mount through FUSE or 9p it cannot

@@ -105,3 +105,43 @@ fn use_wal(conn: &Connection, path: &Path, patience: Duration) -> Result<(), Fau
         thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_may_have_altered_is_not_trusted() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteLedgerBuilder::new(&dir.path().join("ledger.db")).durable(true);
+        let conn = open(&options).unwrap();
+        let setting =
+            |name| -> i64 { conn.pragma_query_value(None, name, |row| row.get(0)).unwrap() };
+        assert_eq!((setting("trusted_schema"), setting("cell_size_check")), (0, 1));
+        assert!(conn.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG).unwrap());
+    }
+
+    #[test]
+    fn a_file_system_without_a_write_ahead_log_is_refused() {
+        let conn = Connection::open_in_memory().unwrap();
+        let fault = use_wal(&conn, Path::new("/x"), Duration::ZERO).unwrap_err();
+        assert!(fault.at(Path::new("/x"), "open").to_string().contains("journal mode: memory"));
+    }
+
+    #[test]
+    fn a_file_that_is_in_use_for_a_while_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        let (first, second) = (Connection::open(&path).unwrap(), Connection::open(&path).unwrap());
+        first.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE t (x)").unwrap();
+        second.busy_timeout(Duration::ZERO).unwrap();
+        let fault = use_wal(&second, &path, Duration::ZERO).unwrap_err();
+        assert!(fault.at(&path, "open").is_temporary());
+        let freed = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            first.execute_batch("COMMIT").unwrap();
+        });
+        use_wal(&second, &path, Duration::from_secs(60)).unwrap();
+        freed.join().unwrap();
+    }
+}

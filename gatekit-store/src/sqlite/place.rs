@@ -171,8 +171,26 @@ mod tests {
 
     #[test]
     fn network_file_systems_are_told_from_local_ones() {
-        for magic in [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42, 0xFFFF_FFFF_FE53_4D42] {
-            assert!(network_of(magic).is_some(), "{magic:x}");
+        // As linux/magic.h and the file systems' own sources define them.
+        for (magic, name) in [
+            (0x6969, "nfs"),
+            (0x517B, "smb"),
+            (0xFF53_4D42, "cifs"),
+            (0xFE53_4D42, "smb2"),
+            (0xFFFF_FFFF_FE53_4D42, "smb2"),
+            (0x5346_414F, "afs"),
+            (0x6B41_4653, "afs"),
+            (0x00C3_6400, "ceph"),
+            (0x0BD0_0BD0, "lustre"),
+            (0x7375_7245, "coda"),
+            (0x564C, "ncp"),
+            (0x0116_1970, "gfs2"),
+            (0x7461_636F, "ocfs2"),
+            (0x4750_4653, "gpfs"),
+            (0x1983_0326, "beegfs"),
+            (0xAAD7_AAEA, "panfs"),
+        ] {
+            assert_eq!(network_of(magic), Some(name), "{magic:x}");
         }
         // ext4, tmpfs, overlay, btrfs, xfs, 9p, FUSE.
         for magic in
