@@ -6,6 +6,7 @@ mod busy;
 mod compile_fail;
 mod context;
 mod explored;
+mod gates;
 mod group;
 mod ledgers;
 mod panics;
