@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use gatekit_core::ledger::{Claim, Ledger};
+use gatekit_core::ledger::{Claim, Ledger as _};
 use gatekit_core::{
     Engine, Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, RunReport,
     code,

@@ -387,6 +387,7 @@ async fn a_rollback_that_fails_is_stuck() {
     world.lock().rollback_fails = true;
     let report = bench.engine().ship(&plain(&world), candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Stuck);
+    assert!(report.live.is_some(), "who has to act is told what is live");
     assert_eq!(report.failure.unwrap().code, code::ROLLBACK_STUCK);
     assert_eq!(bench.state().await.state, LockState::Suspect);
     world.lock().rollback_fails = false;
