@@ -99,7 +99,9 @@ impl Run {
     /// Asks every gate before the queue, and waits for those that say so while there is patience.
     async fn admit(&mut self, plans: &Plans, patience: Instant) -> Result<Asked, Stop> {
         let mut asked = Asked::new();
-        self.hear(plans).await?;
+        if !self.pipeline.gates.is_empty() {
+            self.hear(plans).await?;
+        }
         for set in self.pipeline.gates.clone() {
             let at = loop {
                 let at = Instant::now();
@@ -127,7 +129,9 @@ impl Run {
         ticket: u64,
     ) -> Result<Option<Plans>, Stop> {
         let limit = Instant::now() + RECHECK_LIMIT;
-        self.hear(before).await?;
+        if !asked.is_empty() {
+            self.hear(before).await?;
+        }
         for (set, at) in asked {
             let aged: Vec<_> =
                 set.iter().filter(|slot| !is_fresh(slot.gate.fresh_for(), *at)).cloned().collect();
