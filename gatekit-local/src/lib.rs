@@ -1,8 +1,12 @@
-//! Releases on one machine: a directory is copied under its content's address, a link is switched,
-//! and the service that runs in it is restarted.
+//! What one machine alone can do: programs as gates and deployers, and release directories.
 //!
-//! [`ReleaseDir`] is the deployer and [`PreviousRelease`] its rollback. Everything is under one
-//! root directory:
+//! A [`Command`] is a gate that runs a program; a [`CommandDeploy`] makes any script that speaks a
+//! small JSON protocol a deployer.
+//!
+//! # Release directories
+//! A directory is copied under its content's address, a link is switched, and the service that runs
+//! in it is restarted. [`ReleaseDir`] is the deployer and [`PreviousRelease`] its rollback.
+//! Everything is under one root directory:
 //!
 //! ```text
 //! ROOT/releases/<id>/       the content of one release, never changed after it is there

@@ -72,7 +72,8 @@ impl Run {
         Err(untouched(Error::new(
             code::GATE_DEADLINE,
             format!(
-                "evidence ages faster than it can be rechecked under the lock ({RECHECK_LIMIT:?})"
+                "evidence ages faster than it can be rechecked under the lock ({RECHECK_LIMIT:?}), or \
+                 people say more about the run each time"
             ),
         )))
     }
@@ -120,7 +121,7 @@ impl Run {
     }
 
     /// Under the lock: aged evidence again, lineage, every plan again. `None` when that took too
-    /// long for somebody who holds the lock.
+    /// long for somebody who holds the lock, or somebody said something meanwhile.
     async fn recheck(
         &mut self,
         asked: &Asked,
@@ -155,6 +156,11 @@ impl Run {
             return Err(refused(changed));
         }
         self.record(Body::Granted { ticket, lineage, scopes: scopes.clone() }).await?;
+        // From this entry on it is too late for a word about the run. One that came just before it has
+        // to be heard.
+        if !asked.is_empty() && self.somebody_spoke().await? {
+            return Ok(None);
+        }
         self.scopes = Some(scopes);
         Ok(Some(plans))
     }

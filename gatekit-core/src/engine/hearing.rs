@@ -64,25 +64,22 @@ impl Run {
     ) -> Result<(), Stop> {
         self.ask_people().await?;
         self.recorder.progress(Some(&blocker.stage), waits_for(blocker));
-        let heard = self.hearing.votes.len();
         let again = patience.min(Instant::now() + ASK_AGAIN);
         while Instant::now() < again {
             self.pause(LISTEN.min(again.saturating_duration_since(Instant::now()))).await?;
-            if self.words().await.map_err(|error| self.ledger_stop(error))? != heard {
+            if self.somebody_spoke().await? {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// How many words there are about this run.
-    async fn words(&self) -> Result<usize> {
-        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await?;
-        let mut words = 0;
-        for record in records {
-            words += usize::from(matches!(record.decode()?.body, Body::Approval { .. }));
-        }
-        Ok(words)
+    /// Whether somebody has said something about this run that was not heard yet.
+    pub(crate) async fn somebody_spoke(&self) -> Result<bool, Stop> {
+        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await;
+        let now = records.and_then(|records| self.heard(&records, Vec::new()));
+        let now = now.map_err(|error| self.ledger_stop(error))?;
+        Ok(now.votes.len() != self.hearing.votes.len())
     }
 
     /// Whether somebody answers for a gate that blocks, before anything is touched: that is

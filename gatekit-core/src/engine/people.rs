@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, NextAction, Result, Verb};
 use crate::gate::Enforcement;
 use crate::id::{RunId, StageId, TargetName};
-use crate::ledger::{Body, Entry, GatePhase, Guard, StageScope, Word};
+use crate::ledger::{Body, Entry, GatePhase, Guard, Record, StageScope, Word};
 use crate::pipeline::Pipeline;
 use crate::time::Timestamp;
 use crate::verdict::{Finding, Verdict};
@@ -45,9 +45,19 @@ impl Engine {
     /// # Errors
     /// Those of the ledger; `ledger.entry` when there is no such run.
     pub async fn request(&self, target: &TargetName, run: RunId) -> Result<Request> {
+        self.request_before(target, run, u64::MAX).await
+    }
+
+    /// What it asked for before that entry of the journal.
+    async fn request_before(
+        &self,
+        target: &TargetName,
+        run: RunId,
+        before: u64,
+    ) -> Result<Request> {
         let records = self.ledger.read_run(target, run).await?;
         let mut request = None;
-        for record in records {
+        for record in records.into_iter().take_while(|record| record.seq < before) {
             let entry = record.decode()?;
             match (&mut request, entry.body) {
                 (None, Body::Opened { candidate, intent, .. }) => {
@@ -79,8 +89,8 @@ impl Engine {
     /// # Errors
     /// Those of [`Engine::request`]; `approval.nothing` when the run waits for no word, or none on that
     /// stage; `approval.which` when several wait and none is named; `approval.own` for the approval of
-    /// who asked for the release; `approval.too_late` when the run has begun its first deploy, or has
-    /// ended.
+    /// who asked for the release; `approval.too_late` when the run has been granted its target, or has
+    /// ended, also when that happened meanwhile: the word is in the journal then, and changes nothing.
     pub async fn answer(
         &self,
         target: &TargetName,
@@ -104,12 +114,15 @@ impl Engine {
             scope: StageScope::of_all(&request.scopes),
             comment: comment.into(),
         };
-        self.say(target, run, body).await?;
-        Ok(stage.clone())
+        let stage = stage.clone();
+        let said = self.say(target, run, body).await?;
+        self.request_before(target, run, said.seq).await?.still_asks()?;
+        Ok(stage)
     }
 
     /// Answers for the gate `stage`, which blocked `run`: until `lasts` is over, runs that ship the
-    /// same candidate through the same pipeline may pass it. Recorded with the actor and the reason,
+    /// same candidate through the same pipeline may pass it. Who asked for the release may do that: it
+    /// is the way out in an emergency. Recorded with the actor and the reason,
     /// and shown wherever the gate is passed by it. Gives the moment it ends.
     ///
     /// # Errors
@@ -154,9 +167,9 @@ impl Engine {
         Ok(until)
     }
 
-    async fn say(&self, target: &TargetName, run: RunId, body: Body) -> Result<()> {
+    async fn say(&self, target: &TargetName, run: RunId, body: Body) -> Result<Record> {
         let entry = Entry::new(target.clone(), run, &self.settings.actor, None, body);
-        self.ledger.append(target, &entry, Guard::Open).await.map(|_| ())
+        self.ledger.append(target, &entry, Guard::Open).await
     }
 }
 
@@ -164,34 +177,44 @@ impl Request {
     fn learn(&mut self, body: Body) {
         match body {
             Body::Planned { scopes } => self.scopes = scopes,
-            Body::Verdict {
-                stage,
-                phase: GatePhase::Admission | GatePhase::Recheck,
-                enforcement: Enforcement::Enforced,
-                verdict,
-            } => {
-                self.waiting.retain(|(waiting, _)| *waiting != stage);
-                self.blocked.retain(|blocked| *blocked != stage);
-                if !verdict.is_pass() {
-                    self.blocked.push(stage.clone());
-                }
-                if let Verdict::Wait(finding) = verdict {
-                    self.waiting.push((stage, finding));
+            Body::Verdict { stage, phase, enforcement, verdict } => {
+                // Asked before the queue, also when the target was granted before and given back.
+                self.over &= phase != GatePhase::Admission;
+                let before = matches!(phase, GatePhase::Admission | GatePhase::Recheck);
+                if before && enforcement == Enforcement::Enforced {
+                    self.judged(stage, verdict);
                 }
             }
-            Body::Applying { .. } | Body::Closed { .. } => self.over = true,
+            Body::Granted { .. } | Body::Applying { .. } | Body::Closed { .. } => self.over = true,
             _ => {}
         }
     }
 
+    fn judged(&mut self, stage: StageId, verdict: Verdict) {
+        self.waiting.retain(|(waiting, _)| *waiting != stage);
+        self.blocked.retain(|blocked| *blocked != stage);
+        if !verdict.is_pass() {
+            self.blocked.push(stage.clone());
+        }
+        if let Verdict::Wait(finding) = verdict {
+            self.waiting.push((stage, finding));
+        }
+    }
+
+    /// Whether a word about it can still be heard.
+    fn still_asks(&self) -> Result<()> {
+        if !self.over {
+            return Ok(());
+        }
+        let late = "the run has been granted its target, or has ended: no word changes that";
+        Err(Error::new(code::APPROVAL_TOO_LATE, late)
+            .with_context("run", self.run)
+            .with_next(NextAction::verb(Verb::Status, &[])))
+    }
+
     /// The stage that a word is about, and what that waits for.
     fn stage_in_question(&self, named: Option<&StageId>) -> Result<(&StageId, &Finding)> {
-        if self.over {
-            let late = "the run has begun to deploy, or has ended: no word changes that";
-            return Err(Error::new(code::APPROVAL_TOO_LATE, late)
-                .with_context("run", self.run)
-                .with_next(NextAction::verb(Verb::Status, &[])));
-        }
+        self.still_asks()?;
         let stages =
             || self.waiting.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
         match (named, self.waiting.as_slice()) {

@@ -1,12 +1,16 @@
 //! What people say about a run: approvals, confirmations, waivers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use gatekit_core::ledger::Word::{Approve, Reject};
-use gatekit_core::ledger::{Body, Entry, Guard, StageScope};
+use gatekit_core::ledger::{Body, Entry, Guard, Ledger, StageScope};
+use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
     Approval, Digest, Engine, Evidence, GateExt as _, GateSlot, Manual, Outcome, Pipeline,
-    PromotedFrom, RunId, RunReport, StageId, Verdict, advisory, code, enforced, gate_fn,
+    PromotedFrom, Rollout, RunId, RunReport, StageId, Verdict, advisory, code, enforced, gate_fn,
 };
 use serde_json::Value;
 
@@ -190,6 +194,72 @@ async fn a_word_has_to_be_about_a_stage_that_waits() {
     assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
     let nobody = ann.answer(&target(), RunId::generate(), None, Approve, "").await.unwrap_err();
     assert_eq!(nobody.code(), &code::LEDGER_ENTRY);
+}
+
+/// Rejects the run when a deploy is planned for the `at`th time.
+#[derive(Debug)]
+struct RejectsAt {
+    ledger: Arc<dyn Ledger>,
+    run: RunId,
+    at: usize,
+    plans: AtomicUsize,
+}
+
+#[async_trait]
+impl Interceptor for RejectsAt {
+    async fn before(&self, _: &StageId, call: Call, _: Option<&Value>, _: Option<&Value>) -> Fate {
+        if call == Call::Plan && self.plans.fetch_add(1, Ordering::SeqCst) == self.at {
+            let cyd = engine(Arc::clone(&self.ledger)).with_actor("cyd");
+            let stage = stage("approval");
+            let request = cyd.request(&target(), self.run).await.unwrap();
+            let rejection = Body::Approval {
+                stage,
+                word: Reject,
+                intent: request.intent,
+                scope: StageScope::of_all(&request.scopes),
+                comment: "stop".into(),
+            };
+            let entry = Entry::new(target(), self.run, "cyd", None, rejection);
+            self.ledger.append(&target(), &entry, Guard::Open).await.unwrap();
+        }
+        Fate::Happens
+    }
+
+    async fn after(&self, _: &StageId, _: Call) {}
+}
+
+/// The first plan is made before the gates, the second after they were asked under the lock.
+#[tokio::test]
+async fn a_rejection_that_comes_just_before_the_grant_is_heard() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap();
+    let ledger = Arc::clone(&bench.ledger);
+    let rejects = RejectsAt { ledger, run, at: 1, plans: AtomicUsize::new(0) };
+    let rejects: Arc<dyn Interceptor> = Arc::new(rejects);
+    let report = ann.resume(&intercepted(&pipeline, &rejects), run).await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert!(world.writes().is_empty());
+}
+
+#[tokio::test]
+async fn a_word_about_a_run_that_was_granted_its_target_is_too_late() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
+    let run = parked(&ann, &pipeline, "v2").await;
+    bea.answer(&target(), run, None, Approve, "").await.unwrap();
+    world.lock().rollouts = [Rollout::InProgress { poll_after: HOUR }].into();
+    let running = ann.with_deadline(HOUR).resume(&pipeline, run);
+    while world.writes().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let late = by(&bench, "cyd").answer(&target(), run, None, Reject, "").await.unwrap_err();
+    assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
+    running.interrupter().interrupt();
+    assert_eq!(running.await.outcome, Outcome::RolledBack);
 }
 
 #[tokio::test]
