@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use gatekit_core::ledger::{Body, Entry, Record, TargetState};
+use gatekit_core::ledger::{Record, TargetState};
 use gatekit_core::{
     Action, Code, Error, Event, EventBody, Live, NextAction, Outcome, Reporter, RunReport, Verb,
 };
@@ -42,7 +42,7 @@ impl Reporter for Teller {
             },
             Output::Human => {
                 let line = match &event.event {
-                    EventBody::Step { entry, .. } => match step(entry) {
+                    EventBody::Step { entry, .. } => match entry.line() {
                         Some(line) => line,
                         None => return,
                     },
@@ -58,62 +58,11 @@ impl Reporter for Teller {
     }
 }
 
-/// One entry in one line for people; `None` for those that add nothing to their neighbours.
-pub(crate) fn step(entry: &Entry) -> Option<String> {
-    Some(match &entry.body {
-        Body::Opened { candidate, .. } => {
-            let version = candidate.version.as_deref().unwrap_or("without a version");
-            format!("opened by {}: candidate {version}", entry.actor)
-        }
-        Body::Continued { process } => format!("carried on by process {}", process.pid),
-        Body::Verdict { stage, verdict, .. } => match verdict.finding() {
-            None => format!("gate {stage}: pass"),
-            Some(finding) => format!("gate {stage}: {}, {}", verdict.word(), finding.message),
-        },
-        Body::Queued { ticket } => format!("queued with ticket {ticket}"),
-        Body::Parked { why, .. } => format!("parked: {why}"),
-        Body::Granted { scopes, .. } => {
-            let plans: Vec<_> = scopes.iter().map(|scope| scope.summary.as_str()).collect();
-            let fence = entry.fence.unwrap_or_default();
-            format!("granted under fence {fence}: {}", plans.join("; "))
-        }
-        Body::Applying { stage, .. } => format!("{stage}: applying"),
-        Body::Calling { stage, call } => format!("{stage}: {call}"),
-        Body::Checkpoint { .. } | Body::Applied { .. } => return None,
-        Body::Answered { stage, pause, went_on } => {
-            let answer = if *went_on { "go on" } else { "roll back" };
-            format!("{stage}: paused at {}, answered: {answer}", pause.hook)
-        }
-        Body::Settled { stage, already: true } => format!("{stage}: live already"),
-        Body::Settled { stage, .. } => format!("{stage}: live"),
-        Body::StageFailed { stage, failure, location, .. } => {
-            format!("{stage}: not live ({location}): {failure}")
-        }
-        Body::Recovering { stage, recovery, attempt, scope, .. } => {
-            format!("{stage}: recovering by {recovery}, time {attempt}: {}", scope.summary)
-        }
-        Body::Unwinding { cause } => format!("unwinding: {cause}"),
-        Body::RollingBack { stage, .. } => format!("{stage}: rolling back"),
-        Body::RolledBack { stage, .. } => format!("{stage}: undone"),
-        Body::Resumed { old, new } => format!("resumed: fence {old} becomes {new}"),
-        Body::Reconciled { decision, reason, .. } => {
-            format!("reconciled by {}: {decision:?}, because: {reason}", entry.actor)
-        }
-        Body::Left { why } => format!("left: {why}"),
-        Body::Stuck { failure } => format!("stuck: {failure}"),
-        Body::Closed { outcome, failure, .. } => match failure {
-            None => format!("closed: {}", outcome.as_str()),
-            Some(failure) => format!("closed: {}, {failure} [{}]", outcome.as_str(), failure.code),
-        },
-        other => other.kind().to_owned(),
-    })
-}
-
 /// A journal entry in one line for people.
 pub(crate) fn log_line(record: &Record) -> String {
     match record.decode() {
         Ok(entry) => {
-            let told = step(&entry).unwrap_or_else(|| entry.body.kind().to_owned());
+            let told = entry.line().unwrap_or_else(|| entry.body.kind().to_owned());
             format!("{:>5}  {}  {}  {told}", record.seq, entry.at, short(&entry.run.to_string()))
         }
         Err(error) => format!("{:>5}  cannot be read: {error}", record.seq),

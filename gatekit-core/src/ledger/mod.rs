@@ -2,6 +2,7 @@
 
 mod chain;
 mod entry;
+mod line;
 mod memory;
 pub mod refusal;
 
