@@ -28,7 +28,7 @@ impl Timestamp {
     /// That long after this moment; the last one there is, if that is later.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
-        self.0.checked_add(time).map_or(Self(jiff::Timestamp::MAX), Self::of)
+        Self::of(self.0.checked_add(time).unwrap_or(jiff::Timestamp::MAX))
     }
 
     /// How long this moment is after `earlier`; zero when it is before.

@@ -1,11 +1,14 @@
 //! Journal entries and what is in them, out of bytes: of a property test or of a fuzzer.
 
+use std::time::Duration;
+
 use arbitrary::{Result, Unstructured};
-use gatekit_core::ledger::{Body, Decision, Entry, GatePhase, Lineage, Mode, StageScope};
+use gatekit_core::ledger::{Body, Decision, Entry, GatePhase, Lineage, Mode, StageScope, Word};
 use gatekit_core::process::ProcessIdentity;
 use gatekit_core::{
     Candidate, Code, Digest, Effect, Enforcement, Error, Evidence, Failure, Fence, Finding, Live,
-    Location, NextAction, Outcome, Pause, Rollout, RunId, StageId, TargetName, Verb, Verdict,
+    Location, NextAction, Outcome, Pause, Rollout, RunId, StageId, TargetName, Then, Timestamp,
+    Verb, Verdict,
 };
 use serde_json::{Map, Number, Value, json};
 
@@ -188,7 +191,7 @@ const OUTCOMES: [Outcome; 10] = [
 
 /// What happened: any kind, with any content.
 pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
-    Ok(match u.int_in_range(0..=21)? {
+    Ok(match u.int_in_range(0..=26)? {
         0 => Body::Opened {
             mode: mode(u)?,
             candidate: candidate(u)?,
@@ -209,7 +212,7 @@ pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
         5 => Body::Granted {
             ticket: u.arbitrary()?,
             lineage: *u.choose(&LINEAGES)?,
-            scopes: vec![StageScope::new(stage(u)?, digest(u)?, u.arbitrary::<String>()?)],
+            scopes: vec![scope(u)?],
         },
         6 => Body::Applying { stage: stage(u)?, change: any_json(u, 3)? },
         7 => Body::Calling { stage: stage(u)?, call: u.arbitrary()? },
@@ -249,8 +252,34 @@ pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
             failure: maybe(u, failure)?,
             live: maybe(u, live)?,
         },
+        21 => Body::Recovering {
+            stage: stage(u)?,
+            recovery: stage(u)?,
+            attempt: u.arbitrary()?,
+            then: *u.choose(&[Then::Replan, Then::SameChange])?,
+            scope: scope(u)?,
+        },
+        22 => Body::Planned { scopes: vec![scope(u)?] },
+        23 => Body::Approval {
+            stage: stage(u)?,
+            word: *u.choose(&[Word::Approve, Word::Reject])?,
+            intent: digest(u)?,
+            scope: digest(u)?,
+            comment: u.arbitrary()?,
+        },
+        24 => Body::Waiver {
+            stage: stage(u)?,
+            intent: digest(u)?,
+            until: Timestamp::now().after(Duration::from_millis(u.arbitrary()?)),
+            reason: u.arbitrary()?,
+        },
+        25 => Body::Waived { stage: stage(u)?, phase: *u.choose(&PHASES)?, waiver: u.arbitrary()? },
         _ => Body::Unknown,
     })
+}
+
+fn scope(u: &mut Unstructured<'_>) -> Result<StageScope> {
+    Ok(StageScope::new(stage(u)?, digest(u)?, u.arbitrary::<String>()?))
 }
 
 /// An entry of any kind about `target`.
