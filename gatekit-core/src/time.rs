@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 /// A moment by the wall clock of the process that wrote it, in RFC 3339 and UTC, to the millisecond.
@@ -22,7 +23,8 @@ impl Timestamp {
 
     /// What is written is what was meant: finer than a millisecond would be lost on the way.
     fn of(at: jiff::Timestamp) -> Self {
-        Self(jiff::Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at))
+        let finer = SignedDuration::from_nanos(i64::from(at.subsec_nanosecond() % 1_000_000));
+        Self(at.checked_sub(finer).unwrap_or(at))
     }
 
     /// That long after this moment; the last one there is, if that is later.
@@ -76,6 +78,8 @@ mod tests {
             let at = Timestamp::try_from(text.to_owned()).unwrap();
             assert_eq!(Timestamp::try_from(at.to_string()).unwrap(), at, "{text}");
         }
+        let last = Timestamp::now().after(Duration::MAX);
+        assert_eq!(Timestamp::try_from(String::from(last)).unwrap(), last);
         let now = Timestamp::now();
         assert_eq!(Timestamp::try_from(String::from(now)).unwrap(), now);
     }
