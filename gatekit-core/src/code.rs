@@ -51,7 +51,7 @@ codes! {
     APPROVAL_NOTHING = "approval.nothing";
     /// The run waits for words on several stages, and none was named.
     APPROVAL_WHICH = "approval.which";
-    /// The run began its first deploy, or ended, before the word came.
+    /// The run was granted its target, or ended, before the word came.
     APPROVAL_TOO_LATE = "approval.too_late";
     /// A person has to do something first.
     MANUAL_WAITING = "manual.waiting";

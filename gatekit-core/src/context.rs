@@ -1,5 +1,6 @@
 //! What gates and deployers are given: facts of the run, and permits to write.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,8 @@ use crate::engine::{EventSender, Recorder, Releases};
 use crate::error::{Effect, Error, Result};
 use crate::event::{Event, EventBody};
 use crate::id::{Fence, RunId, StageId, TargetName};
-use crate::ledger::{Body, Ledger, StageScope, Word};
+use crate::ledger::{Body, Ledger, LockState, StageScope, Word};
+use crate::outcome::Outcome;
 use crate::time::Timestamp;
 
 /// The last release of the target by the journal.
@@ -63,6 +65,8 @@ pub(crate) struct Hearing {
     pub(crate) requester: Option<String>,
     pub(crate) scopes: Vec<StageScope>,
     pub(crate) votes: Vec<(StageId, Vote)>,
+    /// The gates that it has passed by a waiver, which may be over since.
+    pub(crate) waived: BTreeSet<StageId>,
 }
 
 /// What every stage of a run is told.
@@ -197,10 +201,32 @@ impl PlanContext {
     /// # Errors
     /// Those of the ledger; `ledger.none` outside an engine.
     pub async fn last_release_of(&self, target: &TargetName) -> Result<Option<LastRelease>> {
-        let ledger = self.ledger.as_deref().ok_or_else(|| {
+        Ok(Releases::read(self.ledger()?, target, 1).await?.last())
+    }
+
+    /// Why the journal of a target does not tell what is live there now.
+    pub(crate) async fn is_unsettled(&self, target: &TargetName) -> Result<Option<String>> {
+        let ledger = self.ledger()?;
+        let state = ledger.state(target).await?.state;
+        if matches!(state, LockState::Mutating | LockState::Suspect) {
+            return Ok(Some(format!("`{target}` is {}", state.as_str())));
+        }
+        for record in ledger.read_kind(target, "closed", None, 32).await? {
+            match record.decode()?.body {
+                Body::Closed { outcome: Outcome::Overridden, .. } => {
+                    return Ok(Some(format!("`{target}` was freed whatever is live on it")));
+                }
+                Body::Closed { outcome: Outcome::Released | Outcome::RolledBack, .. } => break,
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn ledger(&self) -> Result<&dyn Ledger> {
+        self.ledger.as_deref().ok_or_else(|| {
             Error::new(code::LEDGER_NONE, "outside an engine there is no ledger to read")
-        })?;
-        Ok(Releases::read(ledger, target, 1).await?.last())
+        })
     }
 
     /// The hash of the first entry of the target's journal: it tells this history of the target from

@@ -45,6 +45,9 @@ impl Run {
                     let (by, at, entry) = (entry.actor, entry.at, record.seq);
                     hearing.votes.push((stage, Vote { by, word, at, comment, binds, entry }));
                 }
+                Body::Waived { stage, .. } => {
+                    hearing.waived.insert(stage);
+                }
                 _ => {}
             }
         }

@@ -25,6 +25,10 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// release, from somebody not named by [`by`](Self::by), or when it is older than
 /// [`within`](Self::within) says; of several words of one person the last one counts. It is used up
 /// when the run begins its first deploy, because nothing asks for it any more. It cannot be waived.
+/// A rejection counts from those who may approve and from who asked, however old it is.
+///
+/// It belongs among the gates before the first deploy: nobody is heard about a run that holds its
+/// target, so that at a pause or as a verification it never passes.
 ///
 /// While too few have approved, the run parks. [`Engine::answer`](crate::Engine::answer) is how
 /// people are heard, and `resume` goes on.
@@ -78,16 +82,23 @@ impl Approval {
 
     /// Why a word counts for nothing.
     fn objection(&self, vote: &Vote, requester: &str, now: Timestamp) -> Option<&'static str> {
+        let may = self.who.as_ref().is_none_or(|who| who.contains(&vote.by));
+        let own = vote.by == requester;
+        if !vote.binds {
+            return Some("judged another plan");
+        }
+        if vote.word == Word::Reject {
+            // Who asked may take it back. No clock makes a rejection void.
+            return (!may && !own).then_some("may not reject it");
+        }
         let (age, ahead) = (now.since(vote.at), vote.at.since(now));
-        if vote.by == requester {
+        if own {
             Some("asked for it")
-        } else if self.who.as_ref().is_some_and(|who| !who.contains(&vote.by)) {
+        } else if !may {
             Some("may not approve it")
-        } else if !vote.binds {
-            Some("approved another plan")
         } else if ahead > AHEAD {
             Some("approved it in the future: a clock is wrong")
-        } else if vote.word == Word::Approve && self.age.is_some_and(|limit| age > limit) {
+        } else if self.age.is_some_and(|limit| age > limit) {
             Some("approved it too long ago")
         } else {
             None
@@ -145,8 +156,8 @@ impl Gate for Approval {
 /// Waits until a person has done something that no program does, like an upload to a shop or a
 /// secret in a dashboard, and has confirmed it. Whoever asked for the release may be the one.
 ///
-/// The confirmation is of one run and one plan, like an [`Approval`]. It is what a person says: the
-/// gate has not looked.
+/// The confirmation is of one run and one plan, and belongs before the first deploy, like an
+/// [`Approval`]. It is what a person says: the gate has not looked.
 ///
 /// ```
 /// use gatekit_core::{Manual, enforced};

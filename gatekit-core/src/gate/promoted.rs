@@ -16,7 +16,8 @@ use crate::verdict::{Evidence, Finding, Verdict};
 /// Passes what is released on another target of the same ledger: the same artifacts, by their digests,
 /// verified and live there by the journal, and for long enough.
 ///
-/// A candidate without artifacts is inconclusive: versions and commits are labels. Whether it is
+/// A candidate without artifacts is inconclusive: versions and commits are labels. So is a target that
+/// is being changed, or that was left or freed without anybody knowing what is live. Whether it is
 /// still healthy there is not asked again; an alarm gate or a smoke gate can.
 ///
 /// ```
@@ -73,6 +74,9 @@ impl Gate for PromotedFrom {
             let finding = Finding::new(code::PROMOTION_NOT_LIVE, why);
             Verdict::Fail(finding.with_next(NextAction::outside(ship)))
         };
+        if let Some(why) = cx.is_unsettled(&self.target).await? {
+            return Ok(Verdict::Inconclusive(Finding::new(code::PROMOTION_NOT_LIVE, why)));
+        }
         let Some(last) = cx.last_release_of(&self.target).await? else {
             return Ok(not_live(format!("nothing was ever released to `{}`", self.target)));
         };

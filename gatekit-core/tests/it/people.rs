@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::ledger::Word::{Approve, Reject};
-use gatekit_core::ledger::{Body, Entry, Guard, Ledger, StageScope};
+use gatekit_core::ledger::{Acquired, Body, Claim, Decision, Entry, Guard, Ledger, StageScope};
 use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
     Approval, Digest, Engine, Evidence, GateExt as _, GateSlot, Manual, Outcome, Pipeline,
@@ -127,12 +127,28 @@ async fn an_approval_is_of_one_run_one_plan_and_one_time() {
     world.lock().scope_salt = 1;
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
-    assert!(report.failure.unwrap().to_string().contains("bea approved another plan"));
+    assert!(report.failure.unwrap().to_string().contains("bea judged another plan"));
     bea.answer(&target(), run, None, Approve, "again").await.unwrap();
     assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
     // The same candidate once more is another run.
     world.lock().live = "v1".to_owned();
     parked(&ann, &pipeline, "v2").await;
+}
+
+#[tokio::test]
+async fn who_asked_may_take_it_back_and_a_stranger_may_not_reject() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1).by(["bea"]).within(Duration::ZERO)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    by(&bench, "cyd").answer(&target(), run, None, Reject, "").await.unwrap();
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    assert!(report.failure.unwrap().to_string().contains("cyd may not reject it"));
+    ann.answer(&target(), run, None, Reject, "a typo").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let report = ann.resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
 }
 
 #[tokio::test]
@@ -308,6 +324,27 @@ async fn a_waiver_ends() {
     assert_eq!(ann.ship(&pipeline, candidate("v2")).await.outcome, Outcome::Refused);
 }
 
+/// Evidence about the candidate alone does not age; that somebody answers for it does.
+#[tokio::test]
+async fn a_waiver_that_ends_in_the_queue_is_over() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(gate("checks", [Says::Fail])));
+    let ann = by(&bench, "ann");
+    let run = ann.ship(&pipeline, candidate("v2")).await.run.unwrap();
+    let holder = Claim::new(target(), RunId::generate(), "the holder");
+    bench.ledger.enqueue(&holder).await.unwrap();
+    let held = bench.ledger.acquire(&holder, HOUR).await.unwrap();
+    let Acquired::Granted(hold) = held else { panic!("{held:?}") };
+    ann.waive(&pipeline, run, &stage("checks"), Duration::from_secs(2), "r").await.unwrap();
+    let running = ann.ship(&pipeline, candidate("v2"));
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert!(bench.kinds().await.contains(&"waived"), "it was passed before the queue");
+    bench.ledger.release(&hold).await.unwrap();
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert!(world.writes().is_empty());
+}
+
 #[tokio::test]
 async fn neither_an_approval_nor_what_runs_can_be_waived() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
@@ -354,7 +391,19 @@ async fn what_is_live_elsewhere_for_long_enough_is_promoted() {
     assert_eq!(soaks.outcome, Outcome::Waiting, "{soaks:?}");
     let report = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
-    assert_eq!(engine.roll_back(&first, None, "r").await.outcome, Outcome::Refused);
+    // What is live there is not what the journal released last.
+    staging.lock().apply = Apply::LosesAnswer;
+    staging.lock().rollback_fails = true;
+    let stuck = engine.ship(&first, artifact("v4")).await;
+    assert_eq!(stuck.outcome, Outcome::Stuck, "{stuck:?}");
+    world.lock().live = "v1".to_owned();
+    let suspect = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
+    assert_eq!(code_of(&suspect), Some("gate.inconclusive"), "{suspect:?}");
+    let run = stuck.run.unwrap();
+    let freed = engine.reconcile(&first, run, Some(Decision::Override), "r").await;
+    assert_eq!(freed.outcome, Outcome::Overridden, "{freed:?}");
+    let unknown = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
+    assert_eq!(code_of(&unknown), Some("gate.inconclusive"), "{unknown:?}");
 }
 
 #[tokio::test]
