@@ -135,9 +135,10 @@ impl Program {
     /// The same text without the secrets that the program was given.
     pub(super) fn masked(&self, text: &str) -> String {
         let lines = self.secrets.values().flat_map(|secret| secret.expose_secret().lines());
-        lines
-            .filter(|line| !line.trim().is_empty())
-            .fold(text.to_owned(), |text, line| text.replace(line, "***"))
+        let mut lines: Vec<_> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+        // One that is part of another would leave the rest of that.
+        lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        lines.iter().fold(text.to_owned(), |text, line| text.replace(line, "***"))
     }
 
     pub(super) fn describe(&self) -> Value {
@@ -187,6 +188,8 @@ mod tests {
         let key = "-----BEGIN-----\nabc\n\n-----END-----";
         let program = Program::new("x").env("SHOWN", "1").secret("KEY", key.into());
         assert_eq!(program.masked("<abc> -----END-----"), "<***> ***");
+        let longer = program.clone().secret("LONGER", "abcdef ".into());
+        assert_eq!(longer.masked("abcdef"), "***");
         let described = program.describe().to_string();
         assert!(described.contains("KEY") && !described.contains("abc"), "{described}");
         assert!(!format!("{program:?}").contains("abc"));
