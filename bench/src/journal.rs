@@ -33,8 +33,9 @@ pub(crate) fn make(runtime: &Runtime, path: &Path, entries: u64) -> Result<()> {
     let tx = conn.transaction()?;
     {
         let mut insert = tx.prepare(
-            "INSERT INTO journal (target, seq, run, kind, prev, hash, entry) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO journal (place, run, starts, kind, prev, hash, entry) \
+             SELECT (no << 40) | ?2, ?3, ?4 = 'opened', ?4, ?5, ?6, ?7 \
+             FROM target WHERE name = ?1",
         )?;
         while head.seq < entries {
             let run = RunId::generate();
@@ -73,7 +74,7 @@ fn append(insert: &mut rusqlite::Statement<'_>, entry: &Entry, head: &Head) -> R
 /// Writes what the hashes of a journal are made of, one entry after the other.
 pub(crate) fn bytes(ledger: &Path, to: &Path) -> Result<()> {
     let conn = Connection::open(ledger)?;
-    let mut statement = conn.prepare("SELECT prev, entry FROM journal ORDER BY seq")?;
+    let mut statement = conn.prepare("SELECT prev, entry FROM journal ORDER BY place")?;
     let mut rows = statement.query([])?;
     let mut out = BufWriter::new(File::create(to)?);
     while let Some(row) = rows.next()? {

@@ -67,6 +67,8 @@ pub(crate) struct Hearing {
     pub(crate) votes: Vec<(StageId, Vote)>,
     /// The gates that it has passed by a waiver, which may be over since.
     pub(crate) waived: BTreeSet<StageId>,
+    /// The number of the run's last entry that was heard.
+    pub(crate) upto: u64,
 }
 
 /// What every stage of a run is told.
@@ -78,6 +80,8 @@ pub(crate) struct RunFacts {
     pub(crate) intent: Digest,
     pub(crate) actor: String,
     pub(crate) last_release: Option<LastRelease>,
+    /// The number of the target's last `closed` entry when that was read.
+    pub(crate) last_closed: Option<u64>,
     pub(crate) chain: Option<Digest>,
 }
 
@@ -122,6 +126,7 @@ impl PlanContext {
             candidate,
             actor: "nobody".to_owned(),
             last_release: None,
+            last_closed: None,
             chain: None,
         };
         Self {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,12 +40,8 @@ impl ProcessIdentity {
     #[must_use]
     pub fn current() -> Self {
         let pid = std::process::id();
-        Self {
-            boot: boot_id(),
-            namespace: pid_namespace(),
-            pid,
-            started: stat(pid).ok().map(|stat| stat.started),
-        }
+        let Here { boot, namespace } = here();
+        Self { boot, namespace, pid, started: stat(pid).ok().map(|stat| stat.started) }
     }
 
     /// The process that has `pid` now; `None` when there is none, or it is a zombie, or the platform
@@ -52,20 +49,21 @@ impl ProcessIdentity {
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
         let stat = stat(pid).ok().filter(Stat::is_alive)?;
-        Some(Self { boot: boot_id(), namespace: pid_namespace(), pid, started: Some(stat.started) })
+        let Here { boot, namespace } = here();
+        Some(Self { boot, namespace, pid, started: Some(stat.started) })
     }
 
     /// Whether that very process lives.
     #[must_use]
     pub fn liveness(&self) -> Liveness {
-        let here = boot_id();
-        if here.is_empty() || self.boot.is_empty() {
+        let here = here();
+        if here.boot.is_empty() || self.boot.is_empty() {
             return Liveness::Unknown;
         }
-        if self.boot != here {
+        if self.boot != here.boot {
             return Liveness::Dead;
         }
-        if self.namespace.is_empty() || self.namespace != pid_namespace() {
+        if self.namespace.is_empty() || self.namespace != here.namespace {
             return Liveness::Unknown;
         }
         let Some(started) = self.started else { return Liveness::Unknown };
@@ -106,15 +104,30 @@ fn exists(_: u32) -> bool {
 /// The id of the machine's boot; empty where the platform does not tell.
 #[must_use]
 pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|text| text.trim().to_owned())
-        .unwrap_or_default()
+    here().boot
 }
 
-fn pid_namespace() -> String {
-    fs::read_link("/proc/self/ns/pid")
-        .map(|link| link.to_string_lossy().into_owned())
-        .unwrap_or_default()
+/// Where this process is: it neither outlives the boot nor changes its own pid namespace.
+#[derive(Clone)]
+struct Here {
+    boot: String,
+    namespace: String,
+}
+
+/// Read once, if it can be: whoever waits for a lock asks often whether its holder lives.
+fn here() -> Here {
+    static HERE: OnceLock<Here> = OnceLock::new();
+    if let Some(here) = HERE.get() {
+        return here.clone();
+    }
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let namespace = fs::read_link("/proc/self/ns/pid");
+    let known = boot.is_ok() && namespace.is_ok();
+    let here = Here {
+        boot: boot.map(|text| text.trim().to_owned()).unwrap_or_default(),
+        namespace: namespace.map(|link| link.to_string_lossy().into()).unwrap_or_default(),
+    };
+    if known { HERE.get_or_init(|| here).clone() } else { here }
 }
 
 struct Stat {

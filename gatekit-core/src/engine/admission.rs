@@ -149,8 +149,7 @@ impl Run {
                 return Err(self.stop_for(blocker).await?);
             }
         }
-        let candidate = self.facts.candidate.clone();
-        self.learn(candidate).await.map_err(|error| self.ledger_stop(error))?;
+        self.learn_what_changed().await.map_err(|error| self.ledger_stop(error))?;
         let lineage = self.lineage(opened)?;
         let plans = self.plan(self.deadline).await?;
         let scopes = scopes(&plans);

@@ -21,6 +21,9 @@ const LISTEN: Duration = Duration::from_secs(1);
 /// How often it asks its gates again though nobody did: some wait for the time of day.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
+/// How many entries are read at once.
+const PAGE: usize = 64;
+
 /// How many waivers of a target are looked through, newest first.
 const WAIVERS: usize = 64;
 
@@ -35,7 +38,8 @@ impl Run {
 
     fn heard(&self, records: &[Record], scopes: Vec<StageScope>) -> Result<Hearing> {
         let touched = StageScope::of_all(&scopes);
-        let mut hearing = Hearing { scopes, ..Hearing::default() };
+        let upto = records.last().map_or(0, |record| record.seq);
+        let mut hearing = Hearing { scopes, upto, ..Hearing::default() };
         for record in records {
             let entry = record.decode()?;
             match entry.body {
@@ -79,10 +83,24 @@ impl Run {
 
     /// Whether somebody has said something about this run that was not heard yet.
     pub(crate) async fn somebody_spoke(&self) -> Result<bool, Stop> {
-        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await;
-        let now = records.and_then(|records| self.heard(&records, Vec::new()));
-        let now = now.map_err(|error| self.ledger_stop(error))?;
-        Ok(now.votes.len() != self.hearing.votes.len())
+        self.spoken().await.map_err(|error| self.ledger_stop(error))
+    }
+
+    async fn spoken(&self) -> Result<bool> {
+        let mut after = self.hearing.upto;
+        loop {
+            let page = self.ledger.read(self.pipeline.target(), after, PAGE).await?;
+            for record in &page {
+                let entry = record.decode()?;
+                if entry.run == self.id() && matches!(entry.body, Body::Approval { .. }) {
+                    return Ok(true);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = last.seq,
+                _ => return Ok(false),
+            }
+        }
     }
 
     /// Whether somebody answers for a gate that blocks, before anything is touched: that is

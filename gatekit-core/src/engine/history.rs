@@ -251,9 +251,11 @@ impl Releases {
         let mut releases = Self { newest_opened: 0, stack: Vec::new() };
         let mut undone = BTreeSet::new();
         let mut before = None;
+        // The last few are enough for most; a long stretch of failed runs costs more.
+        let mut size = 4;
         loop {
-            // A page is enough for most; a long stretch of failed runs costs another.
-            let page = ledger.read_kind(target, "closed", before, 32).await?;
+            let page = ledger.read_kind(target, "closed", before, size).await?;
+            size = 32;
             let Some(last) = page.last() else { return Ok(releases) };
             before = Some(last.seq);
             for record in page {

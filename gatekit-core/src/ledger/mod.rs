@@ -145,7 +145,7 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 }
 
 /// How long a waiter that has stopped asking keeps its turn.
-pub const WAITER_TTL: Duration = Duration::from_secs(10);
+pub const WAITER_TTL: Duration = Duration::from_secs(15);
 
 /// Who asks for a target's lock.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// How long a waiter is silent, beside up to a second that is its process's own: they do not march
 /// in step. Far enough below [`WAITER_TTL`] for a busy ledger, which may make it late.
-pub(super) const BEAT: Duration = Duration::from_millis(4500);
+pub(super) const BEAT: Duration = Duration::from_millis(6500);
 
 /// How often the first in line looks whether the holder still lives.
 const LOOK: Duration = Duration::from_millis(500);
@@ -146,6 +146,11 @@ impl Bells {
             bell.news = Arc::default();
         }
         std::mem::take(&mut bell.likely_to_wait)
+    }
+
+    /// Whether the claimant has asked before.
+    pub(super) fn knows(&self, claim: &Claim) -> bool {
+        self.lock().contains_key(&claim.id)
     }
 
     /// Keeps what the claimant was told.

@@ -50,10 +50,15 @@ impl Moment {
     /// How long it is until `end`, which lies at most `longest` ahead; nothing when it has passed
     /// or is of another boot.
     pub(super) fn until(&self, end: &Self, longest: Duration) -> Duration {
-        if self.boot != end.boot {
+        self.until_end(&end.boot, end.millis, longest)
+    }
+
+    /// [`until`](Self::until), for an end that is `millis` since that boot.
+    pub(super) fn until_end(&self, boot: &str, millis: u64, longest: Duration) -> Duration {
+        if &*self.boot != boot {
             return Duration::ZERO;
         }
-        let left = Duration::from_millis(end.millis.saturating_sub(self.millis));
+        let left = Duration::from_millis(millis.saturating_sub(self.millis));
         // Without boot ids, an end too far ahead tells that the clock has begun anew.
         if self.boot.is_empty() && left > longest { Duration::ZERO } else { left }
     }

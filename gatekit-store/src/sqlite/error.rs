@@ -37,6 +37,12 @@ impl Fault {
         matches!(self, Self::Sql(error) if is_full_disk(error))
     }
 
+    /// Whether others were using the file.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sql(error)
+            if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+    }
+
     /// The error of a ledger at `path` that failed while `doing` something.
     pub(super) fn at(self, path: &Path, doing: &str) -> Error {
         match self {

@@ -1,12 +1,13 @@
 //! What the clones of a handle share: the connection, and how it is written through.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Acquired, Claim};
 use gatekit_core::{Effect, Result};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 use super::bells::{News, Told};
 use super::builder::SqliteLedgerBuilder;
@@ -14,6 +15,7 @@ use super::clock::{Clock, Moment};
 use super::doorbell::Doorbell;
 use super::error::{self, Fault};
 use super::queue::{self, Asked};
+use super::transaction::{Kind, Transaction};
 use super::{reader, schema};
 
 #[derive(Debug)]
@@ -22,14 +24,22 @@ pub(super) struct Inner {
     clock: Clock,
     /// `None` for a handle that only reads: it connects anew for each call.
     writer: Option<Mutex<Writer>>,
+    /// Whether the last commit was on disk sooner than a call crosses to another thread and back.
+    quick: AtomicBool,
     pub(super) doorbell: Doorbell,
 }
+
+/// What a commit may take on a thread that serves a runtime. Crossing to another thread and back
+/// costs about as much as a good disk takes to sync, so there it is not worth it; on a slow disk it
+/// is, and costs nothing beside it.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// The connection that writes.
 #[derive(Debug)]
 struct Writer {
     conn: Connection,
     sync: Sync,
+    patience: Duration,
 }
 
 /// When a commit is on disk.
@@ -53,14 +63,31 @@ impl Writer {
         }
         Ok(())
     }
+
+    /// How long it waits for others that write.
+    fn wait_for_others(&mut self, patience: Duration) -> Result<(), Fault> {
+        if self.patience != patience {
+            self.conn.busy_timeout(patience)?;
+            self.patience = patience;
+        }
+        Ok(())
+    }
 }
 
 impl Inner {
     /// With a connection that writes each commit to disk, or with none.
     pub(super) fn new(options: SqliteLedgerBuilder, conn: Option<Connection>) -> Self {
         let clock = Clock::new(options.clock_offset.clone());
-        let writer = conn.map(|conn| Mutex::new(Writer { conn, sync: Sync::EachCommit }));
-        Self { options, clock, writer, doorbell: Doorbell::default() }
+        let patience = options.busy_timeout;
+        let writer = conn.map(|conn| Writer { conn, sync: Sync::EachCommit, patience });
+        let quick = AtomicBool::new(false);
+        Self {
+            options,
+            clock,
+            writer: writer.map(Mutex::new),
+            quick,
+            doorbell: Doorbell::default(),
+        }
     }
 
     /// Whether it only reads.
@@ -86,10 +113,41 @@ impl Inner {
         work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let mut writer = self.writer()?;
-        let (tx, now) = self.begin(&mut writer, Sync::EachCommit)?;
-        let answer = work(&tx, &now)?;
-        self.commit(tx)?;
-        Ok(answer)
+        let (tx, now) = self.begin(&mut writer, Sync::EachCommit, self.options.busy_timeout)?;
+        self.finish(tx, &now, work)
+    }
+
+    /// As [`write`](Self::write), but gives `work` back untouched where it would have to wait for
+    /// others, or for a disk that was slow the last time.
+    pub(super) fn write_at_once<T, W>(&self, work: W) -> Result<Result<T, Fault>, W>
+    where
+        W: FnOnce(&Connection, &Moment) -> Result<T, Fault>,
+    {
+        let Some(mut writer) = self.idle_writer() else { return Err(work) };
+        match self.begin(&mut writer, Sync::EachCommit, Duration::ZERO) {
+            Ok((tx, now)) => Ok(self.finish(tx, &now, work)),
+            Err(fault) if fault.is_busy() => Err(work),
+            Err(fault) => Ok(Err(fault)),
+        }
+    }
+
+    /// The writer, if nobody has it and the disk is quick.
+    fn idle_writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        let quick = self.quick.load(Ordering::Relaxed);
+        self.writer.as_ref().filter(|_| quick).and_then(|writer| writer.try_lock().ok())
+    }
+
+    fn finish<T>(
+        &self,
+        tx: Transaction<'_>,
+        now: &Moment,
+        work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let began = Instant::now();
+        let answer = work(&tx, now)?;
+        let committed = self.commit(tx);
+        self.quick.store(began.elapsed() < QUICK, Ordering::Relaxed);
+        committed.map(|()| answer)
     }
 
     /// Runs `work` in a transaction that need not be on disk when it returns, because it says only
@@ -100,7 +158,7 @@ impl Inner {
         work: impl FnOnce(&Connection, &Moment) -> Result<Asked, Fault>,
     ) -> Result<Option<Asked>, Fault> {
         let mut writer = self.writer()?;
-        let (tx, now) = self.begin(&mut writer, Sync::Later)?;
+        let (tx, now) = self.begin(&mut writer, Sync::Later, self.options.busy_timeout)?;
         let asked = work(&tx, &now)?;
         if asked.touched {
             return Ok(None);
@@ -116,9 +174,36 @@ impl Inner {
         let port = self.doorbell.port();
         let ask = |conn: &Connection, now: &Moment| queue::acquire(conn, now, claim, lease, port);
         let beat = if likely_to_wait { self.beat(ask) } else { Ok(None) };
-        let asked = beat
-            .and_then(|asked| asked.map_or_else(|| self.write(ask), Ok))
-            .map_err(|fault| fault.at(self.path(), "ask for a lock"))?;
+        let asked = beat.and_then(|asked| asked.map_or_else(|| self.write(ask), Ok));
+        self.answered(claim, lease, asked)
+    }
+
+    /// As [`acquire`](Self::acquire), for a claimant that asks for the first time; `None` where it
+    /// would have to wait.
+    pub(super) fn acquire_at_once(
+        &self,
+        claim: &Claim,
+        lease: Duration,
+    ) -> Option<Result<Acquired>> {
+        let bells = self.doorbell.bells();
+        if bells.knows(claim) {
+            return None;
+        }
+        bells.attend(claim);
+        let port = self.doorbell.port();
+        let ask = |conn: &Connection, now: &Moment| queue::acquire(conn, now, claim, lease, port);
+        let asked = self.write_at_once(ask).ok()?;
+        Some(self.answered(claim, lease, asked))
+    }
+
+    fn answered(
+        &self,
+        claim: &Claim,
+        lease: Duration,
+        asked: Result<Asked, Fault>,
+    ) -> Result<Acquired> {
+        let asked = asked.map_err(|fault| fault.at(self.path(), "ask for a lock"))?;
+        let bells = self.doorbell.bells();
         self.doorbell.ring(asked.next);
         if let Acquired::Waiting { .. } = asked.answer {
             let answer = asked.answer.clone();
@@ -150,9 +235,11 @@ impl Inner {
         &self,
         writer: &'w mut Writer,
         sync: Sync,
+        patience: Duration,
     ) -> Result<(Transaction<'w>, Moment), Fault> {
+        writer.wait_for_others(patience)?;
         writer.set(sync)?;
-        let tx = writer.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Transaction::begin(&writer.conn, Kind::Immediate)?;
         schema::still_ours(&tx, self.path())?;
         // Asked under the write lock, because waiting for it takes time.
         Ok((tx, self.clock.now()))
@@ -180,16 +267,37 @@ impl Inner {
             return answer.ok_or_else(|| error::missing(self.path()));
         };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut read = || {
-            let tx = writer.conn.transaction_with_behavior(TransactionBehavior::Deferred)?;
-            work(&tx, &self.clock.now())
-        };
-        read().map_err(|fault| fault.at(self.path(), "be read"))
+        self.read_with(&mut writer, self.options.busy_timeout, work)
+            .map_err(|fault| fault.at(self.path(), "be read"))
+    }
+
+    /// As [`read`](Self::read); `None` where it would have to wait.
+    pub(super) fn read_at_once<T>(
+        &self,
+        work: impl Fn(&Connection, &Moment) -> Result<T, Fault>,
+    ) -> Option<Result<T>> {
+        match self.read_with(&mut *self.idle_writer()?, Duration::ZERO, work) {
+            Err(fault) if fault.is_busy() => None,
+            answer => Some(answer.map_err(|fault| fault.at(self.path(), "be read"))),
+        }
+    }
+
+    fn read_with<T>(
+        &self,
+        writer: &mut Writer,
+        patience: Duration,
+        work: impl Fn(&Connection, &Moment) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        writer.wait_for_others(patience)?;
+        let tx = Transaction::begin(&writer.conn, Kind::Deferred)?;
+        work(&tx, &self.clock.now())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use gatekit_core::{RunId, TargetName};
 
     use super::super::open;
@@ -219,6 +327,38 @@ mod tests {
             });
             assert!(beat.is_err() && seen == 1, "{seen}");
         }
+    }
+
+    #[test]
+    fn work_that_would_have_to_wait_is_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = inner(&dir);
+        let at_once = || inner.write_at_once(|_, _| Ok(())).is_ok();
+        assert!(!at_once(), "nobody knows yet how quick the disk is");
+        assert!(inner.read_at_once(|_, _| Ok(())).is_none());
+        inner.quick.store(true, Ordering::Relaxed);
+        assert!(at_once());
+        assert!(inner.read_at_once(|_, _| Ok(())).is_some());
+        // Whether that was quick is this machine's business.
+        inner.quick.store(true, Ordering::Relaxed);
+
+        let other = Connection::open(inner.path()).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let began = Instant::now();
+        assert!(!at_once(), "another process writes");
+        assert!(began.elapsed() < inner.options.busy_timeout);
+        other.execute_batch("ROLLBACK").unwrap();
+        let busy = inner.writer().unwrap();
+        assert!(!at_once(), "another call writes");
+        drop(busy);
+        assert!(at_once());
+
+        let slow = inner.write(|_, _| {
+            thread::sleep(QUICK);
+            Ok(())
+        });
+        slow.unwrap();
+        assert!(!at_once(), "the last one was slow");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use gatekit_core::ledger::refusal::{misguarded, misplaced, unguarded};
 use gatekit_core::ledger::{Entry, Guard, Head, Record, link};
 use gatekit_core::{Digest, Error, RunId, TargetName};
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::clock::Moment;
 use super::error::Fault;
@@ -20,7 +20,8 @@ pub(super) fn append(
     if entry.target != *target {
         return Err(misplaced(target, entry).into());
     }
-    let mut lock = Lock::load(conn, target)?.unwrap_or_default();
+    let mut lock = Lock::load_or_create(conn, target)?;
+    let before = lock.state;
     match guard {
         Guard::Open if entry.body.is_open() => {
             if entry.fence.is_some() {
@@ -50,7 +51,11 @@ pub(super) fn append(
     if matches!(guard, Guard::Holder { .. }) {
         lock.apply(entry.body.lock_effect());
     }
-    lock.save(conn, target)?;
+    if lock.state == before {
+        lock.save_head(conn)?;
+    } else {
+        lock.save(conn)?;
+    }
     Rung::of(conn, now, target, &lock, record)
 }
 
@@ -61,12 +66,11 @@ pub(super) fn insert(conn: &Connection, lock: &mut Lock, entry: &Entry) -> Resul
     let hash = link(&prev, &text);
     let record = Record { seq: lock.head.seq.saturating_add(1), prev, hash, entry: text };
     conn.prepare_cached(
-        "INSERT INTO journal (target, seq, run, kind, prev, hash, entry) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO journal (place, run, starts, kind, prev, hash, entry) VALUES (?1, ?2, \
+         NOT EXISTS (SELECT 1 FROM journal WHERE place = ?1 - 1 AND run = ?2), ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
-        entry.target.as_str(),
-        integer(record.seq),
+        place(lock.no, record.seq),
         entry.run.to_string(),
         entry.body.kind(),
         record.prev.as_str(),
@@ -77,13 +81,39 @@ pub(super) fn insert(conn: &Connection, lock: &mut Lock, entry: &Entry) -> Resul
     Ok(record)
 }
 
+/// How many bits of a place are the number of the entry.
+const SEQ_BITS: u32 = 40;
+/// The greatest number that an entry can have.
+const LAST_SEQ: i64 = (1 << SEQ_BITS) - 1;
+
+/// Where an entry of a target is, or those up to it.
+fn place(no: i64, seq: u64) -> i64 {
+    (no << SEQ_BITS) | integer(seq).min(LAST_SEQ)
+}
+
+/// The kinds of entries that have an index; to find another one's takes as long as reading them all.
+const FEW: &str = "kind IN ('opened', 'closed', 'resumed', 'waiver')";
+
 // The planner knows nothing of how long a journal is, and would read all of it for a run.
-const OF_TARGET: &str = "SELECT seq, prev, hash, entry FROM journal \
-    WHERE target = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-const OF_RUN: &str = "SELECT seq, prev, hash, entry FROM journal INDEXED BY journal_run \
-    WHERE target = ?1 AND run = ?2 ORDER BY seq";
-const OF_KIND: &str = "SELECT seq, prev, hash, entry FROM journal INDEXED BY journal_kind \
-    WHERE target = ?1 AND kind = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT ?4";
+const OF_TARGET: &str = "SELECT place, prev, hash, entry FROM journal \
+    WHERE place > ?1 AND place <= ?2 ORDER BY place LIMIT ?3";
+const STRETCHES: &str = "SELECT place FROM journal INDEXED BY journal_run \
+    WHERE starts AND place > ?1 AND place <= ?2 AND run = ?3 ORDER BY place";
+const STRETCH: &str = "SELECT place, prev, hash, entry, run FROM journal \
+    WHERE place >= ?1 AND place <= ?2 ORDER BY place";
+
+/// Finds entries of a kind, `?3`, newest first.
+fn of_kind(kind: &str) -> String {
+    let index = if FEW.contains(&format!("'{kind}'")) {
+        format!("INDEXED BY journal_kind WHERE {FEW} AND")
+    } else {
+        "NOT INDEXED WHERE".to_owned()
+    };
+    format!(
+        "SELECT place, prev, hash, entry FROM journal {index} \
+         place > ?1 AND place < ?2 AND kind = ?3 ORDER BY place DESC LIMIT ?4"
+    )
+}
 
 pub(super) fn read(
     conn: &Connection,
@@ -91,7 +121,8 @@ pub(super) fn read(
     after: u64,
     limit: usize,
 ) -> Result<Vec<Record>, Fault> {
-    records(conn, OF_TARGET, params![target.as_str(), integer(after), bound(limit)])
+    let Some(no) = no(conn, target)? else { return Ok(Vec::new()) };
+    records(conn, OF_TARGET, params![place(no, after), place(no, u64::MAX), bound(limit)])
 }
 
 pub(super) fn read_run(
@@ -99,7 +130,22 @@ pub(super) fn read_run(
     target: &TargetName,
     run: RunId,
 ) -> Result<Vec<Record>, Fault> {
-    records(conn, OF_RUN, params![target.as_str(), run.to_string()])
+    let Some(no) = no(conn, target)? else { return Ok(Vec::new()) };
+    let (run, last) = (run.to_string(), place(no, u64::MAX));
+    let mut starts = conn.prepare_cached(STRETCHES)?;
+    let mut starts = starts.query(params![place(no, 0), last, run])?;
+    let mut stretch = conn.prepare_cached(STRETCH)?;
+    let mut records = Vec::new();
+    while let Some(start) = starts.next()? {
+        let mut rows = stretch.query(params![start.get::<_, i64>(0)?, last])?;
+        while let Some(row) = rows.next()? {
+            if row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)? != run {
+                break;
+            }
+            records.push(decode(row)?);
+        }
+    }
+    Ok(records)
 }
 
 pub(super) fn read_kind(
@@ -109,8 +155,15 @@ pub(super) fn read_kind(
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<Record>, Fault> {
-    let before = before.map_or(i64::MAX, integer);
-    records(conn, OF_KIND, params![target.as_str(), kind, before, bound(limit)])
+    let Some(no) = no(conn, target)? else { return Ok(Vec::new()) };
+    let before = place(no, before.unwrap_or(u64::MAX));
+    records(conn, &of_kind(kind), params![place(no, 0), before, kind, bound(limit)])
+}
+
+/// The number of a target; `None` while nobody has ever written to it.
+fn no(conn: &Connection, target: &TargetName) -> Result<Option<i64>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT no FROM target WHERE name = ?1")?;
+    Ok(statement.query_row([target.as_str()], |row| row.get(0)).optional()?)
 }
 
 fn bound(limit: usize) -> i64 {
@@ -129,7 +182,7 @@ fn records(conn: &Connection, sql: &str, values: &[&dyn ToSql]) -> Result<Vec<Re
 
 fn decode(row: &Row<'_>) -> Result<Record, Fault> {
     Ok(Record {
-        seq: number(row.get(0)?)?,
+        seq: number(row.get::<_, i64>(0)? & LAST_SEQ)?,
         prev: digest(row.get(1)?)?,
         hash: digest(row.get(2)?)?,
         entry: row.get(3)?,
@@ -149,10 +202,12 @@ mod tests {
     fn a_run_and_a_kind_are_found_without_reading_the_whole_journal() {
         let conn = Connection::open_in_memory().unwrap();
         schema::create(&conn).unwrap();
+        let few = of_kind("opened");
         for (sql, plan) in [
-            (OF_TARGET, "SEARCH journal USING PRIMARY KEY (target=? AND seq>?)"),
-            (OF_RUN, "SEARCH journal USING INDEX journal_run (target=? AND run=?)"),
-            (OF_KIND, "SEARCH journal USING INDEX journal_kind (target=? AND kind=? AND seq<?)"),
+            (OF_TARGET, "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+            (STRETCHES, "SEARCH journal USING INDEX journal_run (run=? AND rowid>? AND rowid<?)"),
+            (STRETCH, "SEARCH journal USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+            (&few, "SEARCH journal USING INDEX journal_kind (kind=? AND rowid>? AND rowid<?)"),
         ] {
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));

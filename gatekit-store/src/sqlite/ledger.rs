@@ -27,7 +27,7 @@ use super::{journal, open, place, queue, reader};
 ///
 /// A waiter is woken by whoever frees the target, over a UDP port of the loopback, and costs next to
 /// nothing until then. Without the loopback, or in another network namespace, it finds out by itself
-/// within 6 s. That it still waits is the one thing that is on disk only with the next commit: after
+/// within 8 s. That it still waits is the one thing that is on disk only with the next commit: after
 /// a loss of power nobody waits any more.
 ///
 /// Network file systems are refused where Linux names them; of a mount through FUSE or 9p it cannot
@@ -116,8 +116,7 @@ impl SqliteLedger {
         doing: &'static str,
         work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        self.run(move |inner| inner.write(work).map_err(|fault| fault.at(inner.path(), doing)))
-            .await
+        self.write_then(doing, work, |_, answer| answer).await
     }
 
     /// As `write`; afterwards whoever has reason to ask now is rung.
@@ -126,22 +125,45 @@ impl SqliteLedger {
         doing: &'static str,
         work: impl FnOnce(&Connection, &Moment) -> Result<Rung<T>, Fault> + Send + 'static,
     ) -> Result<T> {
-        self.run(move |inner| {
-            let told = inner.write(work).map_err(|fault| fault.at(inner.path(), doing))?;
+        let ring = |inner: &Inner, told: Rung<T>| {
             inner.doorbell.ring(told.next);
-            Ok(told.answer)
-        })
-        .await
+            told.answer
+        };
+        self.write_then(doing, work, ring).await
     }
 
-    /// Runs `work` on one state of the ledger.
-    async fn read_with<T: Send + 'static>(
+    /// Writes here if that is quick, else on a blocking thread, where `then` belongs to it: a caller
+    /// that is dropped cannot come between.
+    async fn write_then<T: Send + 'static, U: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault> + Send + 'static,
+        then: impl FnOnce(&Inner, T) -> U + Send + 'static,
+    ) -> Result<U> {
+        let end = move |inner: &Inner, answer: Result<T, Fault>| {
+            let answer = answer.map_err(|fault| fault.at(inner.path(), doing))?;
+            Ok(then(inner, answer))
+        };
+        match self.0.write_at_once(work) {
+            Ok(answer) => end(&self.0, answer),
+            Err(work) => self.run(move |inner| end(inner, inner.write(work))).await,
+        }
+    }
+
+    /// Runs `work`, which reads little, on one state of the ledger: here, or where it has to wait.
+    async fn read_little<T: Send + 'static>(
         &self,
         work: impl Fn(&Connection, &Moment) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T> {
-        self.run(move |inner| inner.read(work)).await
+        match self.0.read_at_once(&work) {
+            Some(answer) => answer,
+            None => self.run(move |inner| inner.read(work)).await,
+        }
     }
 }
+
+/// How many records are few enough to be read on a thread that serves a runtime.
+const LITTLE: usize = 64;
 
 fn absolute(mut options: SqliteLedgerBuilder) -> Result<SqliteLedgerBuilder> {
     options.path = std::path::absolute(&options.path)
@@ -172,6 +194,9 @@ impl Ledger for SqliteLedger {
     }
 
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
+        if let Some(answer) = self.0.acquire_at_once(claim, lease) {
+            return answer;
+        }
         let claim = claim.clone();
         self.run(move |inner| inner.acquire(&claim, lease)).await
     }
@@ -215,17 +240,21 @@ impl Ledger for SqliteLedger {
 
     async fn state(&self, target: &TargetName) -> Result<TargetState> {
         let target = target.clone();
-        self.read_with(move |conn, now| queue::state(conn, now, &target)).await
+        self.read_little(move |conn, now| queue::state(conn, now, &target)).await
     }
 
     async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
         let target = target.clone();
-        self.read_with(move |conn, _| journal::read(conn, &target, after, limit)).await
+        let read = move |conn: &Connection, _: &Moment| journal::read(conn, &target, after, limit);
+        if limit <= LITTLE {
+            return self.read_little(read).await;
+        }
+        self.run(move |inner| inner.read(read)).await
     }
 
     async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
         let target = target.clone();
-        self.read_with(move |conn, _| journal::read_run(conn, &target, run)).await
+        self.read_little(move |conn, _| journal::read_run(conn, &target, run)).await
     }
 
     async fn read_kind(
@@ -236,6 +265,7 @@ impl Ledger for SqliteLedger {
         limit: usize,
     ) -> Result<Vec<Record>> {
         let target = target.clone();
-        self.read_with(move |conn, _| journal::read_kind(conn, &target, kind, before, limit)).await
+        self.read_little(move |conn, _| journal::read_kind(conn, &target, kind, before, limit))
+            .await
     }
 }

@@ -6,7 +6,7 @@ use gatekit_core::ledger::refusal::Refusal;
 use gatekit_core::ledger::{Claim, Head, Hold, Holder, LockEffect, LockState};
 use gatekit_core::process::{Liveness, ProcessIdentity};
 use gatekit_core::{ClaimId, Fence, RunId, TargetName};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::clock::Moment;
 use super::error::Fault;
@@ -14,6 +14,8 @@ use super::error::Fault;
 /// The row of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lock {
+    /// The number by which the journal knows the target.
+    pub(super) no: i64,
     pub(super) state: LockState,
     pub(super) fence: Fence,
     pub(super) run: Option<RunId>,
@@ -35,26 +37,29 @@ pub(super) struct Tenure {
     pub(super) end: Moment,
 }
 
-impl Default for Lock {
-    fn default() -> Self {
-        Self {
-            state: LockState::Free,
-            fence: Fence::default(),
-            run: None,
-            tenure: None,
-            head: Head::genesis(),
-        }
-    }
-}
-
 impl Lock {
+    /// The row of a target; `None` while nobody has ever written to it.
     pub(super) fn load(conn: &Connection, target: &TargetName) -> Result<Option<Self>, Fault> {
-        let sql = "SELECT state, fence, run, ticket, claim, actor, process, lease, end_boot, end_millis, \
-                   head_seq, head_hash FROM target WHERE name = ?1";
+        let sql = "SELECT no, state, fence, run, ticket, claim, actor, process, lease, end_boot, \
+                   end_millis, head_seq, head_hash FROM target WHERE name = ?1";
         conn.prepare_cached(sql)?
             .query_row([target.as_str()], |row| Ok(Self::decode(row)))
             .optional()?
             .transpose()
+    }
+
+    /// The row of a target that is about to be written to.
+    pub(super) fn load_or_create(conn: &Connection, target: &TargetName) -> Result<Self, Fault> {
+        if let Some(lock) = Self::load(conn, target)? {
+            return Ok(lock);
+        }
+        let head = Head::genesis();
+        let sql = "INSERT INTO target (name, state, fence, head_seq, head_hash) \
+                   VALUES (?1, 'free', 0, ?2, ?3) RETURNING no";
+        let row = params![target.as_str(), integer(head.seq), head.hash.as_str()];
+        let no = conn.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+        let (state, fence) = (LockState::Free, Fence::default());
+        Ok(Self { no, state, fence, run: None, tenure: None, head })
     }
 
     fn decode(row: &Row<'_>) -> Result<Self, Fault> {
@@ -81,6 +86,7 @@ impl Lock {
             _ => None,
         };
         Ok(Self {
+            no: row.get("no")?,
             state,
             fence: Fence(number(row.get("fence")?)?),
             run: run.transpose()?,
@@ -92,22 +98,14 @@ impl Lock {
         })
     }
 
-    pub(super) fn save(&self, conn: &Connection, target: &TargetName) -> Result<(), Fault> {
-        let sql =
-            "INSERT INTO target (name, state, fence, run, ticket, claim, actor, process, lease, \
-                   end_boot, end_millis, head_seq, head_hash) \
-                   VALUES (:name, :state, :fence, 
-                   :run, :ticket, :claim, :actor, :process, :lease, \
-                   :end_boot, :end_millis, :head_seq, :head_hash) \
-                   ON CONFLICT (name) DO UPDATE SET state = excluded.state, \
-                   fence = excluded.fence, run = excluded.run, ticket = excluded.ticket, \
-                   claim = excluded.claim, \
-                   actor = excluded.actor, process = excluded.process, lease = excluded.lease, \
-                   end_boot = excluded.end_boot, end_millis = excluded.end_millis, \
-                   head_seq = excluded.head_seq, head_hash = excluded.head_hash";
+    pub(super) fn save(&self, conn: &Connection) -> Result<(), Fault> {
+        let sql = "UPDATE target SET state = :state, fence = :fence, run = :run, ticket = :ticket, \
+                   claim = :claim, actor = :actor, process = :process, lease = :lease, \
+                   end_boot = :end_boot, end_millis = :end_millis, head_seq = :head_seq, \
+                   head_hash = :head_hash WHERE no = :no";
         let tenure = self.tenure.as_ref();
         conn.prepare_cached(sql)?.execute(named_params! {
-            ":name": target.as_str(),
+            ":no": self.no,
             ":state": self.state.as_str(),
             ":fence": integer(self.fence.0),
             ":run": self.run.map(|run| run.to_string()),
@@ -121,6 +119,14 @@ impl Lock {
             ":head_seq": integer(self.head.seq),
             ":head_hash": self.head.hash.as_str(),
         })?;
+        Ok(())
+    }
+
+    /// [`save`](Self::save), where nothing but the head has changed.
+    pub(super) fn save_head(&self, conn: &Connection) -> Result<(), Fault> {
+        let sql = "UPDATE target SET head_seq = ?2, head_hash = ?3 WHERE no = ?1";
+        let row = params![self.no, integer(self.head.seq), self.head.hash.as_str()];
+        conn.prepare_cached(sql)?.execute(row)?;
         Ok(())
     }
 

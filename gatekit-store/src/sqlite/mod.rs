@@ -15,6 +15,7 @@ mod place;
 mod queue;
 mod reader;
 mod schema;
+mod transaction;
 
 pub use builder::SqliteLedgerBuilder;
 pub use ledger::SqliteLedger;

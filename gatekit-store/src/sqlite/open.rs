@@ -13,6 +13,9 @@ use super::error::{self, Fault};
 use super::place::{self, Found};
 use super::schema::{self, Kind};
 
+/// More than the ledger has of them.
+const STATEMENTS: usize = 48;
+
 /// Opens or creates the ledger at the builder's absolute path.
 pub(super) fn open(options: &SqliteLedgerBuilder) -> Result<Connection> {
     let path = options.path.as_path();
@@ -38,6 +41,8 @@ fn connect(options: &SqliteLedgerBuilder) -> Result<Connection, Fault> {
         return Err(error::read_only(path, "the file cannot be written").into());
     }
     conn.busy_timeout(options.busy_timeout)?;
+    // All that there are: a call of each after the other must not parse them anew.
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     harden(&conn)?;
     // A commit that was answered survives a loss of power; macOS needs to be told twice.
     conn.pragma_update(None, "synchronous", "FULL")?;

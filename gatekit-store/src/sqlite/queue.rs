@@ -13,7 +13,7 @@ use super::clock::Moment;
 use super::doorbell::Caller;
 use super::error::Fault;
 use super::journal;
-use super::lock::{Lock, integer, number, parse, process_from, process_text};
+use super::lock::{Lock, integer, millis, number, parse, process_from, process_text};
 
 /// An answer, and the waiter to which its transaction gave reason to ask.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) fn enqueue(
     port: Option<u16>,
 ) -> Result<u64, Fault> {
     // A claim that holds the target has used its ticket up; a second one would stay behind.
-    let mut lock = Lock::load(conn, &claim.target)?.unwrap_or_default();
+    let mut lock = Lock::load_or_create(conn, &claim.target)?;
     if let Some(ticket) = lock.tenure_of(claim).and_then(|tenure| tenure.ticket) {
         return Ok(ticket);
     }
@@ -117,12 +117,12 @@ pub(super) fn acquire(
     let granted =
         |hold, next| Asked { answer: Acquired::Granted(hold), holder: None, next, touched: true };
     let target = &claim.target;
-    let mut lock = Lock::load(conn, target)?.unwrap_or_default();
+    let mut lock = Lock::load_or_create(conn, target)?;
     if let Some(tenure) = lock.tenure_of(claim) {
         // Its answer was lost. The fence is the newest, so the lease may be renewed even if it lapsed.
         let lease = tenure.lease;
         tenure.end = now.after(lease);
-        lock.save(conn, target)?;
+        lock.save(conn)?;
         return Ok(granted(Hold::new(target.clone(), claim.run, lock.fence, lease), None));
     }
     let touched = lock.reap(now);
@@ -132,12 +132,12 @@ pub(super) fn acquire(
     if lock.state == LockState::Free && line.length == 0 {
         let hold = lock.grant(LockState::Held, claim, Some(ticket), lease, now);
         leave_row(conn, target, claim.run)?;
-        lock.save(conn, target)?;
+        lock.save(conn)?;
         // Whoever moves up to the head learns whom it has to watch.
         return Ok(granted(hold, Line::of(conn, now, target)?.first));
     }
     if touched {
-        lock.save(conn, target)?;
+        lock.save(conn)?;
     }
     let holder = lock.tenure.as_ref().map(|tenure| &tenure.process);
     let holder = holder.filter(|_| line.length == 0).cloned();
@@ -168,17 +168,17 @@ fn leave_row(conn: &Connection, target: &TargetName, run: RunId) -> Result<(), F
 }
 
 pub(super) fn renew(conn: &Connection, now: &Moment, hold: &Hold) -> Result<(), Fault> {
-    let mut lock = Lock::load(conn, &hold.target)?.unwrap_or_default();
+    let mut lock = Lock::load_or_create(conn, &hold.target)?;
     let Some(tenure) = lock.tenure_under(hold.run, hold.fence) else {
         return Err(lock.refusal(&hold.target).lost(hold.run, hold.fence).into());
     };
     tenure.lease = hold.lease;
     tenure.end = now.after(hold.lease);
-    lock.save(conn, &hold.target)
+    lock.save(conn)
 }
 
 pub(super) fn release(conn: &Connection, now: &Moment, hold: &Hold) -> Result<Rung<bool>, Fault> {
-    let mut lock = Lock::load(conn, &hold.target)?.unwrap_or_default();
+    let mut lock = Lock::load_or_create(conn, &hold.target)?;
     if lock.tenure_under(hold.run, hold.fence).is_none() {
         return Ok(Rung { answer: false, next: None });
     }
@@ -186,7 +186,7 @@ pub(super) fn release(conn: &Connection, now: &Moment, hold: &Hold) -> Result<Ru
         return Err(lock.refusal(&hold.target).mutating().into());
     }
     lock.apply(LockEffect::Free);
-    lock.save(conn, &hold.target)?;
+    lock.save(conn)?;
     Rung::of(conn, now, &hold.target, &lock, true)
 }
 
@@ -197,12 +197,12 @@ pub(super) fn take_over(
     lease: Duration,
 ) -> Result<Hold, Fault> {
     let target = &claim.target;
-    let mut lock = Lock::load(conn, target)?.unwrap_or_default();
+    let mut lock = Lock::load_or_create(conn, target)?;
     if let Some(tenure) = lock.tenure_of(claim).filter(|tenure| tenure.ticket.is_none()) {
         // Its answer was lost: what it took over is its own.
         let lease = tenure.lease;
         tenure.end = now.after(lease);
-        lock.save(conn, target)?;
+        lock.save(conn)?;
         return Ok(Hold::new(target.clone(), claim.run, lock.fence, lease));
     }
     lock.reap(now);
@@ -217,7 +217,7 @@ pub(super) fn take_over(
     let body = Body::Resumed { old, new: hold.fence };
     let entry = Entry::new(target.clone(), claim.run, claim.actor.clone(), Some(hold.fence), body);
     journal::insert(conn, &mut lock, &entry)?;
-    lock.save(conn, target)?;
+    lock.save(conn)?;
     Ok(hold)
 }
 
@@ -226,9 +226,9 @@ pub(super) fn state(
     now: &Moment,
     target: &TargetName,
 ) -> Result<TargetState, Fault> {
-    let mut lock = Lock::load(conn, target)?.unwrap_or_default();
-    lock.reap(now);
     let mut state = TargetState::untouched();
+    let Some(mut lock) = Lock::load(conn, target)? else { return Ok(state) };
+    lock.reap(now);
     state.state = lock.state;
     state.fence = lock.fence;
     state.run = lock.run;
@@ -319,8 +319,9 @@ impl Line {
 
 /// Whether the waiter asked lately: `heard_boot` and `heard_millis` are the row's second and third.
 fn heard(row: &Row<'_>, now: &Moment) -> Result<bool, Fault> {
-    let heard = Moment { boot: row.get::<_, String>(1)?.into(), millis: number(row.get(2)?)? };
-    Ok(!now.until(&heard.after(WAITER_TTL), WAITER_TTL).is_zero())
+    let boot = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+    let end = number(row.get(2)?)?.saturating_add(millis(WAITER_TTL));
+    Ok(!now.until_end(boot, end, WAITER_TTL).is_zero())
 }
 
 /// Whether the waiter's process, the row's fourth, is not proven dead.

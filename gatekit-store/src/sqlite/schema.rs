@@ -19,7 +19,8 @@ CREATE TABLE meta (
 ) WITHOUT ROWID;
 
 CREATE TABLE target (
-    name TEXT NOT NULL PRIMARY KEY,
+    no INTEGER PRIMARY KEY CHECK (no BETWEEN 1 AND 0x7fffff),
+    name TEXT NOT NULL UNIQUE,
     state TEXT NOT NULL CHECK (state IN ('free', 'held', 'mutating', 'suspect')),
     fence INTEGER NOT NULL,
     run TEXT,
@@ -34,7 +35,7 @@ CREATE TABLE target (
     head_hash TEXT NOT NULL,
     CHECK ((state = 'free') = (run IS NULL)),
     CHECK ((state IN ('held', 'mutating')) = (process IS NOT NULL))
-) WITHOUT ROWID;
+);
 
 -- A fence that goes back would let an overtaken holder write.
 CREATE TRIGGER target_fence BEFORE UPDATE OF fence ON target WHEN new.fence < old.fence
@@ -55,18 +56,23 @@ CREATE TABLE waiter (
 );
 CREATE INDEX waiter_turn ON waiter (target, ticket);
 
+-- The place is the target's `no`, then the entry's number in its chain, in the lower 40 bits. One
+-- number, because each further index is a page more to write and to sync with every entry.
 CREATE TABLE journal (
-    target TEXT NOT NULL,
-    seq INTEGER NOT NULL,
+    place INTEGER PRIMARY KEY,
     run TEXT NOT NULL,
+    -- Whether the entry before it is of another run, or there is none.
+    starts INTEGER NOT NULL,
     kind TEXT NOT NULL,
     prev TEXT NOT NULL,
     hash TEXT NOT NULL,
-    entry TEXT NOT NULL,
-    PRIMARY KEY (target, seq)
-) WITHOUT ROWID;
-CREATE INDEX journal_run ON journal (target, run, seq);
-CREATE INDEX journal_kind ON journal (target, kind, seq);
+    entry TEXT NOT NULL
+);
+-- The stretches of a run: few, for most of what a run writes it writes while others wait.
+CREATE INDEX journal_run ON journal (run) WHERE starts;
+-- What is asked for by kind, of every run that there ever was: few entries of each.
+CREATE INDEX journal_kind ON journal (kind)
+    WHERE kind IN ('opened', 'closed', 'resumed', 'waiver');
 
 CREATE TRIGGER journal_update BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;

@@ -54,7 +54,7 @@ async fn the_database_itself_forbids_changes_to_the_journal() {
     for sql in [
         "UPDATE journal SET entry = 'x'",
         "DELETE FROM journal",
-        "UPDATE journal SET seq = seq + 1",
+        "UPDATE journal SET place = place + 1",
         "UPDATE target SET fence = 0",
         "UPDATE target SET state = 'mine'",
     ] {
@@ -67,11 +67,17 @@ async fn the_database_itself_forbids_changes_to_the_journal() {
 #[tokio::test]
 async fn tampering_past_the_triggers_is_found_and_named() {
     for (sql, blamed) in [
-        ("UPDATE journal SET entry = replace(entry, 'somebody', 'nobody') WHERE seq = 3", "3"),
-        ("DELETE FROM journal WHERE seq = 2", "2"),
-        ("DELETE FROM journal WHERE seq = 5", "5"),
-        ("UPDATE journal SET seq = 9 WHERE seq = 5", "5"),
-        ("UPDATE journal SET hash = (SELECT hash FROM journal WHERE seq = 1) WHERE seq = 4", "4"),
+        (
+            "UPDATE journal SET entry = replace(entry, 'somebody', 'nobody') WHERE place & 0xffffffffff = 3",
+            "3",
+        ),
+        ("DELETE FROM journal WHERE place & 0xffffffffff = 2", "2"),
+        ("DELETE FROM journal WHERE place & 0xffffffffff = 5", "5"),
+        ("UPDATE journal SET place = place + 4 WHERE place & 0xffffffffff = 5", "5"),
+        (
+            "UPDATE journal SET hash = (SELECT hash FROM journal WHERE place & 0xffffffffff = 1) WHERE place & 0xffffffffff = 4",
+            "4",
+        ),
     ] {
         let place = Place::new();
         let ledger = place.open();
