@@ -95,6 +95,8 @@ codes! {
 
     /// What is live was verified, and does not pass.
     VERIFY_FAILED = "verify.failed";
+    /// A pipeline has no enforced verify gate: what is live cannot be verified.
+    VERIFY_NOTHING = "verify.nothing";
 
     /// A rollback is not possible for a change: refused before the first write.
     ROLLBACK_ONE_WAY = "rollback.one_way";

@@ -28,7 +28,7 @@ pub use candidate::Candidate;
 pub use context::{ApplyContext, LastRelease, Permit, PlanContext, Vote};
 pub use deployer::{Deployer, Go, Live, Location, Pause, Planned, Rollout};
 pub use digest::{Digest, Hasher};
-pub use engine::{Engine, Interrupter, Pending, Request, Running};
+pub use engine::{Engine, Interrupter, Judged, Pending, Preview, Request, Running, Verified};
 pub use error::{Action, Code, Effect, Error, Failure, NextAction, Result, Retry, Verb};
 pub use event::{EVENT_VERSION, Event, EventBody, Reporter};
 pub use gate::{

@@ -1,17 +1,14 @@
 //! The demonstration: four versions of a small web service, two of them bad, in a temporary root.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gatekit_core::{Code, Error, Outcome, Result, RunReport, TargetName};
-
-use crate::output::{self, say};
-use crate::pipeline::ShipArguments;
-use crate::verbs;
-use local_release::args::{Common, Log, Output};
+use gatekit_core::{Code, Error, Outcome, Result, RunReport};
+use local_release::{DEMO_SERVICE, app};
 
 /// The demonstration could not be set up.
 const DEMO_SETUP: Code = Code::new("demo.setup");
@@ -66,43 +63,36 @@ const ACTS: [Act; 4] = [
 ];
 
 /// Runs it; gives 0 only if everything ended as told.
-pub(crate) async fn run() -> u8 {
+pub(crate) fn run() -> u8 {
     let stage = match Stage::set() {
         Ok(stage) => stage,
-        Err(error) => {
-            say(&format!("error: {error} [{}]", error.code()));
-            return Outcome::Failed.exit_code();
-        }
+        Err(error) => return failed(&error),
     };
-    say(&format!("gatekit, shown on this machine: root {}", stage.common.root.display()));
-    let played = play(&stage).await;
-    say("\nThe service is stopped.");
-    let stopped = match verbs::stop(&stage.common).await {
-        Ok(report) if report.outcome.exit_code() == 0 => Ok(()),
-        Ok(report) => {
-            output::report(&report, &stage.common);
-            Err(deviation("the service could not be stopped"))
-        }
-        Err(error) => Err(error),
-    };
-    if let Err(error) = stopped {
-        let kept = stage.root.keep();
-        say(&format!("The root is kept: {}", kept.display()));
-        return output::error(&error, &stage.common);
+    println!("gatekit, shown on this machine: root {}", stage.root.path().display());
+    let played = play(&stage);
+    println!("\nThe service is stopped.");
+    if stage.call(&["stop".into()]).0 != 0 {
+        let exit = failed(&deviation("the service could not be stopped"));
+        println!("The root is kept: {}", stage.root.keep().display());
+        return exit;
     }
     match played {
         Ok(()) => {
-            say("All four ended as told.");
+            println!("All four ended as told.");
             0
         }
-        Err(error) => output::error(&error, &stage.common),
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &Error) -> u8 {
+    println!("error: {error} [{}]", error.code());
+    Outcome::Failed.exit_code()
 }
 
 /// The temporary root, and a port that was free a moment ago.
 struct Stage {
     root: tempfile::TempDir,
-    common: Common,
     port: u16,
     start: String,
 }
@@ -118,7 +108,7 @@ impl Stage {
             .map_err(setup)?
             .port();
         let program = std::env::current_exe().map_err(setup)?;
-        let program = output::quoted(&program.to_string_lossy());
+        let program = program.to_string_lossy().replace('\'', r"'\''");
         for act in &ACTS {
             let app = root.path().join("apps").join(act.directory);
             fs::create_dir_all(&app).map_err(setup)?;
@@ -126,27 +116,48 @@ impl Stage {
             fs::write(app.join("ready"), act.ready).map_err(setup)?;
             fs::write(app.join("name"), act.directory).map_err(setup)?;
         }
-        Ok(Self {
-            common: common(&root.path().join("root"))?,
-            port,
-            start: format!("exec {program} demo-service --port {port}"),
-            root,
-        })
+        let start = format!("exec '{program}' {DEMO_SERVICE} --port {port}");
+        Ok(Self { port, start, root })
     }
 
-    fn arguments(&self, act: &Act) -> ShipArguments {
-        let url = |path: &str| format!("http://127.0.0.1:{}{path}", self.port);
-        ShipArguments {
-            app: self.root.path().join("apps").join(act.directory),
-            start: self.start.clone(),
-            checks: vec![url("/ready"), url("/version")],
-            expect_version: Some(act.directory.to_owned()),
-            version_from: "body".to_owned(),
-            behind_proxy: false,
-            check_retries: 4,
-            check_delay: Duration::from_millis(250),
-            grace: Duration::from_secs(5),
-        }
+    fn ship(&self, act: &Act) -> Vec<OsString> {
+        let url = |path: &str| format!("http://127.0.0.1:{}{path}", self.port).into();
+        let app = self.root.path().join("apps").join(act.directory);
+        vec![
+            "ship".into(),
+            "--app".into(),
+            app.into(),
+            "--start".into(),
+            self.start.clone().into(),
+            "--check".into(),
+            url("/ready"),
+            "--check".into(),
+            url("/version"),
+            "--expect-version".into(),
+            act.directory.into(),
+            "--check-retries=4".into(),
+            "--check-delay=250ms".into(),
+            "--grace=5s".into(),
+            "--deadline=30s".into(),
+        ]
+    }
+
+    /// Calls the program as anybody would; gives the exit code, and the report of a run.
+    fn call(&self, words: &[OsString]) -> (u8, Option<RunReport>) {
+        let report = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&report);
+        let app = app().finish(move |report| {
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+            Ok(())
+        });
+        let program =
+            ["local-release".into(), "--root".into(), self.root.path().join("root").into()];
+        // The demonstration is about its own root alone.
+        let ledger = format!("sqlite:{}", self.root.path().join("root/ledger.db").display());
+        let ledger = ["--ledger".into(), ledger.into()];
+        let exit = app.run_from(program.into_iter().chain(ledger).chain(words.to_vec()).collect());
+        let report = report.lock().unwrap_or_else(PoisonError::into_inner).take();
+        (exit, report)
     }
 
     /// What the service itself answers.
@@ -161,24 +172,11 @@ impl Stage {
     }
 }
 
-fn common(root: &Path) -> Result<Common> {
-    Ok(Common {
-        root: root.to_owned(),
-        target: TargetName::new("local/app")?,
-        queue_timeout: Duration::from_secs(60),
-        lease: Duration::from_secs(60),
-        deadline: Duration::from_secs(30),
-        actor: None,
-        output: Output::Human,
-        ledger: None,
-    })
-}
-
-async fn play(stage: &Stage) -> Result<()> {
+fn play(stage: &Stage) -> Result<()> {
     for act in &ACTS {
-        say(&format!("\nShip {}. It must end {}.", act.told, words(act.expected)));
-        let report = verbs::ship_arguments(stage.arguments(act), &stage.common).await?;
-        output::report(&report, &stage.common);
+        println!("\nShip {}. It must end {}.", act.told, words(act.expected));
+        let (_, report) = stage.call(&stage.ship(act));
+        let report = report.ok_or_else(|| deviation("the ship came to no run"))?;
         ended_as_told(act, &report)?;
         let answered = stage.answer().map_err(|source| {
             deviation(&format!("{} does not answer", act.live)).with_source(source)
@@ -189,12 +187,15 @@ async fn play(stage: &Stage) -> Result<()> {
                 act.live
             )));
         }
-        say(&format!("The service itself answers: {answered}"));
+        println!("The service itself answers: {answered}");
     }
-    say("\nThe journal:");
-    let all = Log { verify: false, head: false, against: None };
-    verbs::log(&all, &stage.common).await?;
-    verbs::log(&Log { verify: true, ..all }, &stage.common).await
+    println!("\nThe journal:");
+    for words in [&["log".into()][..], &["log".into(), "--verify".into()]] {
+        if stage.call(words).0 != 0 {
+            return Err(deviation("the journal cannot be read"));
+        }
+    }
+    Ok(())
 }
 
 fn words(outcome: Outcome) -> String {

@@ -1,55 +1,121 @@
-//! The pipeline, built from arguments that a later process finds in the journal.
+//! The program: a directory is shipped, or what runs is stopped.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use gatekit_core::{
-    Candidate, Code, Effect, Error, NextAction, Pipeline, Result, TargetName, enforced,
-};
-use gatekit_http::{Answerer, Judgement, Smoke, VersionFrom};
+use gatekit_cli::{App, Env, Shipment};
+use gatekit_core::{Candidate, Code, Effect, Error, NextAction, Pipeline, Result, enforced};
+use gatekit_http::{Answerer, Judgement, Smoke};
 use gatekit_local::{Answer, PreviousRelease, ReleaseDir, ServiceProbe};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use local_release::args::Ship;
+use crate::args::{Place, Ship, Stop};
 
 /// A path on the command line cannot be used.
-pub(crate) const USAGE_PATH: Code = Code::new("usage.path");
+const USAGE_PATH: Code = Code::new("usage.path");
 /// A URL has a query, which may be a secret.
-pub(crate) const USAGE_QUERY: Code = Code::new("usage.query");
+const USAGE_QUERY: Code = Code::new("usage.query");
 /// The target is released under another root.
-pub(crate) const USAGE_ROOT: Code = Code::new("usage.root");
-/// The journalled arguments of a run cannot be read by this build.
-pub(crate) const CONFIG_ARGUMENTS: Code = Code::new("config.arguments");
+const USAGE_ROOT: Code = Code::new("usage.root");
 
-/// What a run was opened with. Journalled: it holds no secrets.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "snake_case")]
-pub(crate) enum Arguments {
-    Ship(ShipArguments),
-    Stop,
+const EXAMPLES: &str = "\
+Examples:
+  local-release
+      the demonstration, in a temporary root
+  local-release ship --app ./build --start './server --port 8080' \\
+      --check http://127.0.0.1:8080/ready --expect-version 1.4.0 --version-from header:X-Version
+      release a directory, and believe it only when it answers
+  local-release status --output json
+      what is live, who holds the target, who waits
+  local-release rollback --reason 'checkout is broken'
+      back to the release before
+  local-release resume
+      go on where a killed or interrupted run stopped
+  local-release log --verify
+      check the hash chain of the journal";
+
+/// The program.
+pub fn app() -> App {
+    App::new("local-release")
+        .about(
+            "Releases a directory and its process on this machine: queued, verified, rolled back \
+             when the truth is bad, and resumable when the holder is killed.\n\nWithout a command \
+             it shows what that means: in a fresh temporary root it ships four versions of a small \
+             web service, two of them bad.",
+        )
+        .version(env!("CARGO_PKG_VERSION"))
+        .examples(EXAMPLES)
+        .args::<Place>()
+        .ledger(|env| Ok(root(env)?.join("ledger.db")))
+        .pipeline("local/app", async |args: Ship, env: Env| {
+            let root = known_root(&env).await?;
+            let args = args.complete(env.plans_anew())?;
+            args.shipment(&env, &root)?
+                .with_arguments(&args)
+                .map(|it| it.with_note(ROOT, noted(&root)))
+        })
+        .variant(
+            "stop",
+            "Stop the service, through lock and journal like every other change",
+            async |_: Stop, env: Env| {
+                let root = known_root(&env).await?;
+                let stopped = ReleaseDir::stopped(&root)?;
+                let back = PreviousRelease::of(&stopped);
+                let target = env.target().as_str();
+                let pipeline = Pipeline::to(target).deploy(stopped).rollback_with(back).build()?;
+                Ok(Shipment::new(pipeline)
+                    .with_candidate(|| Ok(Candidate::new().with_input("verb", "stop")))
+                    .with_note(ROOT, noted(&root)))
+            },
+        )
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct ShipArguments {
-    pub(crate) app: PathBuf,
-    pub(crate) start: String,
-    pub(crate) checks: Vec<String>,
-    pub(crate) expect_version: Option<String>,
-    pub(crate) version_from: String,
-    pub(crate) behind_proxy: bool,
-    pub(crate) check_retries: u32,
-    pub(crate) check_delay: Duration,
-    pub(crate) grace: Duration,
+/// The note that tells under which root a target is released.
+const ROOT: &str = "root";
+
+fn noted(root: &Path) -> String {
+    root.to_string_lossy().into_owned()
 }
 
-impl ShipArguments {
+/// The root as an absolute path: the service's processes are found by what lies there.
+fn root(env: &Env) -> Result<PathBuf> {
+    let Place { root } = env.args()?;
+    std::path::absolute(&root).map_err(|source| {
+        Error::new(USAGE_PATH, format!("`--root {}` cannot be used", root.display()))
+            .with_source(source)
+    })
+}
+
+/// The root, when it is the one that the target is released under: a ledger that lies elsewhere may
+/// know the target from another root, under which it would seem that nothing was ever released.
+async fn known_root(env: &Env) -> Result<PathBuf> {
+    let root = root(env)?;
+    let journalled = if env.names_ledger() { env.noted(ROOT).await? } else { None };
+    let Some(journalled) = journalled.filter(|journalled| *journalled != noted(&root)) else {
+        return Ok(root);
+    };
+    let journalled = journalled.as_str().unwrap_or_default();
+    let elsewhere = format!("target `{}` is released under another root", env.target());
+    let here = format!("pass `--root {journalled}`, or name another target with `--target`");
+    Err(Error::new(USAGE_ROOT, elsewhere)
+        .with_context("journalled", journalled)
+        .with_context("given", root.display())
+        .with_effect(Effect::None)
+        .with_next(NextAction::outside(here)))
+}
+
+impl Ship {
+    /// Checks and completes what was given; what was journalled is complete.
+    ///
     /// # Errors
-    /// `usage.query` when a check has a query; `usage.path` when the directory does not exist, or its path cannot be journalled.
-    pub(crate) fn new(ship: &Ship) -> Result<Self> {
+    /// `usage.query` when a check has a query; `usage.path` when the directory does not exist, or its
+    /// path cannot be journalled.
+    fn complete(mut self, given: bool) -> Result<Self> {
+        if !given {
+            return Ok(self);
+        }
         // The arguments are journalled whole, and a query often carries a token.
-        if ship.checks.iter().any(|url| url.contains('?')) {
+        if self.checks.iter().any(|url| url.contains('?')) {
             return Err(Error::new(
                 USAGE_QUERY,
                 "a `--check` URL has a query, which is not journalled",
@@ -57,112 +123,47 @@ impl ShipArguments {
             .with_effect(Effect::None)
             .with_next(NextAction::outside("give the check a path without a query")));
         }
-        let app = ship.app.canonicalize().map_err(|source| {
-            Error::new(USAGE_PATH, format!("`--app {}` cannot be used", ship.app.display()))
+        self.app = self.app.canonicalize().map_err(|source| {
+            Error::new(USAGE_PATH, format!("`--app {}` cannot be used", self.app.display()))
                 .with_source(source)
         })?;
-        if app.to_str().is_none() {
+        if self.app.to_str().is_none() {
             return Err(Error::new(USAGE_PATH, "the path of `--app` is not UTF-8")
-                .with_context("path", app.display()));
+                .with_context("path", self.app.display()));
         }
-        Ok(Self {
-            app,
-            start: ship.start.clone(),
-            checks: ship.checks.clone(),
-            expect_version: ship.expect_version.clone(),
-            version_from: ship.version_from.to_string(),
-            behind_proxy: ship.behind_proxy,
-            check_retries: ship.check_retries,
-            check_delay: ship.check_delay,
-            grace: ship.grace,
-        })
+        Ok(self)
     }
 
-    /// What is shipped: the directory as it is now.
-    ///
-    /// # Errors
-    /// Those of [`ReleaseDir::artifact`].
-    pub(crate) fn candidate(&self) -> Result<Candidate> {
-        let candidate = Candidate::new()
-            .with_artifact("app", ReleaseDir::artifact(&self.app)?)
-            .with_input("start", &self.start);
-        Ok(match &self.expect_version {
-            Some(version) => candidate.with_version(version),
-            None => candidate,
-        })
-    }
-}
-
-impl Arguments {
-    /// As they are journalled, with the root they are about.
-    pub(crate) fn to_json(&self, root: &Path) -> Value {
-        json!({"v": 1, "root": root.to_string_lossy(), "local-release": self})
-    }
-
-    /// Refuses to look for a target's release under another root than where it was made: there it
-    /// would seem that nothing was ever released.
-    ///
-    /// # Errors
-    /// `usage.root` when the journalled root is another one.
-    pub(crate) fn check_root(arguments: &Value, root: &Path, target: &TargetName) -> Result<()> {
-        let journalled = arguments["root"].as_str().unwrap_or_default();
-        if journalled == root.to_string_lossy() {
-            return Ok(());
-        }
-        let elsewhere = format!("target `{target}` is released under another root");
-        let here = format!("pass `--root {journalled}`, or name another target with `--target`");
-        Err(Error::new(USAGE_ROOT, elsewhere)
-            .with_context("journalled", journalled)
-            .with_context("given", root.display())
-            .with_effect(Effect::None)
-            .with_next(NextAction::outside(here)))
-    }
-
-    /// # Errors
-    /// `config.arguments` when another program, or a newer build, wrote them.
-    pub(crate) fn from_json(arguments: &Value) -> Result<Self> {
-        let known = (arguments["v"] == 1).then(|| arguments["local-release"].clone());
-        serde_json::from_value(known.unwrap_or_default()).map_err(|source| {
-            Error::new(CONFIG_ARGUMENTS, "the run was not opened by this version of local-release")
-                .with_source(source)
-        })
-    }
-
-    /// The pipeline to `target` that these arguments stand for.
-    ///
-    /// # Errors
-    /// Those of the deployer's, the gate's and the pipeline's builders.
-    pub(crate) fn pipeline(&self, target: &TargetName, root: &Path) -> Result<Pipeline> {
-        match self {
-            Self::Stop => {
-                let stopped = ReleaseDir::stopped(root)?;
-                let back = PreviousRelease::of(&stopped);
-                Pipeline::to(target.as_str()).deploy(stopped).rollback_with(back).build()
-            }
-            Self::Ship(ship) => ship.pipeline(target, root),
-        }
-    }
-}
-
-impl ShipArguments {
-    fn pipeline(&self, target: &TargetName, root: &Path) -> Result<Pipeline> {
+    fn shipment(&self, env: &Env, root: &Path) -> Result<Shipment> {
         let release = ReleaseDir::new(root, &self.app, &self.start)?
             .with_version(self.expect_version.clone())
             .with_grace(self.grace);
         let mut smoke =
             Smoke::urls(&self.checks).with_retries(self.check_retries).with_delay(self.check_delay);
         if let Some(version) = &self.expect_version {
-            smoke = smoke.expect_version(version, self.version_from.parse::<VersionFrom>()?);
+            smoke = smoke.expect_version(version, self.version_from.clone());
         }
         if !self.behind_proxy {
             smoke = smoke.answered_by(OurService(release.service()));
         }
         let back = PreviousRelease::of(&release);
-        Pipeline::to(target.as_str())
+        let pipeline = Pipeline::to(env.target().as_str())
             .deploy(release)
             .rollback_with(back)
             .verify(enforced(smoke.build()?))
-            .build()
+            .build()?;
+        // What is shipped: the directory as it is when it ships.
+        let (app, start, version) =
+            (self.app.clone(), self.start.clone(), self.expect_version.clone());
+        Ok(Shipment::new(pipeline).with_candidate(move || {
+            let candidate = Candidate::new()
+                .with_artifact("app", ReleaseDir::artifact(&app)?)
+                .with_input("start", start);
+            Ok(match version {
+                Some(version) => candidate.with_version(version),
+                None => candidate,
+            })
+        }))
     }
 }
 

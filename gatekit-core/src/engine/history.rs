@@ -238,6 +238,8 @@ impl RunHistory {
 pub(crate) struct Releases {
     /// When the run that made the newest state of things was opened: a ship or a rollback.
     pub(crate) newest_opened: u64,
+    /// The number of the target's last `closed` entry.
+    pub(crate) newest_closed: Option<u64>,
     pub(crate) stack: Vec<RunHistory>,
 }
 
@@ -248,7 +250,7 @@ impl Releases {
         target: &TargetName,
         limit: usize,
     ) -> Result<Self> {
-        let mut releases = Self { newest_opened: 0, stack: Vec::new() };
+        let mut releases = Self { newest_opened: 0, newest_closed: None, stack: Vec::new() };
         let mut undone = BTreeSet::new();
         let mut before = None;
         // The last few are enough for most; a long stretch of failed runs costs more.
@@ -258,6 +260,8 @@ impl Releases {
             size = 32;
             let Some(last) = page.last() else { return Ok(releases) };
             before = Some(last.seq);
+            let newest = page.first().map(|record| record.seq);
+            releases.newest_closed = releases.newest_closed.or(newest);
             for record in page {
                 let entry = record.decode()?;
                 if !matches!(entry.body, Body::Closed { outcome: Outcome::Released, .. })
@@ -292,6 +296,12 @@ impl Releases {
 }
 
 impl RunHistory {
+    /// Whether what is live since then is of this run's making: what waits from before is over.
+    pub(crate) fn made_a_state(&self) -> bool {
+        let outcome = self.closed.as_ref().map(|(outcome, _)| *outcome);
+        matches!(outcome, Some(Outcome::Released | Outcome::Unchanged | Outcome::Overridden))
+    }
+
     /// What was live when the run ended.
     pub(crate) fn live(&self) -> Option<Live> {
         self.closed.as_ref().and_then(|(_, live)| live.clone())
@@ -340,9 +350,7 @@ pub(crate) async fn pending(ledger: &dyn Ledger, target: &TargetName) -> Result<
                 None if !under_way.contains(&run) && !history.is_carried() => {
                     return Ok(Some(history.pending()));
                 }
-                Some((Outcome::Released | Outcome::Unchanged | Outcome::Overridden, _)) => {
-                    return Ok(None);
-                }
+                _ if history.made_a_state() => return Ok(None),
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Engine;
+use super::history::RunHistory;
 use crate::candidate::Candidate;
 use crate::code;
 use crate::digest::Digest;
@@ -46,6 +47,31 @@ impl Engine {
     /// Those of the ledger; `ledger.entry` when there is no such run.
     pub async fn request(&self, target: &TargetName, run: RunId) -> Result<Request> {
         self.request_before(target, run, u64::MAX).await
+    }
+
+    /// The runs that ask people for a word, newest first, whether they wait parked or in a process.
+    /// One from before the newest release is not among them: nobody goes on with it.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn asking(&self, target: &TargetName) -> Result<Vec<Request>> {
+        let (mut asking, mut before) = (Vec::new(), None);
+        loop {
+            let page = self.ledger.read_kind(target, "opened", before, 32).await?;
+            let Some(last) = page.last() else { return Ok(asking) };
+            before = Some(last.seq);
+            for record in page {
+                let run = record.decode()?.run;
+                let history = RunHistory::read(&*self.ledger, target, run).await?;
+                if history.made_a_state() {
+                    return Ok(asking);
+                }
+                let request = self.request(target, run).await?;
+                if !request.over && !request.waiting.is_empty() {
+                    asking.push(request);
+                }
+            }
+        }
     }
 
     /// What it asked for before that entry of the journal.

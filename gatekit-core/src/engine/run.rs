@@ -118,7 +118,6 @@ impl Run {
 
     /// Names what is shipped, and reads what was released last.
     pub(crate) async fn learn(&mut self, candidate: Candidate) -> Result<()> {
-        let last_closed = self.last_closed().await?;
         let releases = Releases::read(&*self.ledger, self.pipeline.target(), 1).await?;
         let first = self.ledger.read(self.pipeline.target(), 0, 1).await?;
         self.facts = Arc::new(RunFacts {
@@ -129,7 +128,7 @@ impl Run {
             candidate,
             actor: self.settings.actor.clone(),
             last_release: releases.last(),
-            last_closed,
+            last_closed: releases.newest_closed,
         });
         Ok(())
     }
@@ -137,15 +136,12 @@ impl Run {
     /// Reads what was released last anew, if any run has ended since, or the journal only began with
     /// this one.
     pub(crate) async fn learn_what_changed(&mut self) -> Result<()> {
-        if self.facts.chain.is_some() && self.last_closed().await? == self.facts.last_closed {
+        let last = self.ledger.read_kind(self.pipeline.target(), "closed", None, 1).await?;
+        let last = last.first().map(|record| record.seq);
+        if self.facts.chain.is_some() && last == self.facts.last_closed {
             return Ok(());
         }
         self.learn(self.facts.candidate.clone()).await
-    }
-
-    async fn last_closed(&self) -> Result<Option<u64>> {
-        let last = self.ledger.read_kind(self.pipeline.target(), "closed", None, 1).await?;
-        Ok(last.first().map(|record| record.seq))
     }
 
     /// Whether the run may have changed the target.

@@ -1,0 +1,156 @@
+//! One call of the program.
+
+use clap::ArgMatches;
+use gatekit_core::{Engine, Error, Pipeline, Result, RunReport};
+use serde_json::{Value, json};
+
+use crate::code;
+use crate::env::Env;
+use crate::output::Voice;
+use crate::progress;
+use crate::recipe::Shared;
+use crate::shipment::Shipment;
+
+/// The version of the journalled arguments.
+const VERSION: u32 = 1;
+
+/// Adds a reporter to the engine.
+pub(crate) type AddReporter = Box<dyn FnOnce(Engine) -> Engine>;
+
+/// What is done with a report before it is printed.
+pub(crate) type Finish = Box<dyn FnOnce(&RunReport) -> Result<()>>;
+
+/// A verb, what it is about, and what was given with it.
+pub(crate) struct Call {
+    pub(crate) verb: String,
+    pub(crate) app: &'static str,
+    pub(crate) voice: Voice,
+    pub(crate) recipes: Vec<Shared>,
+    pub(crate) given: ArgMatches,
+    pub(crate) env: Env,
+    pub(crate) reporters: Vec<AddReporter>,
+    pub(crate) finish: Option<Finish>,
+}
+
+/// What a verb could not do, and whether it was the building of the pipeline that failed: then the
+/// call is wrong, or what it is about.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) error: Error,
+    pub(crate) building: bool,
+}
+
+impl Problem {
+    /// Whether the call is wrong, and not what it is made in.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.error.code().area() == "usage" && *self.error.code() != code::USAGE_SECRET
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Self { error, building: false }
+    }
+}
+
+fn building(error: Error) -> Problem {
+    Problem { error, building: true }
+}
+
+pub(crate) type Answer<T> = Result<T, Problem>;
+
+/// A pipeline, and the arguments that stand for it in the journal.
+pub(crate) struct Ready {
+    pub(crate) shipment: Shipment,
+    pub(crate) arguments: Value,
+}
+
+impl Call {
+    /// What the command line stands for.
+    pub(crate) async fn fresh(&self, recipe: &Shared) -> Answer<Ready> {
+        let shipment = recipe.make(&self.given, &self.env).await.map_err(building)?;
+        Ok(self.ready(recipe, shipment))
+    }
+
+    /// What journalled arguments stand for, with what is given on top.
+    pub(crate) async fn rebuilt(&self, journalled: &Value) -> Answer<Ready> {
+        let other = || {
+            Error::new(
+                code::CONFIG_ARGUMENTS,
+                "the run was not opened by this version of the program",
+            )
+            .with_effect(gatekit_core::Effect::None)
+            .with_context("program", self.app)
+        };
+        let ours = journalled["v"] == VERSION && journalled["app"] == self.app;
+        let verb = journalled["verb"].as_str().filter(|_| ours).unwrap_or_default();
+        let recipe = self.recipes.iter().find(|recipe| recipe.verb() == verb);
+        let recipe = recipe.ok_or_else(|| building(other()))?;
+        let args = journalled["args"].clone();
+        let shipment = recipe.remake(args, &self.given, &self.env).await.map_err(building)?;
+        Ok(self.ready(recipe, shipment))
+    }
+
+    fn ready(&self, recipe: &Shared, mut shipment: Shipment) -> Ready {
+        let args = shipment.arguments.take();
+        let notes = std::mem::take(&mut shipment.notes);
+        let arguments = json!({
+            "v": VERSION, "app": self.app, "verb": recipe.verb(), "args": args, "notes": notes,
+        });
+        Ready { shipment, arguments }
+    }
+
+    /// The pipeline of the newest release, else of a way to ship that needs no arguments; `None` when
+    /// there is neither.
+    pub(crate) async fn latest(&self) -> Answer<Option<Ready>> {
+        if let Some(ledger) = self.env.ledger_to_read()?
+            && let Some(last) = Engine::new(ledger).last_arguments(self.env.target()).await?
+        {
+            return self.rebuilt(&last).await.map(Some);
+        }
+        self.bare().await
+    }
+
+    /// The pipeline of a way to ship that needs no arguments.
+    pub(crate) async fn bare(&self) -> Answer<Option<Ready>> {
+        for recipe in &self.recipes {
+            let command = recipe.augment(clap::Command::new(recipe.verb()).no_binary_name(true));
+            if let Ok(nothing) = command.try_get_matches_from(Vec::<&str>::new()) {
+                let made = recipe.make(&nothing, &self.env).await.map_err(building)?;
+                return Ok(Some(self.ready(recipe, made)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The engine on the ledger, which is made when it does not exist.
+    pub(crate) fn engine(&mut self) -> Result<Engine> {
+        let common = self.env.common();
+        let mut engine = Engine::new(self.env.ledger()?)
+            .with_lease(common.lease)?
+            .with_deadline(common.deadline)
+            .with_queue_timeout(common.queue_timeout);
+        if let Some(actor) = &common.actor {
+            engine = engine.with_actor(actor);
+        }
+        engine = progress::told(engine, self.voice.json);
+        for add in self.reporters.drain(..) {
+            engine = add(engine);
+        }
+        Ok(engine)
+    }
+}
+
+impl Ready {
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.shipment.pipeline
+    }
+
+    /// What is shipped, made now.
+    pub(crate) fn candidate(&mut self) -> Answer<gatekit_core::Candidate> {
+        match self.shipment.candidate.take() {
+            Some(make) => make().map_err(building),
+            None => Ok(gatekit_core::Candidate::new()),
+        }
+    }
+}

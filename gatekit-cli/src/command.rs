@@ -1,0 +1,262 @@
+//! The command line, made for the pipelines that there are.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Args, Command};
+use clap_complete::Shell;
+use gatekit_core::ledger::{Decision, Head};
+use gatekit_core::{RunId, StageId};
+
+use crate::app::{App, Named};
+use crate::common::{Common, EVERY_VERB, duration, not_empty};
+use crate::recipe::Shared;
+
+/// The verb that prints a shell's completions.
+pub(crate) const COMPLETIONS: &str = "completions";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0 released or unchanged   1 refused or superseded, nothing touched   2 usage or configuration
+  3 rolled back, the old release is confirmed live   4 stuck, a person must act
+  5 failed before anything was touched   75 waiting, resume later   130 interrupted";
+
+// `ship`, and what ships otherwise.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Ship {
+    /// Wait in this process for gates that say wait, like an approval, instead of parking at once
+    #[arg(
+        long, value_name = "TIME", value_parser = duration,
+        num_args = 0..=1, require_equals = true, default_missing_value = "24h"
+    )]
+    pub(crate) wait: Option<Duration>,
+}
+
+// `plan`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Plan {
+    /// Ask the gates, too
+    #[arg(long)]
+    pub(crate) gates: bool,
+}
+
+// `rollback`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Rollback {
+    /// The release to return to: its id, its version, or its run [default: the one before]
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) to: Option<String>,
+    /// Why, for the journal
+    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
+    pub(crate) reason: String,
+}
+
+// `reconcile`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Reconcile {
+    /// The new release stays: it must be live and pass verification
+    #[arg(long, group = "decision", requires = "reason")]
+    pub(crate) adopt: bool,
+    /// The old release is live
+    #[arg(long, group = "decision", requires = "reason")]
+    pub(crate) confirm_old: bool,
+    /// Undo what the run began
+    #[arg(long, group = "decision", requires = "reason")]
+    pub(crate) roll_back: bool,
+    /// Free the target whatever is live, and answer for it
+    #[arg(long = "override", group = "decision", requires = "reason")]
+    pub(crate) overrule: bool,
+    /// Why, for the journal; a decision needs one
+    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
+    pub(crate) reason: Option<String>,
+}
+
+impl Reconcile {
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        [
+            (self.adopt, Decision::Adopt),
+            (self.confirm_old, Decision::ConfirmOld),
+            (self.roll_back, Decision::RollBack),
+            (self.overrule, Decision::Override),
+        ]
+        .into_iter()
+        .find_map(|(given, decision)| given.then_some(decision))
+    }
+}
+
+// `log`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Log {
+    /// Check the hash chain, and print nothing but the result
+    #[arg(long)]
+    pub(crate) verify: bool,
+
+    /// Print only the end of the chain, `SEQ:HASH`, to be kept elsewhere
+    #[arg(long, conflicts_with = "verify")]
+    pub(crate) head: bool,
+
+    /// With --verify: the chain must still contain this exported end
+    #[arg(long, value_name = "SEQ:HASH", requires = "verify")]
+    pub(crate) against: Option<Head>,
+}
+
+// `approve` and `reject`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Answer {
+    /// The run that waits [default: the one that `resume` would go on with]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<RunId>,
+    /// The stage that waits [default: the only one]
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<StageId>,
+    /// What the others should know, for the journal
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) comment: String,
+}
+
+// `waive`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Waive {
+    /// The gate that blocked it
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: StageId,
+    /// How long you answer for it
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) lasts: Duration,
+    /// Why, for the journal
+    #[arg(long, value_name = "TEXT", value_parser = not_empty)]
+    pub(crate) reason: String,
+    /// The run that was blocked [default: the newest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<RunId>,
+}
+
+/// The whole command line of a program.
+pub(crate) fn of(app: &App) -> Command {
+    let examples = app.examples.map(|examples| format!("{examples}\n\n")).unwrap_or_default();
+    let mut command = app
+        .own
+        .clone()
+        .mut_args(|arg| arg.help_heading(EVERY_VERB))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .after_help(format!("{examples}{EXIT_CODES}"));
+    if let Some(about) = app.about {
+        command = command.about(about);
+    }
+    if let Some(version) = app.version {
+        command = command.version(version);
+    }
+    command = Common::augment_args(command);
+    command = match app.pipelines.as_slice() {
+        [only] => command.subcommands(verbs(app.name, only)),
+        several => several.iter().fold(command, |command, pipeline| {
+            let prefix = format!("{} {}", app.name, pipeline.target);
+            command.subcommand(
+                Command::new(pipeline.target)
+                    .about(format!("Release to {}", pipeline.target))
+                    .subcommand_required(true)
+                    .arg_required_else_help(true)
+                    .disable_help_subcommand(true)
+                    .subcommands(verbs(&prefix, pipeline)),
+            )
+        }),
+    };
+    let shell = Arg::new("shell").required(true).value_parser(clap::value_parser!(Shell));
+    command.subcommand(
+        Command::new(COMPLETIONS)
+            .about("Print the completions of a shell: source them in its start-up file")
+            .arg(shell),
+    )
+}
+
+fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
+    let mut verbs = Vec::new();
+    let Some(ship) = pipeline.recipes.first() else { return verbs };
+    let rebuilt = |verb: &'static str, about: &'static str| {
+        with_update(Command::new(verb).about(about), &pipeline.recipes)
+    };
+    verbs.push(
+        Plan::augment_args(ship.augment(Command::new("plan")))
+            .about("Show what a ship would do, without doing it")
+            .after_help(format!(
+                "Examples:\n  {program} plan ..           what each deploy would touch\n  \
+                 {program} plan --gates ..   and what the gates say now\n\n\
+                 It takes no lock and writes nothing, so a later ship may find something else."
+            )),
+    );
+    for recipe in &pipeline.recipes {
+        let verb = Ship::augment_args(recipe.augment(Command::new(recipe.verb())));
+        verbs.push(verb.about(recipe.about()));
+    }
+    // It takes them for the sake of what the environment gives: to look may need a secret.
+    let status = rebuilt("status", "Show what is live, who holds the target and who waits");
+    verbs.push(status.mut_args(|arg| arg.hide(true)));
+    verbs.push(Log::augment_args(Command::new("log")).about("Print the journal, one entry a line"));
+    verbs.push(Rollback::augment_args(rebuilt("rollback", "Return to an earlier release")));
+    verbs.push(Ship::augment_args(rebuilt(
+        "resume",
+        "Go on with a run that was killed, interrupted or parked",
+    )));
+    verbs.push(Reconcile::augment_args(rebuilt(
+        "reconcile",
+        "Settle a suspect target; without a decision, tell what is found",
+    )));
+    for (verb, about) in [
+        ("approve", "Approve a run that waits for it: it is bound to what the run would touch"),
+        ("reject", "Reject a run that waits for an approval"),
+    ] {
+        verbs.push(Answer::augment_args(Command::new(verb).about(about)));
+    }
+    verbs.push(
+        Waive::augment_args(rebuilt(
+            "waive",
+            "Answer for a gate that blocks, for a while and for one candidate",
+        ))
+        .after_help(format!(
+            "Example:\n  {program} waive --stage checks --for 2h --reason 'the checker is down, \
+             tests ran by hand'"
+        )),
+    );
+    verbs.push(rebuilt("verify", "Ask the verify gates about what is live now"));
+    verbs
+}
+
+/// Adds the arguments of all recipes, none of which is needed.
+fn with_update(command: Command, recipes: &[Shared]) -> Command {
+    let mut seen = Vec::new();
+    let mut command = command;
+    for recipe in recipes {
+        let own = recipe.augment_for_update(Command::new("own"));
+        for arg in own.get_arguments() {
+            if !seen.contains(arg.get_id()) {
+                seen.push(arg.get_id().clone());
+                command = command.arg(arg.clone());
+            }
+        }
+    }
+    command
+}
+
+/// The arguments that a ship cannot do without, as they are typed.
+pub(crate) fn needed(recipe: &Shared) -> Vec<String> {
+    let own = recipe.augment(Command::new("own"));
+    let mut needed = Vec::new();
+    for arg in own.get_arguments().filter(|arg| arg.is_required_set()) {
+        if let Some(long) = arg.get_long() {
+            needed.push(format!("--{long}"));
+        }
+        if matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
+            let name = arg.get_value_names().and_then(|names| names.first());
+            needed.push(name.map_or_else(|| "VALUE".to_owned(), ToString::to_string));
+        }
+    }
+    needed
+}

@@ -1,0 +1,139 @@
+//! What a pipeline is built in.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{ArgMatches, FromArgMatches};
+use gatekit_core::ledger::Ledger;
+use gatekit_core::{Engine, Error, NextAction, Result, TargetName};
+use gatekit_store::SqliteLedger;
+use serde_json::Value;
+
+use crate::code;
+use crate::common::Common;
+
+/// What the program is called with, beside the arguments of one pipeline.
+#[derive(Clone)]
+pub struct Env {
+    target: TargetName,
+    matches: ArgMatches,
+    common: Arc<Common>,
+    home: Arc<Home>,
+    anew: bool,
+}
+
+/// Where the ledger is unless the caller says so.
+pub(crate) type Home = dyn Fn(&Env) -> Result<PathBuf>;
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The matches may hold secrets.
+        f.debug_struct("Env").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl Env {
+    pub(crate) fn new(
+        target: TargetName,
+        matches: ArgMatches,
+        common: Common,
+        home: Arc<Home>,
+    ) -> Self {
+        Self { target, matches, common: Arc::new(common), home, anew: false }
+    }
+
+    /// What is released to: the pipeline's name, or what `--target` says.
+    #[must_use]
+    pub fn target(&self) -> &TargetName {
+        &self.target
+    }
+
+    /// The program's own arguments, which [`App::args`](crate::App::args) declared.
+    ///
+    /// # Errors
+    /// `usage.command_line` when they are of another type.
+    pub fn args<G: FromArgMatches>(&self) -> Result<G> {
+        G::from_arg_matches(&self.matches).map_err(|error| usage(&error))
+    }
+
+    /// Whether the caller named the ledger, by `--ledger` or `GATEKIT_LEDGER`.
+    #[must_use]
+    pub fn names_ledger(&self) -> bool {
+        self.common.ledger.is_some()
+    }
+
+    /// Whether the arguments were given for a new plan or ship, and not read from the journal: only
+    /// then are they to be checked and completed.
+    #[must_use]
+    pub fn plans_anew(&self) -> bool {
+        self.anew
+    }
+
+    /// What the run that is pending on the target, else the newest release there, has noted with
+    /// [`Shipment::with_note`](crate::Shipment::with_note). `None` when there is no such note, run or
+    /// ledger. Writes nothing.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn noted(&self, name: &str) -> Result<Option<Value>> {
+        let Some(ledger) = self.ledger_to_read()? else { return Ok(None) };
+        let engine = Engine::new(ledger);
+        let arguments = match engine.pending(&self.target).await? {
+            Some(pending) => Some(pending.arguments),
+            None => engine.last_arguments(&self.target).await?,
+        };
+        Ok(arguments.and_then(|it| it.get("notes")?.get(name).cloned()))
+    }
+
+    /// A secret that the pipeline needs and that is never journalled.
+    ///
+    /// # Errors
+    /// `usage.secret` when it was not given: `flag` names how.
+    pub fn secret<T>(&self, given: Option<T>, flag: &str) -> Result<T> {
+        given.ok_or_else(|| {
+            let what = format!("`{flag}` is a secret, which no journal keeps: it is needed again");
+            Error::new(code::USAGE_SECRET, what)
+                .with_effect(gatekit_core::Effect::None)
+                .with_next(NextAction::outside(format!("give `{flag}` again, or set its variable")))
+        })
+    }
+
+    pub(crate) fn anew(&self) -> Self {
+        Self { anew: true, ..self.clone() }
+    }
+
+    pub(crate) fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn ledger_path(&self) -> Result<PathBuf> {
+        match self.common.ledger.as_deref() {
+            None => (self.home)(self),
+            Some(url) => match url.strip_prefix("sqlite:") {
+                Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+                _ => Err(Error::new(code::USAGE_LEDGER, "the ledger's URL is not `sqlite:PATH`")),
+            },
+        }
+    }
+
+    /// The ledger for writing, made when it does not exist, but not for a call that cannot run.
+    pub(crate) fn ledger(&self) -> Result<Arc<dyn Ledger>> {
+        Engine::check_lease(self.common.lease)?;
+        Ok(Arc::new(SqliteLedger::open(self.ledger_path()?)?))
+    }
+
+    /// The ledger for reading; `None` when it does not exist.
+    pub(crate) fn ledger_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
+        let ledger = SqliteLedger::open_read_only(self.ledger_path()?)?;
+        Ok(ledger.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>))
+    }
+}
+
+/// An error of clap that came to light after the command line was parsed.
+pub(crate) fn usage(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    Error::new(code::USAGE_COMMAND_LINE, first).with_effect(gatekit_core::Effect::None)
+}

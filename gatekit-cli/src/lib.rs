@@ -1,0 +1,59 @@
+//! Turns pipelines into a deploy binary: `plan`, `ship`, `status`, `log`, `rollback`, `resume`,
+//! `reconcile`, `approve`, `reject`, `waive` and `verify`, with help, completions, progress for people
+//! and JSON for programs.
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! use gatekit_cli::{App, Env};
+//! use gatekit_core::{Pipeline, enforced};
+//! use gatekit_http::Smoke;
+//! use gatekit_local::{PreviousRelease, ReleaseDir};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(clap::Args, Serialize, Deserialize)]
+//! struct Release {
+//!     /// The directory to release
+//!     #[arg(long)]
+//!     app: std::path::PathBuf,
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     App::new("deploy")
+//!         .pipeline("production/api", async |release: Release, env: Env| {
+//!             let dir = ReleaseDir::new("/srv/api", &release.app, "./server")?;
+//!             let back = PreviousRelease::of(&dir);
+//!             let smoke = Smoke::urls(["http://127.0.0.1:8080/ready"]).build()?;
+//!             let target = env.target().as_str();
+//!             Pipeline::to(target).deploy(dir).rollback_with(back).verify(enforced(smoke)).build()
+//!         })
+//!         .run()
+//! }
+//! ```
+//!
+//! # Output and exit codes
+//! People read the end of a run on standard output and its progress on standard error; a terminal is
+//! shown what is waited for, and for how long. `--output json` prints one object a line: the events of
+//! the run (`{"v":1,"event":..}`), and last what it came to, with `outcome`, `code`, `exit` and `next`.
+//! The exit codes are those of [`Outcome::exit_code`](gatekit_core::Outcome::exit_code), and 2 for a
+//! call that cannot be understood.
+
+#![expect(clippy::future_not_send, reason = "a program's own futures stay on its one thread")]
+
+pub mod code;
+
+mod app;
+mod call;
+mod command;
+mod common;
+mod env;
+mod log;
+mod output;
+mod progress;
+mod recipe;
+mod shipment;
+mod verbs;
+
+pub use app::App;
+pub use env::Env;
+pub use shipment::Shipment;

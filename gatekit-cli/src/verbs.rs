@@ -1,0 +1,337 @@
+//! The verbs.
+
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use clap::FromArgMatches;
+use clap_complete::Shell;
+use gatekit_core::ledger::{Body, LockState, TargetState, Word};
+use gatekit_core::{
+    Engine, Error, NextAction, Pending, Request, Result, RunId, RunReport, Running, Verb,
+};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::call::{Answer, Call};
+use crate::code;
+use crate::command::{self, Plan, Reconcile, Rollback, Ship, Waive, needed};
+use crate::env::usage;
+use crate::log::log;
+use crate::output::warn;
+use crate::recipe::Shared;
+
+/// Prints a shell's completions.
+pub(crate) fn completions(mut program: clap::Command, call: &Call) -> u8 {
+    let Some(shell) = call.given.get_one::<Shell>("shell") else { return 2 };
+    let mut script = Vec::new();
+    clap_complete::generate(*shell, &mut program, call.app, &mut script);
+    // A reader that has gone away is no reason to fail.
+    let _ = io::stdout().lock().write_all(&script);
+    0
+}
+
+/// Runs a verb and gives the exit code.
+pub(crate) async fn run(mut call: Call) -> u8 {
+    let voice = call.voice.clone();
+    match answer(&mut call).await {
+        Ok(exit) => exit,
+        Err(problem) => voice.error(&problem),
+    }
+}
+
+async fn answer(call: &mut Call) -> Answer<u8> {
+    let verb = call.verb.clone();
+    if let Some((at, recipe)) = call.recipes.iter().enumerate().find(|it| it.1.verb() == verb) {
+        let (first, recipe) = (at == 0, Arc::clone(recipe));
+        let report = ship(call, &recipe, first).await?;
+        return Ok(told(call, report));
+    }
+    match verb.as_str() {
+        "plan" => plan(call).await,
+        "status" => status(call).await,
+        "log" => {
+            log(&flags(call)?, &call.env, &call.voice).await?;
+            Ok(0)
+        }
+        "rollback" => {
+            let report = rollback(call).await?;
+            Ok(told(call, report))
+        }
+        "resume" => {
+            let report = resume(call).await?;
+            Ok(told(call, report))
+        }
+        "reconcile" => {
+            let report = reconcile(call).await?;
+            Ok(told(call, report))
+        }
+        "approve" => word(call, Word::Approve).await,
+        "reject" => word(call, Word::Reject).await,
+        "waive" => waive(call).await,
+        "verify" => verify(call).await,
+        other => {
+            let unknown = format!("`{other}` is no verb of this program");
+            Err(Error::new(code::USAGE_COMMAND_LINE, unknown).into())
+        }
+    }
+}
+
+/// Prints a run's end, and gives the exit code.
+fn told(call: &mut Call, report: RunReport) -> u8 {
+    if let Some(finish) = call.finish.take()
+        && let Err(error) = finish(&report)
+    {
+        warn(&format!("warning: {error} [{}]", error.code()));
+    }
+    call.voice.report(&report)
+}
+
+fn flags<A: FromArgMatches>(call: &Call) -> Result<A> {
+    A::from_arg_matches(&call.given).map_err(|error| usage(&error))
+}
+
+/// Awaits a run; SIGINT, SIGTERM and SIGHUP interrupt it.
+async fn finish(running: Running) -> Result<RunReport> {
+    let no_signals = |source| Error::new(code::RUNTIME_START, "no signals").with_source(source);
+    let mut int = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut term = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut hup = signal(SignalKind::hangup()).map_err(no_signals)?;
+    let interrupter = running.interrupter();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+                _ = hup.recv() => {}
+            }
+            interrupter.interrupt();
+        }
+    });
+    Ok(running.await)
+}
+
+/// The engine, with the patience that was asked for.
+fn patient(call: &mut Call) -> Result<Engine> {
+    let flags: Ship = flags(call)?;
+    let engine = call.engine()?;
+    Ok(match flags.wait {
+        Some(patience) => engine.with_patience(patience),
+        None => engine,
+    })
+}
+
+async fn ship(call: &mut Call, recipe: &Shared, first: bool) -> Answer<RunReport> {
+    let mut ready = call.fresh(recipe).await?;
+    if !first && call.env.ledger_to_read()?.is_none() {
+        let verb = recipe.verb();
+        return nothing(call, code::USAGE_NEVER_SHIPPED, verb).await;
+    }
+    let candidate = ready.candidate()?;
+    let engine = patient(call)?.with_arguments(ready.arguments.clone());
+    Ok(finish(engine.ship(ready.pipeline(), candidate)).await?)
+}
+
+async fn plan(call: &mut Call) -> Answer<u8> {
+    let flags: Plan = flags(call)?;
+    let Some(recipe) = call.recipes.first().cloned() else { return Ok(0) };
+    let mut ready = call.fresh(&recipe).await?;
+    let candidate = ready.candidate()?;
+    // A plan leaves no trace: where there is no ledger, it is made in memory.
+    let engine = match call.env.ledger_to_read()? {
+        Some(ledger) => Engine::new(ledger),
+        None => Engine::new(Arc::new(gatekit_core::ledger::MemoryLedger::new())),
+    };
+    let engine = acting(engine, call).with_deadline(call.env.common().deadline);
+    let preview = engine.preview(ready.pipeline(), candidate, flags.gates).await?;
+    Ok(call.voice.preview(&preview, flags.gates))
+}
+
+fn acting(engine: Engine, call: &Call) -> Engine {
+    match &call.env.common().actor {
+        Some(actor) => engine.with_actor(actor),
+        None => engine,
+    }
+}
+
+async fn rollback(call: &mut Call) -> Answer<RunReport> {
+    let flags: Rollback = flags(call)?;
+    let nowhere = || {
+        let nothing = "there is no earlier release to return to";
+        Error::new(gatekit_core::code::ROLLBACK_NOTHING, nothing)
+            .with_next(NextAction::verb(Verb::Status, &[]))
+    };
+    if call.env.ledger_to_read()?.is_none() {
+        return Err(nowhere().into());
+    }
+    // A target without a release has nothing to return to: where it can, the engine says so.
+    let ready = call.latest().await?.ok_or_else(nowhere)?;
+    let engine = call.engine()?.with_arguments(ready.arguments.clone());
+    Ok(finish(engine.roll_back(ready.pipeline(), flags.to, flags.reason)).await?)
+}
+
+async fn resume(call: &mut Call) -> Answer<RunReport> {
+    let Some(pending) = pending(call).await? else {
+        return nothing(call, gatekit_core::code::RESUME_NOTHING, "resume").await;
+    };
+    let ready = call.rebuilt(&pending.arguments).await?;
+    Ok(finish(patient(call)?.resume(ready.pipeline(), pending.run)).await?)
+}
+
+async fn reconcile(call: &mut Call) -> Answer<RunReport> {
+    let flags: Reconcile = flags(call)?;
+    let Some(pending) = pending(call).await?.filter(|pending| pending.touched) else {
+        return nothing(call, gatekit_core::code::RECONCILE_NOTHING, "reconcile").await;
+    };
+    let ready = call.rebuilt(&pending.arguments).await?;
+    let reason = flags.reason.clone().unwrap_or_default();
+    let engine = call.engine()?;
+    Ok(finish(engine.reconcile(ready.pipeline(), pending.run, flags.decision(), reason)).await?)
+}
+
+async fn pending(call: &Call) -> Result<Option<Pending>> {
+    match call.env.ledger_to_read()? {
+        Some(ledger) => Engine::new(ledger).pending(call.env.target()).await,
+        None => Ok(None),
+    }
+}
+
+/// There is nothing to do: a success that changes nothing.
+async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<RunReport> {
+    let nothing = Error::new(code, format!("there is nothing to {verb}"))
+        .with_next(NextAction::verb(Verb::Status, &[]));
+    let live = match call.latest().await? {
+        Some(ready) => ready.pipeline().live().await?,
+        None => None,
+    };
+    Ok(RunReport::nothing_to_do(call.env.target().clone(), nothing.to_failure(), live))
+}
+
+async fn status(call: &Call) -> Answer<u8> {
+    let target = call.env.target();
+    let (lock, waits) = match call.env.ledger_to_read()? {
+        Some(ledger) => {
+            let waits = Engine::new(Arc::clone(&ledger)).asking(target).await?;
+            (ledger.state(target).await?, waits)
+        }
+        None => (TargetState::untouched(), Vec::new()),
+    };
+    // Who holds the target is told even where the pipeline cannot be rebuilt here.
+    let live = match call.latest().await {
+        Ok(Some(ready)) => ready.pipeline().live().await,
+        Ok(None) => Ok(None),
+        Err(problem) if problem.building && !problem.is_usage() => Err(problem.error),
+        Err(problem) => return Err(problem),
+    };
+    let next = next_of(&lock, &waits, call);
+    call.voice.status(&lock, &live, &waits, &next);
+    Ok(0)
+}
+
+fn next_of(lock: &TargetState, waits: &[Request], call: &Call) -> Vec<NextAction> {
+    match lock.state {
+        LockState::Suspect => vec![
+            NextAction::verb(Verb::Resume, &[]),
+            NextAction::verb(Verb::Reconcile, &[]).by("operator"),
+        ],
+        _ if !waits.is_empty() => {
+            let findings = waits.iter().flat_map(|request| &request.waiting);
+            findings.flat_map(|(_, finding)| finding.next.clone()).collect()
+        }
+        LockState::Free if lock.head.seq == 0 => {
+            let needed = call.recipes.first().map(needed).unwrap_or_default();
+            let needed: Vec<_> = needed.iter().map(String::as_str).collect();
+            vec![NextAction::verb(Verb::Ship, &needed)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The run that people are asked about: the one named, else the only one that asks.
+async fn in_question(call: &Call, engine: &Engine, named: Option<RunId>) -> Answer<Request> {
+    let target = call.env.target();
+    if let Some(named) = named {
+        return Ok(engine.request(target, named).await?);
+    }
+    let mut asking = engine.asking(target).await?;
+    match asking.len() {
+        0 => Err(nobody_asks().into()),
+        1 => Ok(asking.remove(0)),
+        _ => {
+            let runs: Vec<_> = asking.iter().map(|request| request.run.to_string()).collect();
+            let several = "several runs wait for a word: name one";
+            Err(Error::new(gatekit_core::code::APPROVAL_WHICH, several)
+                .with_context("runs", runs.join(", "))
+                .into())
+        }
+    }
+}
+
+fn nobody_asks() -> Error {
+    Error::new(gatekit_core::code::APPROVAL_NOTHING, "no run waits for anybody's word")
+        .with_next(NextAction::verb(Verb::Status, &[]))
+}
+
+async fn word(call: &mut Call, word: Word) -> Answer<u8> {
+    let flags: command::Answer = flags(call)?;
+    // Nothing is made where there is nobody to speak to.
+    let ledger = call.env.ledger_to_read()?.ok_or_else(nobody_asks)?;
+    let request = in_question(call, &Engine::new(ledger), flags.run).await?;
+    let (run, target) = (request.run, call.env.target().clone());
+    let engine = acting(Engine::new(call.env.ledger()?), call);
+    let stage = engine.answer(&target, run, flags.stage.as_ref(), word, flags.comment).await?;
+    let said = if word == Word::Approve { "approved" } else { "rejected" };
+    let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.summary.as_str()).collect();
+    let text = format!("{said}: `{stage}` of run {run}, which would touch: {}", scopes.join("; "));
+    let line = json!({
+        "outcome": said, "run": run, "stage": stage, "intent": request.intent,
+        "scopes": request.scopes,
+    });
+    Ok(call.voice.done(&text, line, &[NextAction::verb(Verb::Resume, &[])]))
+}
+
+async fn waive(call: &mut Call) -> Answer<u8> {
+    let flags: Waive = flags(call)?;
+    let (run, opened) = opened(call, flags.run).await?;
+    let ready = call.rebuilt(&opened).await?;
+    let engine = acting(Engine::new(call.env.ledger()?), call);
+    let until =
+        engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await?;
+    let text = format!("waived: gate `{}` until {until}, for this candidate alone", flags.stage);
+    let line = json!({"outcome": "waived", "run": run, "stage": flags.stage, "until": until});
+    let next = [NextAction::verb(Verb::Resume, &[]), NextAction::verb(Verb::Ship, &[])];
+    Ok(call.voice.done(&text, line, &next))
+}
+
+/// The run that a gate blocked, the one named or else the newest, and the arguments it was opened
+/// with.
+async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, Value)> {
+    let target = call.env.target();
+    let none = || {
+        Error::new(gatekit_core::code::WAIVER_NOTHING, "there is no run that a gate blocked")
+            .with_next(NextAction::verb(Verb::Log, &[]))
+    };
+    let ledger = call.env.ledger_to_read()?.ok_or_else(none)?;
+    let records = match named {
+        Some(run) => ledger.read_run(target, run).await?,
+        None => ledger.read_kind(target, "opened", None, 1).await?,
+    };
+    let entry = records.first().ok_or_else(none)?.decode()?;
+    match entry.body {
+        Body::Opened { arguments, .. } => Ok((entry.run, arguments)),
+        _ => Err(none().into()),
+    }
+}
+
+async fn verify(call: &mut Call) -> Answer<u8> {
+    let never = || {
+        Error::new(
+            code::USAGE_NEVER_SHIPPED,
+            "nothing was ever shipped: there is nothing to verify",
+        )
+        .with_next(NextAction::verb(Verb::Status, &[]))
+    };
+    let ledger = call.env.ledger_to_read()?.ok_or_else(never)?;
+    let ready = call.latest().await?.ok_or_else(never)?;
+    let engine = acting(Engine::new(ledger), call).with_deadline(call.env.common().deadline);
+    Ok(call.voice.verified(&engine.verify(ready.pipeline()).await?))
+}

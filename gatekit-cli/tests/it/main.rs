@@ -1,0 +1,7 @@
+//! The example `files`, called as anybody would.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod people;
+mod program;
+mod site;

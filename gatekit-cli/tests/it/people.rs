@@ -1,0 +1,94 @@
+//! What people say about a run: approvals, rejections, waivers.
+
+use std::time::{Duration, Instant};
+
+use crate::site::{Site, done};
+
+const SHIP: [&str; 4] = ["production", "ship", "--text", "v1"];
+
+#[test]
+fn a_run_parks_is_approved_by_another_and_resumes_elsewhere() {
+    let site = Site::new();
+    let parked = site.json(&SHIP).expect(75, "waiting", Some("gate.waiting"));
+    let run = parked["run"].as_str().unwrap().to_owned();
+    let next = parked["next"][0]["command"].as_str().unwrap().to_owned();
+    assert_eq!(next, format!("files production approve {run}"));
+    let status = site.json(&["production", "status"]).line();
+    assert_eq!(status["asking"][0]["run"], run.as_str());
+    assert_eq!(status["asking"][0]["requester"], "ann");
+
+    let own = site.json(&["production", "approve"]);
+    own.expect(1, "refused", Some("approval.own"));
+    site.json(&["production", "resume"]).expect(75, "waiting", Some("gate.waiting"));
+    let words: Vec<_> = next.split(' ').skip(1).chain(["--actor", "bob"]).collect();
+    let approved = site.json(&words).expect(0, "approved", None);
+    assert_eq!((&approved["run"], &approved["stage"]), (&run.as_str().into(), &"approval".into()));
+    assert_eq!(site.text("production"), None, "an approval ships nothing by itself");
+    let resumed = site.json(&["production", "resume"]).expect(0, "released", None);
+    assert_eq!(resumed["run"], run.as_str());
+    assert_eq!(site.text("production").as_deref(), Some("v1"));
+    site.json(&["production", "approve", &run, "--actor", "eve"]).expect(
+        1,
+        "refused",
+        Some("approval.too_late"),
+    );
+    site.json(&["production", "resume"]).expect(0, "unchanged", Some("resume.nothing"));
+}
+
+#[test]
+fn a_rejected_run_is_refused_with_the_comment() {
+    let site = Site::new();
+    site.json(&SHIP).expect(75, "waiting", Some("gate.waiting"));
+    let words = ["production", "reject", "--actor", "bob", "--comment", "not on a Friday"];
+    site.json(&words).expect(0, "rejected", None);
+    let end = site.json(&["production", "resume"]).expect(1, "refused", Some("gate.failed"));
+    assert!(end["message"].as_str().unwrap().contains("not on a Friday"), "{end}");
+    assert_eq!(site.text("production"), None);
+}
+
+#[test]
+fn a_run_that_is_told_to_wait_hears_the_approval_in_its_own_process() {
+    let site = Site::new();
+    let mut waiting = site.program();
+    waiting.args(SHIP).args(["--wait=60s", "--output", "json"]);
+    let waiting = waiting.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    let approve = ["production", "approve", "--actor", "bob"];
+    while site.json(&approve).exit != Some(0) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never asked");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    done(waiting.wait_with_output().unwrap()).expect(0, "released", None);
+    assert_eq!(site.text("production").as_deref(), Some("v1"));
+}
+
+#[test]
+fn a_gate_is_waived_for_one_candidate_with_a_reason() {
+    let site = Site::new();
+    let bad = ["staging", "ship", "--text", "a bad one", "--forbid", "bad"];
+    site.json(&bad).expect(1, "refused", Some("gate.failed"));
+    let waive = ["staging", "waive", "--stage", "words", "--for", "1h", "--reason"];
+    let no_reason = site.json(&[&waive[..], &[" "]].concat());
+    assert_eq!(no_reason.exit, Some(2));
+    let other = ["staging", "waive", "--stage", "other", "--for", "1h", "--reason", "why"];
+    site.json(&other).expect(1, "refused", Some("waiver.nothing"));
+    let waived = site.json(&[&waive[..], &["legal agreed"]].concat()).expect(0, "waived", None);
+    assert!(waived["until"].as_str().is_some());
+    site.json(&bad).expect(0, "released", None);
+    let another = ["staging", "ship", "--text", "another bad one", "--forbid", "bad"];
+    site.json(&another).expect(1, "refused", Some("gate.failed"));
+}
+
+#[test]
+fn nobody_is_asked_where_nothing_was_ever_shipped() {
+    let site = Site::new();
+    for words in [
+        &["production", "approve"][..],
+        &["production", "waive", "--stage", "x", "--for", "1h", "--reason", "y"],
+    ] {
+        let line = site.json(words).line();
+        assert_eq!((&line["outcome"], &line["exit"]), (&"refused".into(), &1.into()), "{line}");
+    }
+    site.json(&["production", "resume"]).expect(0, "unchanged", Some("resume.nothing"));
+    assert!(site.dir.path().read_dir().unwrap().next().is_none(), "no ledger was made");
+}

@@ -1,0 +1,149 @@
+//! The command line: what is understood, journalled, rebuilt and told.
+
+use crate::site::{Site, TOKEN, done};
+
+#[test]
+fn what_is_planned_is_not_done() {
+    let site = Site::new();
+    let line = site.json(&["staging", "plan", "--text", "v1"]).expect(0, "planned", None);
+    assert_eq!(line["scopes"][0]["summary"], "write 2 bytes");
+    assert_eq!(line["verdicts"].as_array().unwrap().len(), 0, "the gates were not asked");
+    assert!(site.dir.path().read_dir().unwrap().next().is_none(), "not even a ledger is made");
+
+    let asked = ["staging", "plan", "--gates", "--text", "a bad one", "--forbid", "bad"];
+    let line = site.json(&asked).expect(1, "refused", Some("gate.failed"));
+    assert_eq!(line["verdicts"][0]["stage"], "words");
+    let people = site.people(&asked);
+    assert!(people.stdout.contains("gate words: fail, `bad` is in it"), "{}", people.stdout);
+    assert!(site.dir.path().read_dir().unwrap().next().is_none());
+
+    let waits = site.json(&["production", "plan", "--gates", "--text", "v1"]);
+    waits.expect(75, "waiting", Some("gate.waiting"));
+}
+
+#[test]
+fn each_pipeline_has_its_own_target_and_arguments_are_rebuilt_from_the_journal() {
+    let site = Site::new();
+    site.json(&["staging", "ship", "--text", "v1"]).expect(0, "released", None);
+    site.json(&["staging", "ship", "--text", "v2"]).expect(0, "released", None);
+    assert_eq!(site.text("staging").as_deref(), Some("v2"));
+    assert_eq!(site.text("production"), None);
+    let status = site.json(&["staging", "status"]).line();
+    assert_eq!(status["live"]["version"], "v2");
+    let verified = site.json(&["staging", "verify"]);
+    assert_eq!((verified.exit, &verified.line()["verified"]), (Some(0), &true.into()));
+    std::fs::write(site.dir.path().join("staging"), "by hand").unwrap();
+    let verified = site.json(&["staging", "verify"]);
+    assert_eq!(verified.line()["code"], "verify.failed");
+    assert_eq!(verified.exit, Some(1));
+    std::fs::write(site.dir.path().join("staging"), "v2").unwrap();
+
+    let back = site.json(&["staging", "rollback", "--reason", "it is bad"]);
+    back.expect(0, "released", None);
+    assert_eq!(site.text("staging").as_deref(), Some("v1"));
+    let log = site.json(&["staging", "log", "--verify"]).line();
+    assert_eq!(log["verified"], true);
+}
+
+#[test]
+fn a_secret_is_asked_for_again_and_is_in_no_file_and_no_output() {
+    let site = Site::new();
+    let words = ["staging", "ship", "--text", "v1", "--token", TOKEN];
+    let shipped = done(site.program().env_remove("FILES_TOKEN").args(words).output().unwrap());
+    assert_eq!(shipped.exit, Some(0), "{}", shipped.stderr);
+    let mut without = site.program();
+    without.env_remove("FILES_TOKEN").args(["--output", "json", "staging"]);
+    let rollback = ["rollback", "--reason", "x"];
+    let refused = done(without.args(rollback).output().unwrap());
+    let refused_line = refused.line();
+    refused.expect(2, "usage", Some("usage.secret"));
+    assert!(refused_line["next"][0]["command"].as_str().unwrap().contains("--token"));
+
+    // Who holds the target is told without it.
+    let mut status = site.program();
+    let status = status.env_remove("FILES_TOKEN").args(["staging", "status", "--output", "json"]);
+    let status = done(status.output().unwrap());
+    assert_eq!((status.exit, &status.line()["state"]), (Some(0), &"free".into()));
+    assert_eq!(status.line()["code"], "usage.secret");
+
+    let verify = ["staging", "verify", "--token", TOKEN, "--output", "json"];
+    let given = done(site.program().env_remove("FILES_TOKEN").args(verify).output().unwrap());
+    assert_eq!((given.exit, &given.line()["verified"]), (Some(0), &true.into()));
+
+    let log = site.json(&["staging", "log"]);
+    for said in [&shipped.stdout, &shipped.stderr, &log.stdout, &given.stdout, &given.stderr] {
+        assert!(!said.contains(TOKEN), "{said}");
+    }
+    for file in site.dir.path().read_dir().unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes()));
+    }
+}
+
+#[test]
+fn what_a_builder_refuses_is_an_error_of_usage_that_leaves_no_trace() {
+    let site = Site::new();
+    for words in [
+        &["staging", "ship", "--text", "v1", "--token", "wrong"][..],
+        &["staging", "ship", "--text", "v1", "--ledger", "redis://x"],
+    ] {
+        let line = site.json(words).line();
+        assert_eq!((&line["outcome"], &line["exit"]), (&"usage".into(), &2.into()), "{line}");
+        assert!(!line["next"].as_array().unwrap().is_empty());
+    }
+    for words in [
+        &["staging", "shp"][..],
+        &["staging", "ship"],
+        &["staging"],
+        &["nowhere", "ship"],
+        &["staging", "ship", "--text", "v1", "--target", "a//b"],
+    ] {
+        let done = site.json(words);
+        assert_eq!(done.exit, Some(2), "{words:?}");
+        assert_eq!(done.line()["code"], "usage.command_line", "{words:?}");
+        assert!(!done.stderr.is_empty() && !done.stderr.contains("panicked"), "{}", done.stderr);
+    }
+    assert!(site.dir.path().read_dir().unwrap().next().is_none());
+}
+
+#[test]
+fn suggested_commands_name_the_same_place() {
+    let site = Site::new();
+    let elsewhere = site.dir.path().join("some where");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let dir = elsewhere.to_str().unwrap();
+    let never = site.json(&["staging", "status", "--dir", dir, "--target", "other"]).line();
+    let next = never["next"][0]["command"].as_str().unwrap();
+    let expected =
+        format!("files staging ship --text TEXT --token TOKEN --dir '{dir}' --target other");
+    assert_eq!(next, expected);
+}
+
+#[test]
+fn help_teaches_and_every_shell_can_complete() {
+    let site = Site::new();
+    for verb in ["plan", "ship", "status", "log", "rollback", "resume", "reconcile", "approve"] {
+        let help = site.people(&["staging", verb, "--help"]);
+        assert_eq!(help.exit, Some(0));
+        assert!(help.stdout.contains("Usage: files staging"), "{}", help.stdout);
+    }
+    let top = site.people(&["--help"]);
+    assert!(top.stdout.contains("Exit codes:") && top.stdout.contains("production"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = site.people(&["completions", shell]);
+        assert_eq!(script.exit, Some(0));
+        assert!(script.stdout.contains("files") && script.stdout.contains("staging"), "{shell}");
+    }
+    assert_eq!(site.people(&["--version"]).stdout.trim(), "files 0.1.0");
+}
+
+#[test]
+fn piped_output_has_no_control_characters() {
+    let site = Site::new();
+    let shipped = site.people(&["staging", "ship", "--text", "v1"]);
+    assert_eq!(shipped.exit, Some(0));
+    assert!(shipped.stderr.contains("file: applying"), "{}", shipped.stderr);
+    for said in [&shipped.stdout, &shipped.stderr] {
+        assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+    }
+}
