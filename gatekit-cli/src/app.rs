@@ -141,7 +141,10 @@ impl App {
 
     /// Where the ledger is unless `--ledger` or `GATEKIT_LEDGER` says so; else one per user, see
     /// [`SqliteLedger::default_path`].
-    pub fn ledger(mut self, home: impl Fn(&Env) -> Result<PathBuf> + 'static) -> Self {
+    pub fn ledger(
+        mut self,
+        home: impl Fn(&Env) -> Result<PathBuf> + Send + Sync + 'static,
+    ) -> Self {
         self.home = Arc::new(home);
         self
     }

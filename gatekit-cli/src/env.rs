@@ -24,7 +24,7 @@ pub struct Env {
 }
 
 /// Where the ledger is unless the caller says so.
-pub(crate) type Home = dyn Fn(&Env) -> Result<PathBuf>;
+pub(crate) type Home = dyn Fn(&Env) -> Result<PathBuf> + Send + Sync;
 
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
