@@ -48,7 +48,7 @@ use crate::code;
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::id::{RunId, TargetName};
-use crate::ledger::{Decision, Ledger};
+use crate::ledger::{Decision, Ledger, TargetState};
 use crate::pipeline::Pipeline;
 
 use run::Run;
@@ -215,6 +215,14 @@ impl Engine {
     ) -> Running {
         let reason = reason.into();
         self.spawn(pipeline, run, move |run| run.reconcile(decision, reason))
+    }
+
+    /// Who holds the target, and who waits.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn state(&self, target: &TargetName) -> Result<TargetState> {
+        self.ledger.state(target).await
     }
 
     /// The run that `resume` and `reconcile` are about: the one that holds the target or left it

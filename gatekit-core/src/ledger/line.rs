@@ -34,7 +34,7 @@ impl Entry {
             Body::Parked { why, .. } => format!("parked: {why}"),
             Body::Granted { scopes, .. } => {
                 let fence = self.fence.unwrap_or_default();
-                format!("granted under fence {fence}: {}", summaries(scopes))
+                format!("granted under fence {fence}{}", aside(&summaries(scopes)))
             }
             Body::Applying { stage, .. } => format!("{stage}: applying"),
             Body::Calling { stage, call } => format!("{stage}: {call}"),

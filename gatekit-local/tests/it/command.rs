@@ -238,7 +238,7 @@ struct Sign {
 impl Sign {
     fn new() -> Self {
         let sign = Self { home: tempfile::tempdir().unwrap(), ledger: Arc::default() };
-        sign.script(include_str!("sign.sh"));
+        sign.script(include_str!("../../../examples/command-deploy/sign.sh"));
         sign
     }
 

@@ -1,0 +1,80 @@
+//! gatekit inside an in-house tool: `embedded release VERSION`, for a text on a sign.
+
+use std::env;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gatekit::local::{Command, CommandDeploy, Program};
+use gatekit::store::SqliteLedger;
+use gatekit::{
+    Candidate, Engine, Event, EventBody, Pipeline, Reporter, Result, RunReport, enforced,
+};
+
+/// What this tool releases to.
+fn pipeline() -> Result<Pipeline> {
+    let script = env::var("SIGN_SCRIPT").unwrap_or_else(|_| "./sign.sh".to_owned());
+    let sign = env::var("SIGN").unwrap_or_else(|_| "sign.json".to_owned());
+    let deploy = CommandDeploy::new("sign", Program::new(script).env("SIGN", &sign))?;
+    let undo = deploy.undo();
+    let readable = Command::new("readable", Program::new("test").args(["-r", &sign]))?;
+    Pipeline::to("office/sign")
+        .deploy(deploy)
+        .rollback_with(undo)
+        .verify(enforced(readable))
+        .build()
+}
+
+async fn run(words: &[String]) -> Result<Option<RunReport>> {
+    let pipeline = pipeline()?;
+    let engine = Engine::new(Arc::new(SqliteLedger::open("ledger.db")?)).reporter(Lines);
+    let running = match words {
+        [verb, version] if verb == "release" => {
+            engine.ship(&pipeline, Candidate::new().with_version(version))
+        }
+        [verb] if verb == "resume" => match engine.pending(pipeline.target()).await? {
+            Some(pending) => engine.resume(&pipeline, pending.run),
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
+    };
+    // The first Ctrl-C brings the old release back, the second lets go at once.
+    let interrupter = running.interrupter();
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            interrupter.interrupt();
+        }
+    });
+    Ok(Some(running.await))
+}
+
+#[derive(Debug)]
+struct Lines;
+
+impl Reporter for Lines {
+    fn event(&mut self, event: &Event) {
+        if let EventBody::Step { entry, .. } = &event.event
+            && let Some(line) = entry.line()
+        {
+            eprintln!("{line}");
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let words: Vec<_> = env::args().skip(1).collect();
+    match run(&words).await {
+        Ok(Some(report)) => {
+            println!("{}", report.outcome.as_str());
+            report.outcome.exit_code().into()
+        }
+        Ok(None) => {
+            eprintln!("usage: embedded release VERSION, or embedded resume where a run is pending");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("{error} [{}]", error.code());
+            ExitCode::from(2)
+        }
+    }
+}

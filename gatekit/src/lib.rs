@@ -1,0 +1,73 @@
+//! Puts releases through gates: queue for the target, check, plan, deploy, wait for the truth,
+//! verify, and roll back when the truth is bad.
+//!
+//! > gatekit never reports a success that did not happen, and never loses track of a target it has
+//! > touched.
+//!
+//! This crate is the others under one name: the contracts, the pipeline and the engine of
+//! `gatekit-core` at its root, and by feature
+//!
+//! | feature | module | what it has |
+//! |---|---|---|
+//! | `sqlite` (default) | [`store`] | the ledger of one machine |
+//! | `http` (default) | [`http`] | the smoke gate |
+//! | `local` (default) | [`local`] | release directories; programs as gates and deployers |
+//! | `cli` | `cli` | pipelines as a deploy binary |
+//! | `github` | `github` | runs told in GitHub Actions |
+//! | `blocking` | `blocking` | runs for callers without a runtime |
+//!
+//! # A first pipeline
+//! ```
+//! use gatekit::{Candidate, Engine, Pipeline, enforced};
+//! use gatekit::local::{Command, PreviousRelease, ReleaseDir};
+//! use gatekit::store::SqliteLedger;
+//!
+//! # async fn example() -> gatekit::Result<()> {
+//! let release = ReleaseDir::new("/srv/api", "./build", "./server --port 8080")?;
+//! let back = PreviousRelease::of(&release);
+//! let pipeline = Pipeline::to("production/api")
+//!     .gate(enforced(Command::new("tests", ["cargo", "test"])?))
+//!     .deploy(release)
+//!     .rollback_with(back)
+//!     .build()?;
+//! let ledger = SqliteLedger::open("/var/lib/deploy/ledger.db")?;
+//! let report = Engine::new(std::sync::Arc::new(ledger)).ship(&pipeline, Candidate::new()).await;
+//! # let _ = report;
+//! # Ok(())
+//! # }
+//! ```
+
+pub use gatekit_core::*;
+
+/// The SQLite ledger.
+#[cfg(feature = "sqlite")]
+pub mod store {
+    pub use gatekit_store::*;
+}
+
+/// What a URL can answer: the smoke gate.
+#[cfg(feature = "http")]
+pub mod http {
+    pub use gatekit_http::*;
+}
+
+/// What one machine alone can do: release directories, and programs as gates and deployers.
+#[cfg(feature = "local")]
+pub mod local {
+    pub use gatekit_local::*;
+}
+
+/// Pipelines as a deploy binary.
+#[cfg(feature = "cli")]
+pub mod cli {
+    pub use gatekit_cli::*;
+}
+
+/// Runs told in GitHub Actions.
+#[cfg(feature = "github")]
+pub mod github {
+    pub use gatekit_github::*;
+}
+
+#[cfg(feature = "blocking")]
+pub mod blocking;

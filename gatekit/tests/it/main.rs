@@ -1,0 +1,6 @@
+//! The facade, as its users see it.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+#[cfg(all(feature = "blocking", feature = "local", feature = "sqlite"))]
+mod blocking;
