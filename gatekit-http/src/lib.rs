@@ -14,15 +14,20 @@
 //! # Ok::<(), gatekit_core::Error>(())
 //! ```
 //!
+//! [`Smoke::curl_compat`] judges as `curl --fail` does.
+//!
 //! Secrets stay out of everything that is stored or shown: a URL with a password is refused, query
-//! strings are printed as `?…`, and bodies are kept as digests only.
+//! strings are printed as `?…`, values of headers not at all, and bodies are kept as digests only.
 
 pub mod code;
 
 mod address;
 mod answerer;
 mod client;
+mod expect;
+mod secrets;
 mod smoke;
+mod trouble;
 mod version;
 
 pub use answerer::{Answerer, Judgement};
