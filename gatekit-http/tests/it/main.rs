@@ -3,6 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
 mod conformance;
+mod curl;
 mod demands;
 mod environment;
 mod guard;
