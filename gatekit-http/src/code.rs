@@ -66,4 +66,15 @@ codes! {
     SMOKE_NOT_RUNNING = "smoke.not_running";
     /// It could not be told whose answer it is.
     SMOKE_WHOSE_UNKNOWN = "smoke.whose_unknown";
+
+    /// The URL of a webhook is malformed, or has another scheme than http or https.
+    WEBHOOK_URL = "webhook.url";
+    /// The URL of a webhook contains a user name or a password.
+    WEBHOOK_SECRET_IN_URL = "webhook.secret_in_url";
+    /// The key of a webhook is empty: anybody could sign with it.
+    WEBHOOK_KEY = "webhook.key";
+    /// A time-out or the queue of a webhook is zero.
+    WEBHOOK_LIMITS = "webhook.limits";
+    /// The HTTP client or the thread of a webhook could not be set up.
+    WEBHOOK_CLIENT = "webhook.client";
 }

@@ -17,3 +17,4 @@ mod server;
 mod support;
 mod tls;
 mod version;
+mod webhook;
