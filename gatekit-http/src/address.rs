@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gatekit_core::{Effect, Error, NextAction, Result};
+use gatekit_core::{Code, Effect, Error, NextAction, Result};
 use url::{Position, Url};
 
 use crate::code;
@@ -18,8 +18,13 @@ pub(crate) struct Address(Url);
 impl Address {
     /// Reads `text`, which is called `what` in errors: `text` itself may hold a password.
     pub(crate) fn parse(what: &str, text: &str) -> Result<Self> {
+        Self::parse_as(what, text, code::SMOKE_URL, code::SMOKE_SECRET_IN_URL)
+    }
+
+    /// Reads `text`, and errs with these codes.
+    pub(crate) fn parse_as(what: &str, text: &str, malformed: Code, secret: Code) -> Result<Self> {
         let refuse = |why: String| {
-            Err(Error::new(code::SMOKE_URL, format!("{what} {why}"))
+            Err(Error::new(malformed.clone(), format!("{what} {why}"))
                 .with_effect(Effect::None)
                 .with_next(NextAction::outside("give a URL like `https://example.com/health`")))
         };
@@ -29,12 +34,10 @@ impl Address {
         };
         // First of all, because a later error may print the rest.
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(
-                code::SMOKE_SECRET_IN_URL,
-                format!("{what} contains a user name or a password"),
-            )
-            .with_effect(Effect::None)
-            .with_next(NextAction::outside("take what stands before `@` out of the URL")));
+            let message = format!("{what} contains a user name or a password");
+            return Err(Error::new(secret, message)
+                .with_effect(Effect::None)
+                .with_next(NextAction::outside("take what stands before `@` out of the URL")));
         }
         if !matches!(url.scheme(), "http" | "https") {
             return refuse(format!("has the scheme `{}`, not http or https", url.scheme()));

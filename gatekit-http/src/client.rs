@@ -1,34 +1,58 @@
 //! The one place that makes an HTTP client and reads answers with it.
 
-use std::error::Error as _;
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use gatekit_core::{Code, Digest, Effect, Error, Result};
-use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Response, redirect, retry};
+use reqwest::header::{HeaderMap, LOCATION, TRANSFER_ENCODING};
+use reqwest::{Certificate, Response, redirect, retry};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::address::Address;
-use crate::code;
-use crate::version::clip;
+use crate::secrets::Secrets;
+use crate::trouble::{Cause, Trouble};
 
 /// How many redirects one attempt follows.
 pub(crate) const MAX_REDIRECTS: usize = 5;
+
+/// The most bytes of one header that curl reads.
+const CURL_HEADER: usize = 100 * 1024;
+
+/// The most bytes of all headers that curl reads.
+const CURL_HEADERS: usize = 300 * 1024;
+
+/// The shortest header has a name of one byte, its colon and the end of its line.
+const SHORTEST_HEADER: usize = 4;
 
 /// Whether a connection may serve several requests of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Connections {
     /// Each request has its own: a kept one leads to the old process for as long as that one lives.
     Single,
-    /// For a client that is dropped soon.
+    /// For a client that is dropped soon, or that does not mind who answers.
     Kept,
+}
+
+/// How a client is made.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    /// Whether root certificates are needed: reading those of the system is slow, and fails in
+    /// containers without any, where plain http still has to work.
+    pub(crate) https: bool,
+    /// These, instead of those of the system.
+    pub(crate) ca: Option<&'a [Certificate]>,
+    /// Whether malformed headers are forgiven as curl forgives them.
+    pub(crate) like_curl: bool,
+    pub(crate) connections: Connections,
+    /// The code of the error when there can be no client.
+    pub(crate) code: Code,
 }
 
 /// A client that keeps no cookie and no opinion of the environment.
 #[derive(Clone)]
-pub(crate) struct Client(reqwest::Client);
+pub(crate) struct Client(pub(crate) reqwest::Client);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,14 +61,12 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// `https` says whether the system's root certificates are needed: reading them is slow, and
-    /// fails in containers without any, where plain http still has to work.
-    pub(crate) fn new(https: bool, connections: Connections) -> Result<Self> {
-        let idle = match connections {
+    pub(crate) fn new(setup: Setup<'_>) -> Result<Self> {
+        let idle = match setup.connections {
             Connections::Single => 0,
             Connections::Kept => usize::MAX,
         };
-        let builder = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("gatekit/", env!("CARGO_PKG_VERSION")))
             // A check of loopback sent through HTTP_PROXY asks the wrong machine.
             .no_proxy()
@@ -58,36 +80,78 @@ impl Client {
             .no_brotli()
             .no_deflate()
             .no_zstd();
-        let builder = if https { builder } else { builder.tls_certs_only([]) };
+        if setup.like_curl {
+            builder = builder
+                .http1_ignore_invalid_headers_in_responses(true)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
+                .http1_allow_spaces_after_header_name_in_responses(true)
+                .http1_max_headers(CURL_HEADERS / SHORTEST_HEADER);
+        }
+        let builder = match setup.ca {
+            Some(ca) => builder.tls_certs_only(ca.iter().cloned()),
+            None if setup.https => builder,
+            None => builder.tls_certs_only([]),
+        };
         builder.build().map(Self).map_err(|source| {
-            Error::new(code::SMOKE_CLIENT, "no HTTP client can be set up")
+            Error::new(setup.code, "no HTTP client can be set up")
                 .with_effect(Effect::None)
                 .with_source(source.without_url())
         })
     }
 
-    /// One attempt: asks for `address`, follows redirects that stay at its origin, and reads at most
-    /// `limit` bytes of the body. Has no time-out of its own. Cancel-safe: dropping it closes the
-    /// connection.
-    pub(crate) async fn get(&self, address: &Address, limit: usize) -> Got {
+    /// One attempt: asks for `address`, follows redirects that stay at its origin, and reads the
+    /// whole answer. Has no time-out of its own. Cancel-safe: dropping it closes the connection.
+    pub(crate) async fn get(&self, address: &Address, ask: &Ask) -> Got {
+        let begun = Instant::now();
         let mut asked = vec![address.url().clone()];
         loop {
             let url = asked[asked.len() - 1].clone();
-            let response = match self.0.get(url.clone()).send().await {
+            let request = self.0.get(url.clone()).headers(ask.headers.clone());
+            let response = match request.send().await {
                 Ok(response) => response,
-                Err(error) => return Got { peer: None, answer: Err(Trouble::of(error)) },
+                Err(error) => {
+                    let answer = Err(Trouble::of(error));
+                    return Got { peer: None, took: begun.elapsed(), answer };
+                }
             };
             let peer = response.remote_addr();
-            let answer = match next_hop(&response, &url, address, &asked) {
+            let next = if ask.like_curl {
+                Ok(None)
+            } else {
+                next_hop(&response, &url, address, &asked, &ask.secrets)
+            };
+            let answer = match next {
                 Ok(Some(next)) => {
                     asked.push(next);
                     continue;
                 }
-                Ok(None) => read(response, limit, asked.len() - 1).await,
+                Ok(None) => read(response, ask, asked.len() - 1).await,
                 Err(trouble) => Err(trouble),
             };
-            return Got { peer, answer };
+            return Got { peer, took: begun.elapsed(), answer };
         }
+    }
+}
+
+/// What one client asks for, and what it takes for an answer.
+#[derive(Clone)]
+pub(crate) struct Ask {
+    pub(crate) headers: HeaderMap,
+    pub(crate) secrets: Secrets,
+    /// The most bytes of a body; `None` to read on to its end, and keep nothing.
+    pub(crate) limit: Option<usize>,
+    /// As `curl --fail` does: no redirect is followed, and every status below 400 is an answer.
+    pub(crate) like_curl: bool,
+}
+
+impl fmt::Debug for Ask {
+    /// Without the values of headers, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("limit", &self.limit)
+            .field("like_curl", &self.like_curl)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,6 +161,7 @@ fn next_hop(
     url: &Url,
     address: &Address,
     asked: &[Url],
+    secrets: &Secrets,
 ) -> Result<Option<Url>, Trouble> {
     let status = response.status().as_u16();
     let location = match status {
@@ -105,17 +170,18 @@ fn next_hop(
     };
     let Some(location) = location else { return Ok(None) };
     let next = location.to_str().ok().and_then(|text| url.join(text).ok());
-    let Some(mut next) = next else { return Err(Trouble::Status(status)) };
+    let Some(mut next) = next else { return Err(Trouble::Status(status, Cause::Lasting)) };
     next.set_fragment(None);
     let clean = next.username().is_empty() && next.password().is_none();
     if !clean || !address.same_origin(&next) {
         // No more than the origin: what follows may hold a token. Schemes like `file` have none.
         let origin = next.origin();
-        return Err(Trouble::RedirectElsewhere(if origin.is_tuple() {
+        let origin = if origin.is_tuple() {
             origin.ascii_serialization()
         } else {
             format!("{}:", next.scheme())
-        }));
+        };
+        return Err(Trouble::RedirectElsewhere(secrets.without(&origin).to_owned()));
     }
     if asked.contains(&next) || asked.len() > MAX_REDIRECTS {
         return Err(Trouble::RedirectLoop(asked.len()));
@@ -123,38 +189,82 @@ fn next_hop(
     Ok(Some(next))
 }
 
-/// Reads the whole answer, and never holds more than `limit` bytes and one piece of it.
-async fn read(mut response: Response, limit: usize, redirects: usize) -> Result<Answer, Trouble> {
-    let status = response.status();
-    if !status.is_success() {
-        return Err(Trouble::Status(status.as_u16()));
+/// Reads the whole answer, and never holds more than the limit and one piece of it.
+async fn read(mut response: Response, ask: &Ask, redirects: usize) -> Result<Answer, Trouble> {
+    let status = response.status().as_u16();
+    let good = if ask.like_curl { 200..400 } else { 200..300 };
+    if !good.contains(&status) {
+        return Err(Trouble::Status(status, Cause::of_status(status, response.headers())));
     }
-    if response.content_length().is_some_and(|length| length > limit as u64) {
+    if let Some(why) = unreadable(response.headers(), ask.like_curl) {
+        return Err(Trouble::Unreadable(why.to_owned()));
+    }
+    let announced = response.content_length();
+    if let (Some(limit), Some(length)) = (ask.limit, announced)
+        && length > limit as u64
+    {
         return Err(Trouble::BodyTooLarge(limit));
     }
     let mut body = Vec::new();
+    let mut bytes = 0_u64;
     while let Some(piece) = response.chunk().await.map_err(Trouble::broken_off)? {
+        bytes = bytes.saturating_add(piece.len() as u64);
+        let Some(limit) = ask.limit else { continue };
         if piece.len() > limit - body.len() {
             return Err(Trouble::BodyTooLarge(limit));
         }
         body.extend_from_slice(&piece);
     }
     let headers = response.headers().clone();
-    Ok(Answer { status: status.as_u16(), headers, digest: Digest::of(&body), body, redirects })
+    // A body that is nothing but a secret is not to be recognised by its digest.
+    let digest = if ask.limit.is_none() || ask.secrets.are_in(&body) {
+        Digest::of(format!("status {status}, {bytes} bytes"))
+    } else {
+        Digest::of(&body)
+    };
+    Ok(Answer { status, headers, digest, body, bytes, redirects })
 }
 
-/// What one attempt brought, and from which address.
+/// Why an answer with these headers cannot be read to its end, or is too much for curl.
+fn unreadable(headers: &HeaderMap, like_curl: bool) -> Option<&'static str> {
+    let encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut encodings = encodings.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let known = |encoding: &[u8]| {
+        let encoding = encoding.trim_ascii();
+        ["", "chunked", "identity"].iter().any(|it| encoding.eq_ignore_ascii_case(it.as_bytes()))
+    };
+    if !encodings.all(known) {
+        return Some("a transfer encoding other than chunked");
+    }
+    if !like_curl {
+        return None;
+    }
+    let sizes = headers.iter().map(|(name, value)| {
+        name.as_str().len().saturating_add(value.len()).saturating_add(SHORTEST_HEADER)
+    });
+    let (mut all, mut largest) = (0_usize, 0_usize);
+    for size in sizes {
+        (all, largest) = (all.saturating_add(size), largest.max(size));
+    }
+    (largest > CURL_HEADER || all > CURL_HEADERS).then_some("larger headers than curl reads")
+}
+
+/// What one attempt brought, from which address, and how long it took.
 #[derive(Debug)]
 pub(crate) struct Got {
     pub(crate) peer: Option<SocketAddr>,
+    pub(crate) took: Duration,
     pub(crate) answer: Result<Answer, Trouble>,
 }
 
-/// A complete 2xx answer.
+/// A complete answer with a status that passes.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
+    /// Empty when it was not to be kept.
     pub(crate) body: Vec<u8>,
+    pub(crate) bytes: u64,
+    /// Of the body; of no more than status and size when that was not kept, or repeats a secret.
     pub(crate) digest: Digest,
     pub(crate) redirects: usize,
 }
@@ -162,73 +272,6 @@ pub(crate) struct Answer {
 impl fmt::Debug for Answer {
     /// Without headers and body: both may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+        write!(f, "Answer({}, {} bytes)", self.status, self.bytes)
     }
-}
-
-/// Why there is no answer that counts.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    Status(u16),
-    BodyTooLarge(usize),
-    RedirectLoop(usize),
-    RedirectElsewhere(String),
-    Unreachable(String),
-    Unreadable(String),
-}
-
-impl Trouble {
-    /// Before there was an answer.
-    fn of(error: reqwest::Error) -> Self {
-        let (why, io) = deepest(&error.without_url());
-        if io { Self::Unreachable(why) } else { Self::Unreadable(why) }
-    }
-
-    /// In the middle of an answer.
-    fn broken_off(error: reqwest::Error) -> Self {
-        Self::Unreadable(deepest(&error.without_url()).0)
-    }
-
-    pub(crate) fn code(&self) -> Code {
-        match self {
-            Self::Status(_) => code::SMOKE_STATUS,
-            Self::BodyTooLarge(_) => code::SMOKE_BODY_TOO_LARGE,
-            Self::RedirectLoop(_) => code::SMOKE_REDIRECT_LOOP,
-            Self::RedirectElsewhere(_) => code::SMOKE_REDIRECT_ELSEWHERE,
-            Self::Unreachable(_) => code::SMOKE_UNREACHABLE,
-            Self::Unreadable(_) => code::SMOKE_UNREADABLE,
-        }
-    }
-
-    /// Whether somebody answered, and the answer is no.
-    pub(crate) fn is_no(&self) -> bool {
-        !matches!(self, Self::Unreachable(_) | Self::Unreadable(_))
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "status {status}"),
-            Self::BodyTooLarge(limit) => write!(f, "a body of more than {limit} bytes"),
-            Self::RedirectLoop(hops) => write!(f, "no end of redirects after {hops}"),
-            Self::RedirectElsewhere(origin) => write!(f, "a redirect to `{}`", clip(origin)),
-            Self::Unreachable(why) => write!(f, "unreachable: {why}"),
-            Self::Unreadable(why) => write!(f, "no readable HTTP answer: {why}"),
-        }
-    }
-}
-
-/// The innermost cause, because the outer ones only say "client error", and whether the network is
-/// to blame. `error` comes without its URL, which may hold a token.
-fn deepest(error: &reqwest::Error) -> (String, bool) {
-    let mut io = error.is_connect();
-    let mut why = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        io |= source.is::<io::Error>();
-        why = source.to_string();
-        next = source.source();
-    }
-    (clip(&why), io)
 }

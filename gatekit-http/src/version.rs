@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::client::Answer;
 use crate::code;
+use crate::secrets::Secrets;
 
 /// Where an answer shows the version of what answers. In text: `body`, `header:NAME` or
 /// `json:POINTER`.
@@ -47,16 +48,16 @@ impl VersionFrom {
                 Ok(name) => Ok(Self::Header(name.as_str().to_owned())),
                 Err(_) => Err(refused("is not the name of a header", &name)),
             },
-            Self::JsonPointer(pointer) => {
-                let begins = pointer.is_empty() || pointer.starts_with('/');
-                let escapes = pointer.split('~').skip(1).all(|s| s.starts_with(['0', '1']));
-                if begins && escapes {
-                    return Ok(Self::JsonPointer(pointer));
-                }
-                Err(refused("is not a JSON pointer", &pointer))
-            }
+            Self::JsonPointer(pointer) if is_pointer(&pointer) => Ok(Self::JsonPointer(pointer)),
+            Self::JsonPointer(pointer) => Err(refused("is not a JSON pointer", &pointer)),
         }
     }
+}
+
+/// Whether `text` is a JSON pointer (RFC 6901).
+pub(crate) fn is_pointer(text: &str) -> bool {
+    let begins = text.is_empty() || text.starts_with('/');
+    begins && text.split('~').skip(1).all(|escape| escape.starts_with(['0', '1']))
 }
 
 fn refused(why: &str, text: &str) -> Error {
@@ -126,7 +127,9 @@ impl Expected {
         Ok(Self { version: version.to_owned(), from: from.checked()? })
     }
 
-    pub(crate) fn look(&self, answer: &Answer) -> Shown {
+    /// What `answer` shows, without what repeats one of the `secrets`.
+    pub(crate) fn look(&self, answer: &Answer, secrets: &Secrets) -> Shown {
+        let other = |text: &str| Shown::Other(clip(secrets.without(text)));
         match &self.from {
             VersionFrom::Body if contains(&answer.body, &self.version) => Shown::Expected,
             VersionFrom::Body => Shown::Nothing,
@@ -135,7 +138,7 @@ impl Expected {
                 for value in answer.headers.get_all(name.as_str()) {
                     let value = String::from_utf8_lossy(value.as_bytes());
                     if value.trim() != self.version {
-                        return Shown::Other(clip(value.trim()));
+                        return other(value.trim());
                     }
                     shown = Shown::Expected;
                 }
@@ -160,9 +163,9 @@ impl Expected {
                     {
                         Shown::Expected
                     }
-                    Some(Value::String(text)) => Shown::Other(clip(text)),
+                    Some(Value::String(text)) => other(text),
                     Some(value @ (Value::Number(_) | Value::Bool(_) | Value::Null)) => {
-                        Shown::Other(clip(&value.to_string()))
+                        other(&value.to_string())
                     }
                     Some(Value::Array(_)) => Shown::Other("a list".to_owned()),
                     Some(Value::Object(_)) => Shown::Other("an object".to_owned()),

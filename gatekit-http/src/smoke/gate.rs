@@ -7,46 +7,62 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
-use gatekit_core::{Gate, PlanContext, Result, StageId, Verdict};
+use gatekit_core::{Digest, Gate, PlanContext, Result, StageId, Verdict};
+use reqwest::Certificate;
+use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::builder::SmokeBuilder;
+use super::pace::{Also, Pace};
 use super::report::{Bad, Good, Outcome, Tally};
 use crate::address::Address;
 use crate::answerer::{Answerer, Judgement};
-use crate::client::{Client, Connections, Got, MAX_REDIRECTS};
+use crate::client::{Ask, Client, Connections, Got, MAX_REDIRECTS, Setup};
 use crate::code;
+use crate::expect::Expectations;
+use crate::trouble::Cause;
 use crate::version::{Expected, Shown};
 
 /// How many checks are asked at once, as many as `curl --parallel` does: a release that has just begun
 /// to listen is not to be buried.
 const AT_ONCE: usize = 50;
 
-/// How often, how long and how much.
+/// How long and how much.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) retries: u32,
-    pub(super) delay: Duration,
     pub(super) attempt: Duration,
     pub(super) deadline: Duration,
-    pub(super) body: usize,
+    /// `None` for bodies of any size, which nobody looks at.
+    pub(super) body: Option<usize>,
+    pub(super) latency: Option<Duration>,
+    pub(super) successes: u32,
+    pub(super) apart: Duration,
+}
+
+/// Whose certificates are believed, instead of those of the system.
+#[derive(Debug)]
+pub(super) struct Ca {
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) digest: Digest,
 }
 
 /// Asks URLs of what should be live, and passes only when all of them answered well.
 ///
 /// A round asks all checks in parallel, 50 at a time. The gate passes when in one and the same round
-/// every check answered 2xx within the limits, the expected version was shown (see
-/// [`expect_version`](SmokeBuilder::expect_version)), and every answer was ours (see
-/// [`answered_by`](SmokeBuilder::answered_by)). Otherwise it waits the fixed delay and begins another
-/// round, until retries or time are used up. [`SmokeBuilder`] lists the defaults.
+/// every check answered 2xx within the limits and the latency budget, with what is expected of body
+/// and JSON, the expected version was shown (see [`expect_version`](SmokeBuilder::expect_version)), and
+/// every answer was ours (see [`answered_by`](SmokeBuilder::answered_by)). Otherwise it waits the fixed
+/// delay and begins another round, until retries or time are used up; or it goes on and pauses as curl
+/// does, see [`with_retry`](SmokeBuilder::with_retry). [`SmokeBuilder`] lists the defaults.
 ///
 /// What each check showed last decides the verdict. An answer that says no is a `Fail`:
-/// `smoke.status`, `smoke.version`, `smoke.body_too_large`, `smoke.redirect_loop`,
-/// `smoke.redirect_elsewhere`, `smoke.stranger`, `smoke.not_running`. No answer, or one that cannot be
-/// read, is `Inconclusive`: `smoke.unreachable`, `smoke.timeout`, `smoke.unreadable`, `smoke.json`,
-/// `smoke.whose_unknown`. The finding names every check that did not pass, with what was seen last.
+/// `smoke.status`, `smoke.version`, `smoke.body`, `smoke.json_value`, `smoke.slow`,
+/// `smoke.body_too_large`, `smoke.redirect_loop`, `smoke.redirect_elsewhere`, `smoke.stranger`,
+/// `smoke.not_running`. No answer, or one that cannot be read, is `Inconclusive`: `smoke.unreachable`,
+/// `smoke.timeout`, `smoke.unreadable`, `smoke.json`, `smoke.whose_unknown`; and so are too few good
+/// rounds: `smoke.successes`. The finding names every check that did not pass, with what was seen last.
 ///
 /// Redirects are followed to the same scheme, host and port only, so not from http to https either:
 /// check the https URL itself. `HTTP_PROXY` and its like are ignored, and no cookie is kept. No
@@ -59,8 +75,13 @@ pub(super) struct Limits {
 pub struct Smoke {
     pub(super) id: StageId,
     pub(super) checks: Vec<Address>,
+    pub(super) ask: Ask,
     pub(super) expected: Option<Expected>,
+    pub(super) expectations: Expectations,
     pub(super) limits: Limits,
+    pub(super) pace: Pace,
+    pub(super) also: Also,
+    pub(super) ca: Option<Ca>,
     pub(super) answerer: Option<Arc<dyn Answerer>>,
     /// Made by the first check: building a pipeline costs nothing.
     pub(super) client: OnceLock<Client>,
@@ -82,6 +103,52 @@ impl Smoke {
         SmokeBuilder::new()
     }
 
+    /// Begins a gate that gives each of these whole URLs the verdict of `curl --fail`.
+    ///
+    /// It passes with any complete answer of a status below 400, also 3xx: redirects are not followed,
+    /// and neither is a body looked at or limited. There is one attempt, and no time-out but the
+    /// deadline. All methods of the builder go on from there:
+    ///
+    /// | curl | here |
+    /// |---|---|
+    /// | `--max-time` | [`with_attempt_timeout`](SmokeBuilder::with_attempt_timeout) |
+    /// | `--retry`, `--retry-delay`, `--retry-max-time` | [`with_retry`](SmokeBuilder::with_retry) |
+    /// | `--retry-connrefused` | [`retry_connrefused`](SmokeBuilder::retry_connrefused) |
+    /// | `--retry-all-errors` | [`retry_all_errors`](SmokeBuilder::retry_all_errors) |
+    /// | `--header` | [`with_header`](SmokeBuilder::with_header) |
+    /// | `--cacert` | [`with_ca`](SmokeBuilder::with_ca) |
+    ///
+    /// Where something is demanded of the body, at most 1 MiB of it are read unless
+    /// [`with_body_limit`](SmokeBuilder::with_body_limit) says otherwise. Proxies of the environment and
+    /// `~/.curlrc` are ignored.
+    ///
+    /// # Differences from curl
+    /// Compared with curl 7.88. The HTTP library reads more strictly, and blocks what curl lets pass: headers
+    /// that end before their empty line; a status line with another protocol than `HTTP/1.0` or
+    /// `HTTP/1.1`, spelled like that, or with two spaces; a length of another form than digits, of more
+    /// than 64 bits, or two that differ; chunks whose lines end in a line feed alone, or in HTTP/1.0; a
+    /// carriage return inside a header; a transfer encoding of `gzip` and its like; a body without a
+    /// length whose TLS connection ends without a word.
+    ///
+    /// It forgives two things that recent releases of curl do not: an empty line before the status line,
+    /// and a header without a colon.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use gatekit_core::RetryPolicy;
+    /// use gatekit_http::Smoke;
+    ///
+    /// // curl --fail --max-time 5 --retry 3 https://shop.example.com/health
+    /// let smoke = Smoke::curl_compat(["https://shop.example.com/health"])
+    ///     .with_attempt_timeout(Duration::from_secs(5))
+    ///     .with_retry(RetryPolicy::curl(3, None))
+    ///     .build()?;
+    /// # Ok::<(), gatekit_core::Error>(())
+    /// ```
+    pub fn curl_compat(urls: impl IntoIterator<Item = impl Into<String>>) -> SmokeBuilder {
+        SmokeBuilder::new().like_curl().urls(urls)
+    }
+
     fn client(&self) -> Result<&Client> {
         if let Some(client) = self.client.get() {
             return Ok(client);
@@ -90,8 +157,14 @@ impl Smoke {
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn new_client(&self, connections: Connections) -> Result<Client> {
-        Client::new(self.checks.iter().any(Address::is_https), connections)
+    pub(super) fn new_client(&self, connections: Connections) -> Result<Client> {
+        Client::new(Setup {
+            https: self.checks.iter().any(Address::is_https),
+            ca: self.ca.as_ref().map(|ca| ca.certificates.as_slice()),
+            like_curl: self.ask.like_curl,
+            connections,
+            code: code::SMOKE_CLIENT,
+        })
     }
 
     /// Many checks are spared the making of a connection each, once: trouble with one that the
@@ -143,14 +216,14 @@ impl Smoke {
     /// One attempt of one check: the answer, whose it is, and what version it shows.
     async fn attempt(&self, client: &Client, address: &Address, end: Instant) -> Outcome {
         let (attempt_end, last) = self.attempt_end(end);
-        let Ok(got) = timeout_at(attempt_end, client.get(address, self.limits.body)).await else {
+        let Ok(got) = timeout_at(attempt_end, client.get(address, &self.ask)).await else {
             return match self.gone(end).await {
                 Some(gone) => Outcome::Bad(gone),
                 None if last => Outcome::CutOff,
-                None => Outcome::Bad(Bad::maybe(
-                    code::SMOKE_TIMEOUT,
-                    format!("no complete answer within {:?}", self.limits.attempt),
-                )),
+                None => {
+                    let seen = format!("no complete answer within {:?}", self.limits.attempt);
+                    Outcome::Bad(Bad::maybe(code::SMOKE_TIMEOUT, seen).because(Cause::Timeout))
+                }
             };
         };
         let facts = match got {
@@ -172,23 +245,41 @@ impl Smoke {
         };
         let answer = match got.answer {
             Ok(answer) => answer,
-            Err(trouble) if trouble.is_no() => {
-                return Outcome::Bad(Bad::no(trouble.code(), trouble.to_string()));
+            Err(trouble) => {
+                let bad = Bad::of(trouble.is_no(), trouble.code(), trouble.to_string());
+                return Outcome::Bad(bad.because(trouble.cause()));
             }
-            Err(trouble) => return Outcome::Bad(Bad::maybe(trouble.code(), trouble.to_string())),
         };
-        let shown = self.expected.as_ref().map(|expected| expected.look(&answer));
-        match shown {
-            Some(Shown::Other(other)) => Outcome::Bad(Bad::no(
-                code::SMOKE_VERSION,
-                format!("status {}, version `{other}`", answer.status),
-            )),
-            Some(Shown::Unreadable) => Outcome::Bad(Bad::maybe(
-                code::SMOKE_JSON,
-                format!("status {}, a body that claims to be JSON and is not", answer.status),
-            )),
-            shown => Outcome::Good(Good { answer, shown, peer: got.peer, facts }),
+        let good = Good { answer, shown: None, peer: got.peer, took: got.took, facts };
+        self.judge(good).map_or_else(Outcome::Bad, Outcome::Good)
+    }
+
+    /// Whether a complete answer says what it has to.
+    fn judge(&self, mut good: Good) -> Result<Good, Bad> {
+        let (answer, secrets) = (&good.answer, &self.ask.secrets);
+        let status = answer.status;
+        good.shown = self.expected.as_ref().map(|expected| expected.look(answer, secrets));
+        match &good.shown {
+            Some(Shown::Other(other)) => {
+                let seen = format!("status {status}, version `{other}`");
+                return Err(Bad::no(code::SMOKE_VERSION, seen));
+            }
+            Some(Shown::Unreadable) => {
+                let seen = format!("status {status}, a body that claims to be JSON and is not");
+                return Err(Bad::maybe(code::SMOKE_JSON, seen));
+            }
+            _ => {}
         }
+        if let Some(unmet) = self.expectations.unmet(&answer.body, secrets) {
+            let seen = format!("status {status}, {}", unmet.seen);
+            return Err(Bad::of(unmet.is_no, unmet.code, seen));
+        }
+        if let Some(budget) = self.limits.latency.filter(|budget| good.took > *budget) {
+            let took = millis(good.took);
+            let seen = format!("status {status} after {took} ms, over the budget of {budget:?}");
+            return Err(Bad::no(code::SMOKE_SLOW, seen));
+        }
+        Ok(good)
     }
 
     /// Whether somebody showed the expected version, when everybody answered well.
@@ -291,12 +382,18 @@ impl Gate for Smoke {
             "kind": "smoke",
             "checks": checks,
             "version": version,
-            "retries": self.limits.retries,
-            "delay_ms": millis(self.limits.delay),
+            "expected": self.expectations.describe(),
+            "headers": self.ask.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            "retry": self.pace.describe(self.also),
             "attempt_timeout_ms": millis(self.limits.attempt),
             "deadline_ms": millis(self.limits.deadline),
             "body_limit": self.limits.body,
-            "redirects": MAX_REDIRECTS,
+            "latency_budget_ms": self.limits.latency.map(millis),
+            "successes": self.limits.successes,
+            "apart_ms": millis(self.limits.apart),
+            "redirects": if self.ask.like_curl { 0 } else { MAX_REDIRECTS },
+            "like_curl": self.ask.like_curl,
+            "ca": self.ca.as_ref().map(|ca| &ca.digest),
             "only_ours": self.answerer.is_some(),
         })
     }
@@ -305,27 +402,42 @@ impl Gate for Smoke {
         let started = Instant::now();
         let end = self.end(cx, started);
         let mut tally = Tally::new(&self.checks, self.expected.as_ref(), started);
+        let mut schedule = self.pace.begin(self.also, started);
+        let mut in_a_row = 0;
         let mut outcomes = self.first_round(end).await?;
         loop {
             self.check_version(&mut outcomes);
             self.confirm(&mut outcomes, end).await;
-            if let Some(good) = all_good(&outcomes) {
-                return Ok(tally.pass(&good));
-            }
+            let pause = if let Some(good) = all_good(&outcomes) {
+                in_a_row += 1;
+                if in_a_row >= self.limits.successes {
+                    return Ok(tally.pass(&good));
+                }
+                Some(self.limits.apart)
+            } else if in_a_row > 0 && !outcomes.iter().any(Outcome::is_bad) {
+                // Only the end of all came in between.
+                return Ok(tally.too_few(in_a_row, self.limits.successes));
+            } else {
+                in_a_row = 0;
+                let causes: Vec<_> = outcomes.iter().filter_map(Outcome::cause).collect();
+                schedule.next(&causes)
+            };
             for message in tally.note(outcomes) {
                 cx.progress(message);
             }
-            let next = Instant::now().checked_add(self.limits.delay);
-            let in_time = next.is_some_and(|next| next < end);
-            if tally.is_final() || tally.rounds() > self.limits.retries || !in_time {
-                return Ok(tally.verdict());
-            }
-            sleep(self.limits.delay).await;
+            let next = pause.and_then(|pause| Instant::now().checked_add(pause));
+            let Some(next) = next.filter(|next| *next < end && !tally.is_final()) else {
+                return Ok(match in_a_row {
+                    0 => tally.verdict(),
+                    some => tally.too_few(some, self.limits.successes),
+                });
+            };
+            sleep_until(next).await;
             outcomes = self.round(self.client()?, end).await;
         }
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,14 +1,17 @@
 //! What the rounds saw, and the verdict it makes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use gatekit_core::{Code, Evidence, Finding, NextAction, Verdict};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::gate::millis;
 use crate::address::Address;
 use crate::client::Answer;
 use crate::code;
+use crate::trouble::Cause;
 use crate::version::{Expected, Shown};
 
 /// What one attempt of one check came to.
@@ -26,6 +29,19 @@ impl Outcome {
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Bad(Bad { weight: Weight::Final, .. }))
     }
+
+    pub(super) fn is_bad(&self) -> bool {
+        matches!(self, Self::Bad(_))
+    }
+
+    /// What kind of failure it was, if it was one.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Bad(bad) => Some(bad.cause),
+            Self::CutOff => Some(Cause::Timeout),
+            Self::Good(_) | Self::NotAsked => None,
+        }
+    }
 }
 
 /// An answer that counts.
@@ -34,6 +50,7 @@ pub(super) struct Good {
     pub(super) answer: Answer,
     pub(super) shown: Option<Shown>,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) took: Duration,
     pub(super) facts: Option<Value>,
 }
 
@@ -53,20 +70,31 @@ pub(super) struct Bad {
     code: Code,
     seen: String,
     weight: Weight,
+    cause: Cause,
 }
 
 impl Bad {
     pub(super) fn no(code: Code, seen: String) -> Self {
-        Self { code, seen, weight: Weight::No }
+        Self { code, seen, weight: Weight::No, cause: Cause::Lasting }
     }
 
     pub(super) fn maybe(code: Code, seen: String) -> Self {
-        Self { code, seen, weight: Weight::Maybe }
+        Self { code, seen, weight: Weight::Maybe, cause: Cause::Lasting }
+    }
+
+    pub(super) fn of(is_no: bool, code: Code, seen: String) -> Self {
+        if is_no { Self::no(code, seen) } else { Self::maybe(code, seen) }
+    }
+
+    pub(super) fn because(mut self, cause: Cause) -> Self {
+        self.cause = cause;
+        self
     }
 
     pub(super) fn gone(why: &str) -> Self {
         let seen = format!("our process does not run: {why}");
-        Self { code: code::SMOKE_NOT_RUNNING, seen, weight: Weight::Final }
+        let cause = Cause::Lasting;
+        Self { code: code::SMOKE_NOT_RUNNING, seen, weight: Weight::Final, cause }
     }
 }
 
@@ -100,19 +128,15 @@ impl<'a> Tally<'a> {
         }
     }
 
-    pub(super) fn rounds(&self) -> u32 {
-        self.rounds
-    }
-
     pub(super) fn is_final(&self) -> bool {
         self.last.iter().flatten().any(|bad| bad.weight == Weight::Final)
     }
 
     fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.started.elapsed())
     }
 
-    /// Counts a round that did not pass. Returns what is new to people.
+    /// Counts a round that did not decide. Returns what is new to people.
     pub(super) fn note(&mut self, outcomes: Vec<Outcome>) -> Vec<String> {
         self.rounds = self.rounds.saturating_add(1);
         let mut news = Vec::new();
@@ -151,16 +175,28 @@ impl<'a> Tally<'a> {
             let facts = json!({
                 "status": good.answer.status,
                 "version": version,
-                "bytes": good.answer.body.len(),
+                "bytes": good.answer.bytes,
                 "redirects": good.answer.redirects,
                 "attempts": self.rounds.saturating_add(1),
                 "elapsed_ms": self.elapsed_ms(),
+                "latency_ms": millis(good.took),
                 "peer": good.peer.map(|peer| peer.to_string()),
                 "answered_by": good.facts,
             });
             Evidence::digested(address.to_string(), good.answer.digest.clone(), facts)
         });
         Verdict::pass(evidence)
+    }
+
+    /// The verdict when there is no time for as many good rounds as are demanded.
+    pub(super) fn too_few(&self, in_a_row: u32, demanded: u32) -> Verdict {
+        let time = self.started.elapsed().as_secs_f64();
+        let message = format!(
+            "{in_a_row} good rounds in a row within {time:.1} s, and {demanded} are demanded"
+        );
+        let code = code::SMOKE_SUCCESSES;
+        let next = NextAction::outside(advice(&code));
+        Verdict::Inconclusive(Finding::new(code, message).with_next(next))
     }
 
     /// The verdict when no round was good: the worst of what the checks showed last.
@@ -215,6 +251,9 @@ fn advice(code: &Code) -> &'static str {
         "smoke.status" => "read the log of the service that answers",
         "smoke.version" => "find out which version runs there, and whether the new one was started",
         "smoke.json" => "ask a URL that answers in JSON, or read the version from elsewhere",
+        "smoke.json_value" | "smoke.body" => "read what the service says of itself, and its log",
+        "smoke.slow" => "find out what takes the service so long, or allow it more time",
+        "smoke.successes" => "allow the gate more time, or demand fewer rounds",
         "smoke.body_too_large" => "check a smaller page, or raise the body limit",
         "smoke.redirect_loop" => "mend the redirects of the service",
         "smoke.redirect_elsewhere" => "check the URL it redirects to, if that one is meant",
