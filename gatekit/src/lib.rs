@@ -16,17 +16,20 @@
 //! | `github` | `github` | runs told in GitHub Actions |
 //! | `blocking` | `blocking` | runs for callers without a runtime |
 //!
+//! The `guide` (with the features `blocking`, `local` and `sqlite`) tells how to write gates and deployers, and
+//! what to do at two in the morning.
+//!
 //! # A first pipeline
 //! ```
 //! use gatekit::{Candidate, Engine, Pipeline, enforced};
-//! use gatekit::local::{Command, PreviousRelease, ReleaseDir};
+//! use gatekit::local::{Command, PreviousRelease, Program, ReleaseDir};
 //! use gatekit::store::SqliteLedger;
 //!
 //! # async fn example() -> gatekit::Result<()> {
 //! let release = ReleaseDir::new("/srv/api", "./build", "./server --port 8080")?;
 //! let back = PreviousRelease::of(&release);
 //! let pipeline = Pipeline::to("production/api")
-//!     .gate(enforced(Command::new("tests", ["cargo", "test"])?))
+//!     .gate(enforced(Command::new("tests", Program::new("cargo").args(["test"]))?))
 //!     .deploy(release)
 //!     .rollback_with(back)
 //!     .build()?;
@@ -71,3 +74,6 @@ pub mod github {
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+
+#[cfg(all(feature = "blocking", feature = "local", feature = "sqlite"))]
+pub mod guide;

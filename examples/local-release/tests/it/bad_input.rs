@@ -598,10 +598,14 @@ fn a_disk_that_fills_up_at_any_moment_loses_nothing() {
         let at = format!("{} KiB free: {:#}\n{}", step * 8, done.report(), done.stderr);
         assert!(matches!(done.exit, Some(0 | 3 | 4 | 5)), "{at}");
         let claims = if done.exit == Some(0) { &version } else { &live };
-        if done.exit != Some(4) {
+        // Stuck between two writes, of which the ledger could not take the second: the old service may
+        // be stopped and the new one not started. Never do two run.
+        if done.exit == Some(4) {
+            assert!(site.services().len() <= 1, "{at}");
+        } else {
             assert_eq!(site.answers().as_deref(), Some(claims.as_str()), "{at}");
+            assert_eq!(site.services().len(), 1, "{at}");
         }
-        assert_eq!(site.services().len(), 1, "{at}");
         if done.exit != Some(0) {
             assert!(!done.report()["next"].as_array().unwrap().is_empty(), "{at}");
         }

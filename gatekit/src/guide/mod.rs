@@ -1,0 +1,18 @@
+//! How it is used: what to write, and what to do when it is two in the morning.
+//!
+//! - [`first`]: a pipeline from nothing, in a plain program.
+//! - [`gate`]: a gate of your own.
+//! - [`deployer`]: a deployer and its rollback of your own.
+//! - [`night`]: suspect, stuck, parked: what to type, and the exit codes.
+
+#[doc = include_str!("first.md")]
+pub mod first {}
+
+#[doc = include_str!("gate.md")]
+pub mod gate {}
+
+#[doc = include_str!("deployer.md")]
+pub mod deployer {}
+
+#[doc = include_str!("night.md")]
+pub mod night {}
