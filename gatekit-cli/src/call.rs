@@ -1,7 +1,7 @@
 //! One call of the program.
 
 use clap::ArgMatches;
-use gatekit_core::{Engine, Error, Pipeline, Result, RunReport};
+use gatekit_core::{Engine, Error, Live, Pipeline, Result, RunReport};
 use serde_json::{Value, json};
 
 use crate::code;
@@ -24,6 +24,7 @@ pub(crate) type Finish = Box<dyn FnOnce(&RunReport) -> Result<()>>;
 pub(crate) struct Call {
     pub(crate) verb: String,
     pub(crate) app: &'static str,
+    pub(crate) pipeline: &'static str,
     pub(crate) voice: Voice,
     pub(crate) recipes: Vec<Shared>,
     pub(crate) given: ArgMatches,
@@ -82,7 +83,9 @@ impl Call {
             .with_effect(gatekit_core::Effect::None)
             .with_context("program", self.app)
         };
-        let ours = journalled["v"] == VERSION && journalled["app"] == self.app;
+        let ours = journalled["v"] == VERSION
+            && journalled["app"] == self.app
+            && journalled["pipeline"] == self.pipeline;
         let verb = journalled["verb"].as_str().filter(|_| ours).unwrap_or_default();
         let recipe = self.recipes.iter().find(|recipe| recipe.verb() == verb);
         let recipe = recipe.ok_or_else(|| building(other()))?;
@@ -95,7 +98,7 @@ impl Call {
         let args = shipment.arguments.take();
         let notes = std::mem::take(&mut shipment.notes);
         let arguments = json!({
-            "v": VERSION, "app": self.app, "verb": recipe.verb(), "args": args, "notes": notes,
+            "v": VERSION, "app": self.app, "pipeline": self.pipeline, "verb": recipe.verb(), "args": args, "notes": notes,
         });
         Ready { shipment, arguments }
     }
@@ -109,6 +112,31 @@ impl Call {
             return self.rebuilt(&last).await.map(Some);
         }
         self.bare().await
+    }
+
+    /// What is live, by the pipeline of the run that is pending, else by the latest. `Err` is why it
+    /// cannot be told.
+    pub(crate) async fn live(&self) -> Answer<Option<Live>> {
+        let mut ready = None;
+        let mut written = false;
+        if let Some(ledger) = self.env.ledger_to_read()? {
+            let engine = Engine::new(ledger);
+            written = engine.state(self.env.target()).await?.head.seq > 0;
+            if let Some(pending) = engine.pending(self.env.target()).await? {
+                ready = Some(self.rebuilt(&pending.arguments).await?);
+            }
+        }
+        if ready.is_none() {
+            ready = self.latest().await?;
+        }
+        match ready {
+            Some(ready) => Ok(ready.pipeline().live().await?),
+            None if written => {
+                let unknown = "nothing was released yet, and what was tried is over: nobody knows";
+                Err(building(Error::new(code::CONFIG_ARGUMENTS, unknown)))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The pipeline of a way to ship that needs no arguments.

@@ -32,6 +32,18 @@ pub(crate) struct Ship {
     pub(crate) wait: Option<Duration>,
 }
 
+// `resume`.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(crate) struct Resume {
+    /// The run to go on with [default: the one that holds the target or left it suspect, else the
+    /// newest that did not end]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<RunId>,
+    #[command(flatten)]
+    pub(crate) ship: Ship,
+}
+
 // `plan`.
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -108,7 +120,7 @@ pub(crate) struct Log {
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Answer {
-    /// The run that waits [default: the one that `resume` would go on with]
+    /// The run that waits [default: the only one]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<RunId>,
     /// The stage that waits [default: the only one]
@@ -143,7 +155,7 @@ pub(crate) fn of(app: &App) -> Command {
     let mut command = app
         .own
         .clone()
-        .mut_args(|arg| arg.help_heading(EVERY_VERB))
+        .mut_args(|arg| arg.help_heading(EVERY_VERB).hide_env_values(true))
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
@@ -201,7 +213,7 @@ fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
     verbs.push(status.mut_args(|arg| arg.hide(true)));
     verbs.push(Log::augment_args(Command::new("log")).about("Print the journal, one entry a line"));
     verbs.push(Rollback::augment_args(rebuilt("rollback", "Return to an earlier release")));
-    verbs.push(Ship::augment_args(rebuilt(
+    verbs.push(Resume::augment_args(rebuilt(
         "resume",
         "Go on with a run that was killed, interrupted or parked",
     )));
@@ -243,6 +255,36 @@ fn with_update(command: Command, recipes: &[Shared]) -> Command {
         }
     }
     command
+}
+
+/// What two arguments of a verb, or two verbs, have in common that they must not: clap looks for it
+/// only in debug builds, and only at the verb that is called.
+pub(crate) fn clash(command: &Command, above: &[&Arg]) -> Option<String> {
+    let mut known: Vec<&Arg> = above.to_vec();
+    for arg in command.get_arguments() {
+        let same = known.iter().find(|other| {
+            other.get_id() == arg.get_id()
+                || other.get_long().is_some_and(|long| arg.get_long() == Some(long))
+                || other.get_short().is_some_and(|short| arg.get_short() == Some(short))
+        });
+        if same.is_some() {
+            let (name, verb) = (arg.get_id(), command.get_name());
+            return Some(format!("the program has two arguments `{name}` of the verb `{verb}`"));
+        }
+        known.push(arg);
+    }
+    let global: Vec<&Arg> = known.into_iter().filter(|arg| arg.is_global_set()).collect();
+    let mut verbs = Vec::new();
+    for verb in command.get_subcommands() {
+        if verbs.contains(&verb.get_name()) {
+            return Some(format!("the program has two verbs `{}`", verb.get_name()));
+        }
+        verbs.push(verb.get_name());
+        if let Some(clash) = clash(verb, &global) {
+            return Some(clash);
+        }
+    }
+    None
 }
 
 /// The arguments that a ship cannot do without, as they are typed.

@@ -1,9 +1,10 @@
 //! `log`: the journal, its end, and whether it verifies.
 
-use gatekit_core::Result;
 use gatekit_core::ledger::{ChainVerifier, Head, Record};
+use gatekit_core::{Effect, Error, Result};
 use serde_json::json;
 
+use crate::code;
 use crate::command::Log;
 use crate::env::Env;
 use crate::output::{Voice, say};
@@ -14,6 +15,11 @@ const PAGE: usize = 4000;
 pub(crate) async fn log(args: &Log, env: &Env, voice: &Voice) -> Result<()> {
     let target = env.target();
     let Some(ledger) = env.ledger_to_read()? else {
+        if args.verify && env.names_ledger() {
+            // A name that is mistyped, or a ledger that is gone, must not pass for one that verifies.
+            let gone = "there is no such ledger: nothing was verified";
+            return Err(Error::new(code::USAGE_LEDGER, gone).with_effect(Effect::None));
+        }
         let verifier = ChainVerifier::new(target.clone(), args.against.clone());
         log_end(args, &verifier.finish(&Head::genesis())?, voice);
         return Ok(());

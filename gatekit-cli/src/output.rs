@@ -1,5 +1,6 @@
 //! What people and programs read.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
@@ -25,11 +26,18 @@ pub(crate) struct Voice {
 
 /// Prints a line; a reader that has gone away is no reason to fail.
 pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
+    let _ = writeln!(io::stdout().lock(), "{}", tame(line));
 }
 
 pub(crate) fn warn(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", tame(line));
+}
+
+/// The line without what would move a terminal's cursor: what people, stages and backends said is
+/// quoted, and must not be able to write over what they did not say. JSON has none of it.
+pub(crate) fn tame(line: &str) -> Cow<'_, str> {
+    let wild = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if line.contains(wild) { line.replace(wild, "\u{fffd}").into() } else { line.into() }
 }
 
 pub(crate) fn quoted(text: &str) -> String {
@@ -93,10 +101,15 @@ impl Voice {
         }
         let live = match &report.live {
             Some(live) => format!("{live} is live on {}", report.target),
-            None if matches!(report.outcome, Outcome::Interrupted | Outcome::Waiting) => {
-                format!("target {}", report.target)
+            // What else ends a run tells nothing of what is live unless it says so.
+            None if matches!(
+                report.outcome,
+                Outcome::Released | Outcome::Unchanged | Outcome::RolledBack
+            ) =>
+            {
+                format!("nothing runs on {}", report.target)
             }
-            None => format!("nothing runs on {}", report.target),
+            None => format!("target {}", report.target),
         };
         say(&format!("{}: {live}", report.outcome.as_str().replace('_', " ")));
         if let Some(failure) = failure {
@@ -170,7 +183,7 @@ impl Voice {
             let asking = waits.iter().map(|request| {
                 json!({
                     "run": request.run, "requester": request.requester,
-                    "waiting": request.waiting, "scopes": request.scopes,
+                    "candidate": request.candidate, "waiting": request.waiting, "scopes": request.scopes,
                 })
             });
             line["asking"] = asking.collect();
@@ -198,6 +211,12 @@ impl Voice {
         }
         for request in waits {
             say(&format!("asking  {} of {}", request.run, request.requester));
+            if let Some(version) = &request.candidate.version {
+                say(&format!("        ships {version}"));
+            }
+            for scope in &request.scopes {
+                say(&format!("        would touch {}: {}", scope.stage, scope.summary));
+            }
             for (stage, finding) in &request.waiting {
                 say(&format!("        waits on {stage}: {} [{}]", finding.message, finding.code));
             }

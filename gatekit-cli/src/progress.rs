@@ -8,7 +8,7 @@ use gatekit_core::ledger::Body;
 use gatekit_core::{Engine, Event, EventBody, Reporter};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::{say, warn};
+use crate::output::{say, tame, warn};
 
 /// Adds the reporter for whoever listens.
 pub(crate) fn told(engine: Engine, json: bool) -> Engine {
@@ -89,14 +89,14 @@ impl Terminal {
     fn stays(&mut self, line: String) {
         if line != self.last {
             // A message may span lines, and only the first is beside the time.
-            let line_with_time = format!("{:>6}  {line}", elapsed(self.begun.elapsed()));
+            let line_with_time = format!("{:>6}  {}", elapsed(self.begun.elapsed()), tame(&line));
             self.bar.println(line_with_time);
             self.last = line;
         }
     }
 
     fn waits_for(&self, what: impl Into<String>) {
-        let what: String = what.into();
+        let what = tame(&what.into()).replace('\n', " ");
         if self.bar.message() != what {
             self.bar.reset_elapsed();
             self.bar.set_message(what);

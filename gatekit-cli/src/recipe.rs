@@ -1,10 +1,12 @@
 //! How arguments become a pipeline, whatever their type.
 
+use std::ffi::OsString;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use clap::{ArgMatches, Args, Command};
-use gatekit_core::{Candidate, Effect, Error, Result};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, value_parser};
+use gatekit_core::{Candidate, Effect, Error, NextAction, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -74,21 +76,14 @@ where
     }
 
     fn augment(&self, command: Command) -> Command {
-        A::augment_args(command)
+        // A help text ends up in logs: what the environment says may be a secret.
+        own::<A>().into_iter().fold(A::augment_args(command), |command, arg| {
+            command.mut_arg(arg.get_id(), |arg| arg.hide_env_values(true))
+        })
     }
 
     fn augment_for_update(&self, command: Command) -> Command {
-        let own = A::augment_args(Command::new("own"));
-        let own: Vec<_> = own.get_arguments().map(|arg| arg.get_id().clone()).collect();
-        let command = A::augment_args_for_update(command);
-        // A default that nobody has given must not replace what was journalled.
-        own.into_iter().fold(command, |command, id| {
-            command.mut_arg(id, |arg| {
-                arg.required(false)
-                    .default_value(None::<&str>)
-                    .help_heading("Arguments of the release")
-            })
-        })
+        command.args(own::<A>().iter().filter(|arg| !arg.is_positional()).map(optional))
     }
 
     fn make<'a>(&'a self, given: &'a ArgMatches, env: &'a Env) -> Made<'a> {
@@ -100,20 +95,123 @@ where
 
     fn remake<'a>(&'a self, journalled: Value, given: &'a ArgMatches, env: &'a Env) -> Made<'a> {
         Box::pin(async move {
-            let mut args: A = serde_json::from_value(journalled).map_err(|source| {
-                let other = "the run was opened with arguments that this build cannot read";
-                Error::new(code::CONFIG_ARGUMENTS, other)
-                    .with_effect(Effect::None)
-                    .with_source(source)
-            })?;
-            // A verb that takes none of them, like another variant's, knows none of their names.
-            let own = A::augment_args(Command::new("own"));
-            if own.get_arguments().all(|arg| given.try_contains_id(arg.get_id().as_str()).is_ok()) {
-                args.update_from_arg_matches(given).map_err(|error| usage(&error))?;
-            }
+            let args = given_again::<A>(&journalled, given)?;
             self.built(args, env).await
         })
     }
+}
+
+/// The arguments of `A`.
+fn own<A: Args>() -> Vec<Arg> {
+    A::augment_args(Command::new("own")).get_arguments().cloned().collect()
+}
+
+/// The same argument, absent unless it is given: no default, none that another one demands, and a
+/// switch that says nothing when it is not there.
+fn optional(arg: &Arg) -> Arg {
+    let mut optional = Arg::new(arg.get_id().clone())
+        .value_parser(arg.get_value_parser().clone())
+        .help_heading("Arguments of the release: those that the journal does not keep")
+        .hide(arg.is_hide_set())
+        .hide_env_values(true)
+        .action(ArgAction::Set);
+    optional = match arg.get_action() {
+        ArgAction::SetTrue => switch(optional.value_parser(value_parser!(bool)), "true"),
+        ArgAction::SetFalse => switch(optional.value_parser(value_parser!(bool)), "false"),
+        ArgAction::Count => switch(optional.value_parser(value_parser!(u8)), "1"),
+        action => {
+            let names = arg.get_value_names().unwrap_or_default().to_vec();
+            let optional = optional.action(action.clone()).value_names(names);
+            match arg.get_num_args() {
+                Some(range) => optional.num_args(range),
+                None => optional,
+            }
+        }
+    };
+    if let Some(delimiter) = arg.get_value_delimiter() {
+        optional = optional.value_delimiter(delimiter);
+    }
+    if let Some(long) = arg.get_long() {
+        optional = optional.long(long.to_owned());
+    }
+    if let Some(short) = arg.get_short() {
+        optional = optional.short(short);
+    }
+    if let Some(help) = arg.get_help() {
+        optional = optional.help(help.clone());
+    }
+    if let Some(variable) = arg.get_env() {
+        optional = optional.env(variable.to_owned());
+    }
+    optional
+}
+
+fn switch(arg: Arg, meant: &'static str) -> Arg {
+    arg.num_args(0..=1).require_equals(true).default_missing_value(meant)
+}
+
+/// The journalled arguments, with those that no journal keeps as they are given now. A run goes on as
+/// it was opened: what the journal keeps cannot be given otherwise, and what the environment says
+/// about it is not looked at.
+fn given_again<A>(journalled: &Value, given: &ArgMatches) -> Result<A>
+where
+    A: Args + Serialize + DeserializeOwned,
+{
+    let read = || -> Result<A> {
+        serde_json::from_value(journalled.clone()).map_err(|source| {
+            let other = "the run was opened with arguments that this build cannot read";
+            Error::new(code::CONFIG_ARGUMENTS, other).with_effect(Effect::None).with_source(source)
+        })
+    };
+    // None of them is looked at by its environment here: they are given word by word.
+    let command = Command::new("again").no_binary_name(true);
+    let command =
+        command.args(own::<A>().iter().map(|arg| optional(arg).env(None::<&str>).required(false)));
+    let with = |words: &[OsString]| -> Result<A> {
+        let matches = command.clone().try_get_matches_from(words).map_err(|error| usage(&error))?;
+        let mut args = read()?;
+        args.update_from_arg_matches(&matches).map_err(|error| usage(&error))?;
+        Ok(args)
+    };
+    let kept = to_json(&read()?)?;
+    let mut words = Vec::new();
+    for arg in own::<A>().iter().filter(|arg| !arg.is_positional()) {
+        let id = arg.get_id().as_str();
+        // A verb that takes none of them, like another variant's, knows none of their names.
+        if !given.try_contains_id(id).is_ok_and(|given| given) {
+            continue;
+        }
+        let own_words = words_of(arg, given);
+        if to_json(&with(&own_words)?)? == kept {
+            words.extend(own_words);
+        } else if given.value_source(id) == Some(ValueSource::CommandLine) {
+            let what = format!("`{}` is not what the run was opened with", flag(arg));
+            return Err(Error::new(code::CONFIG_ARGUMENTS, what)
+                .with_effect(Effect::None)
+                .with_next(NextAction::outside("leave it out, or ship anew")));
+        }
+    }
+    with(&words)
+}
+
+fn flag(arg: &Arg) -> String {
+    match (arg.get_long(), arg.get_short()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, short) => format!("-{}", short.unwrap_or_default()),
+    }
+}
+
+/// An argument as it is typed, with its values.
+fn words_of(arg: &Arg, given: &ArgMatches) -> Vec<OsString> {
+    let flag = flag(arg) + "=";
+    let values = given.get_raw(arg.get_id().as_str()).into_iter().flatten();
+    values
+        .map(|value| {
+            let mut word = OsString::from(&flag);
+            word.push(value);
+            word
+        })
+        .collect()
 }
 
 /// What is shipped where the program says nothing else: its arguments.

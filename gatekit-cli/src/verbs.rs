@@ -110,14 +110,11 @@ async fn finish(running: Running) -> Result<RunReport> {
     Ok(running.await)
 }
 
-/// The engine, with the patience that was asked for.
-fn patient(call: &mut Call) -> Result<Engine> {
-    let flags: Ship = flags(call)?;
-    let engine = call.engine()?;
-    Ok(match flags.wait {
+fn with_patience(engine: Engine, flags: &Ship) -> Engine {
+    match flags.wait {
         Some(patience) => engine.with_patience(patience),
         None => engine,
-    })
+    }
 }
 
 async fn ship(call: &mut Call, recipe: &Shared, first: bool) -> Answer<RunReport> {
@@ -127,7 +124,8 @@ async fn ship(call: &mut Call, recipe: &Shared, first: bool) -> Answer<RunReport
         return nothing(call, code::USAGE_NEVER_SHIPPED, verb).await;
     }
     let candidate = ready.candidate()?;
-    let engine = patient(call)?.with_arguments(ready.arguments.clone());
+    let flags: Ship = flags(call)?;
+    let engine = with_patience(call.engine()?, &flags).with_arguments(ready.arguments.clone());
     Ok(finish(engine.ship(ready.pipeline(), candidate)).await?)
 }
 
@@ -170,11 +168,17 @@ async fn rollback(call: &mut Call) -> Answer<RunReport> {
 }
 
 async fn resume(call: &mut Call) -> Answer<RunReport> {
-    let Some(pending) = pending(call).await? else {
-        return nothing(call, gatekit_core::code::RESUME_NOTHING, "resume").await;
+    let flags: command::Resume = flags(call)?;
+    let (run, arguments) = match flags.run {
+        Some(run) => opened(call, Some(run)).await?,
+        None => match pending(call).await? {
+            Some(pending) => (pending.run, pending.arguments),
+            None => return nothing(call, gatekit_core::code::RESUME_NOTHING, "resume").await,
+        },
     };
-    let ready = call.rebuilt(&pending.arguments).await?;
-    Ok(finish(patient(call)?.resume(ready.pipeline(), pending.run)).await?)
+    let ready = call.rebuilt(&arguments).await?;
+    let engine = with_patience(call.engine()?, &flags.ship);
+    Ok(finish(engine.resume(ready.pipeline(), run)).await?)
 }
 
 async fn reconcile(call: &mut Call) -> Answer<RunReport> {
@@ -199,9 +203,11 @@ async fn pending(call: &Call) -> Result<Option<Pending>> {
 async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<RunReport> {
     let nothing = Error::new(code, format!("there is nothing to {verb}"))
         .with_next(NextAction::verb(Verb::Status, &[]));
-    let live = match call.latest().await? {
-        Some(ready) => ready.pipeline().live().await?,
-        None => None,
+    // There is nothing to do whether or not it can be told what is live.
+    let live = match call.live().await {
+        Ok(live) => live,
+        Err(problem) if problem.is_usage() => return Err(problem),
+        Err(_) => None,
     };
     Ok(RunReport::nothing_to_do(call.env.target().clone(), nothing.to_failure(), live))
 }
@@ -215,12 +221,11 @@ async fn status(call: &Call) -> Answer<u8> {
         }
         None => (TargetState::untouched(), Vec::new()),
     };
-    // Who holds the target is told even where the pipeline cannot be rebuilt here.
-    let live = match call.latest().await {
-        Ok(Some(ready)) => ready.pipeline().live().await,
-        Ok(None) => Ok(None),
-        Err(problem) if problem.building && !problem.is_usage() => Err(problem.error),
-        Err(problem) => return Err(problem),
+    // Who holds the target is told even where what is live cannot be.
+    let live = match call.live().await {
+        Ok(live) => Ok(live),
+        Err(problem) if problem.is_usage() => return Err(problem),
+        Err(problem) => Err(problem.error),
     };
     let next = next_of(&lock, &waits, call);
     call.voice.status(&lock, &live, &waits, &next);
@@ -286,7 +291,8 @@ async fn word(call: &mut Call, word: Word) -> Answer<u8> {
         "outcome": said, "run": run, "stage": stage, "intent": request.intent,
         "scopes": request.scopes,
     });
-    Ok(call.voice.done(&text, line, &[NextAction::verb(Verb::Resume, &[])]))
+    let resume = NextAction::verb(Verb::Resume, &[&run.to_string()]);
+    Ok(call.voice.done(&text, line, &[resume]))
 }
 
 async fn waive(call: &mut Call) -> Answer<u8> {
@@ -296,8 +302,16 @@ async fn waive(call: &mut Call) -> Answer<u8> {
     let engine = acting(Engine::new(call.env.ledger()?), call);
     let until =
         engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await?;
-    let text = format!("waived: gate `{}` until {until}, for this candidate alone", flags.stage);
-    let line = json!({"outcome": "waived", "run": run, "stage": flags.stage, "until": until});
+    let request = engine.request(call.env.target(), run).await?;
+    let version = request.candidate.version.as_deref().unwrap_or("without a version");
+    let text = format!(
+        "waived: gate `{}` until {until}, for the candidate of run {run} alone: {version}, of {}",
+        flags.stage, request.requester
+    );
+    let line = json!({
+        "outcome": "waived", "run": run, "stage": flags.stage, "until": until,
+        "candidate": request.candidate, "requester": request.requester,
+    });
     let next = [NextAction::verb(Verb::Resume, &[]), NextAction::verb(Verb::Ship, &[])];
     Ok(call.voice.done(&text, line, &next))
 }

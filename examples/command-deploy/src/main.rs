@@ -41,7 +41,10 @@ fn build(mut sign: Sign, env: &Env) -> Result<Shipment> {
     let (file, text) = (sign.sign.to_string_lossy().into_owned(), sign.text.clone());
     let deploy = CommandDeploy::new("sign", Program::new(&sign.script).env("SIGN", &file))?;
     let undo = deploy.undo();
-    let shown = Command::new("shown", Program::new("grep").args(["-qF", &text, &file]))?;
+    let shown = Command::new(
+        "shown",
+        Program::new("jq").args(["-e", "--arg", "text", &text, ".text == $text", &file]),
+    )?;
     let pipeline = Pipeline::to(env.target().as_str())
         .deploy(deploy)
         .rollback_with(undo)

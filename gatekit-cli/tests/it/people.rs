@@ -92,3 +92,55 @@ fn nobody_is_asked_where_nothing_was_ever_shipped() {
     site.json(&["production", "resume"]).expect(0, "unchanged", Some("resume.nothing"));
     assert!(site.dir.path().read_dir().unwrap().next().is_none(), "no ledger was made");
 }
+
+#[test]
+fn a_run_goes_on_as_it_was_opened_whatever_is_given_or_in_the_environment() {
+    let site = Site::new();
+    let ship = ["production", "ship", "--text", "v1", "--dot", "-ll", "--signed-by", "ann"];
+    site.json(&ship).expect(75, "waiting", Some("gate.waiting"));
+    for words in [&["--text", "v2"][..], &["--signed-by", "eve"], &["--loud=1"]] {
+        let refused = site.json(&[&["production", "resume"][..], words].concat());
+        let line = refused.expect(2, "usage", Some("config.arguments"));
+        assert!(line["message"].as_str().unwrap().contains(words[0].split('=').next().unwrap()));
+    }
+    site.json(&["production", "approve", "--actor", "bob"]).expect(0, "approved", None);
+    let mut resume = site.program();
+    resume.env("FILES_SIGNED_BY", "eve").args(["production", "resume", "--output", "json"]);
+    // The same said again is no other.
+    resume.args(["--text", "v1"]);
+    done(resume.output().unwrap()).expect(0, "released", None);
+    assert_eq!(site.text("production").as_deref(), Some("v1.!! (ann)"));
+}
+
+#[test]
+fn of_two_runs_that_ask_one_is_named_and_the_named_one_is_resumed() {
+    let site = Site::new();
+    let run = |text: &str| {
+        let line = site.json(&["production", "ship", "--text", text]);
+        line.expect(75, "waiting", Some("gate.waiting"))["run"].as_str().unwrap().to_owned()
+    };
+    let (first, _second) = (run("first"), run("second"));
+    let which = site.json(&["production", "approve", "--actor", "bob"]);
+    which.expect(1, "refused", Some("approval.which"));
+    let approve = ["production", "approve", &first, "--actor", "bob"];
+    let approved = site.json(&approve).expect(0, "approved", None);
+    let next = approved["next"][0]["command"].as_str().unwrap().to_owned();
+    assert_eq!(next, format!("files production resume {first}"));
+    let words: Vec<_> = next.split(' ').skip(1).collect();
+    site.json(&words).expect(0, "released", None);
+    assert_eq!(site.text("production").as_deref(), Some("first"));
+}
+
+#[test]
+fn what_is_waived_is_told_and_a_plan_knows_it() {
+    let site = Site::new();
+    let flags = ["--text", "a bad one", "--forbid", "bad"];
+    let ship = [&["staging", "ship"][..], &flags].concat();
+    let plan = [&["staging", "plan", "--gates"][..], &flags].concat();
+    site.json(&ship).expect(1, "refused", Some("gate.failed"));
+    site.json(&plan).expect(1, "refused", Some("gate.failed"));
+    let waive = ["staging", "waive", "--stage", "words", "--for", "1h", "--reason", "legal agreed"];
+    let waived = site.json(&waive).expect(0, "waived", None);
+    assert_eq!(waived["candidate"]["inputs"]["text"], "a bad one");
+    site.json(&plan).expect(0, "planned", None);
+}

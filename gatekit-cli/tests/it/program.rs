@@ -147,3 +147,53 @@ fn piped_output_has_no_control_characters() {
         assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
     }
 }
+
+#[test]
+fn no_pipeline_ships_to_the_target_of_another() {
+    let site = Site::new();
+    let words = ["staging", "ship", "--text", "unapproved", "--target", "production"];
+    let refused = site.json(&words);
+    assert_eq!(
+        (refused.exit, refused.line()["code"].as_str()),
+        (Some(2), Some("usage.command_line"))
+    );
+    assert_eq!(site.text("production"), None);
+}
+
+#[test]
+fn what_others_said_cannot_move_the_cursor_of_who_reads_it() {
+    let site = Site::new();
+    let forged = "eve\u{1b}[2K\rforged";
+    let ship = ["production", "ship", "--text", "v\u{1b}[2J", "--actor", forged];
+    let mut said = site.people(&ship);
+    said.stdout += &site.people(&["production", "status"]).stdout;
+    said.stdout += &site.people(&["production", "log"]).stdout;
+    assert!(said.stdout.contains("forged"), "{}", said.stdout);
+    for text in [&said.stdout, &said.stderr] {
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_told_as_nothing() {
+    let site = Site::new();
+    site.json(&["staging", "ship", "--text", "v1"]).expect(0, "released", None);
+    let alone = site.people(&["staging", "rollback", "--reason", "x"]);
+    assert_eq!(alone.exit, Some(1));
+    assert!(!alone.stdout.contains("nothing runs"), "{}", alone.stdout);
+    // There is nothing to resume, with a secret or without.
+    let mut resume = site.program();
+    resume.env_remove("FILES_TOKEN").args(["staging", "resume", "--output", "json"]);
+    done(resume.output().unwrap()).expect(0, "unchanged", Some("resume.nothing"));
+    let gone = ["staging", "log", "--verify", "--ledger", "sqlite:/nonexistent/typo.db"];
+    assert_eq!(site.json(&gone).line()["code"], "usage.ledger");
+}
+
+#[test]
+fn help_tells_no_value_of_the_environment() {
+    let site = Site::new();
+    for verb in ["ship", "plan", "resume", "status", "verify"] {
+        let help = site.people(&["staging", verb, "--help"]);
+        assert!(!help.stdout.contains(TOKEN), "{}", help.stdout);
+    }
+}

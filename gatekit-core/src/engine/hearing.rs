@@ -116,7 +116,7 @@ impl Run {
         Ok(true)
     }
 
-    async fn waiver(&self, waived: &StageId) -> Result<Option<u64>> {
+    pub(crate) async fn waiver(&self, waived: &StageId) -> Result<Option<u64>> {
         let target = self.pipeline.target();
         let now = Timestamp::now();
         for record in self.ledger.read_kind(target, "waiver", None, WAIVERS).await? {

@@ -17,10 +17,10 @@ use crate::code;
 use crate::context::Hearing;
 use crate::deployer::Live;
 use crate::digest::Digest;
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, NextAction, Result, Verb};
 use crate::gate::{Enforcement, GateSlot};
 use crate::id::{RunId, StageId};
-use crate::ledger::StageScope;
+use crate::ledger::{LockState, StageScope};
 use crate::outcome::Outcome;
 use crate::pipeline::{Pipeline, Step};
 use crate::verdict::Verdict;
@@ -91,18 +91,25 @@ impl Engine {
                 return Ok(preview);
             }
         }
-        if gates {
-            run.hearing =
-                Arc::new(Hearing { scopes: preview.scopes.clone(), ..Hearing::default() });
-            for set in &run.pipeline.gates {
-                preview.verdicts.extend(run.look_at(set).await);
-            }
+        let state = self.ledger.state(pipeline.target()).await?;
+        if state.state == LockState::Suspect {
+            let suspect = "the target is suspect: nobody ships until that is settled";
+            let error = Error::new(code::LOCK_SUSPECT, suspect)
+                .with_next(NextAction::verb(Verb::Resume, &[]));
+            preview.stop = Some((Outcome::Stuck, error.to_failure()));
         }
-        preview.stop = worst(&preview.verdicts).map(|judged| {
-            let waits = matches!(judged.verdict, Verdict::Wait(_));
-            let outcome = if waits { Outcome::Waiting } else { Outcome::Refused };
-            (outcome, blocked(&judged.stage, &judged.verdict).to_failure())
-        });
+        if !gates {
+            return Ok(preview);
+        }
+        run.hearing = Arc::new(Hearing { scopes: preview.scopes.clone(), ..Hearing::default() });
+        // All are asked, to tell all findings at once; a run would stop at the first set that blocks.
+        for set in &run.pipeline.gates {
+            let judged = run.look_at(set).await;
+            if preview.stop.is_none() {
+                preview.stop = run.end_by(set, &judged).await?;
+            }
+            preview.verdicts.extend(judged);
+        }
         Ok(preview)
     }
 
@@ -153,6 +160,31 @@ impl Run {
             Judged { stage: slot.id.clone(), enforcement: slot.enforcement, verdict }
         });
         join_all(asked).await
+    }
+}
+
+impl Run {
+    /// How a run would end by what a set says, unless somebody answers for it.
+    async fn end_by(
+        &self,
+        set: &[GateSlot],
+        judged: &[Judged],
+    ) -> Result<Option<(Outcome, Failure)>> {
+        let mut left = Vec::new();
+        for (slot, judged) in set.iter().zip(judged) {
+            let may = !judged.verdict.is_pass() && slot.gate.may_be_waived();
+            if !(may && self.waiver(&slot.id).await?.is_some()) {
+                left.push(judged.clone());
+            }
+        }
+        Ok(worst(&left).map(|judged| {
+            let waits = matches!(judged.verdict, Verdict::Wait(_));
+            let outcome = if waits { Outcome::Waiting } else { Outcome::Refused };
+            let mut failure = blocked(&judged.stage, &judged.verdict).to_failure();
+            // They name a run that there is not.
+            failure.next.clear();
+            (outcome, failure)
+        }))
     }
 }
 
