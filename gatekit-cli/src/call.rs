@@ -1,6 +1,7 @@
 //! One call of the program.
 
 use clap::ArgMatches;
+use gatekit_core::ledger::TargetState;
 use gatekit_core::{Engine, Error, Live, Pipeline, Result, RunReport};
 use serde_json::{Value, json};
 
@@ -114,20 +115,16 @@ impl Call {
         self.bare().await
     }
 
-    /// What is live, by the pipeline of the run that is pending, else by the latest. `Err` is why it
-    /// cannot be told.
-    pub(crate) async fn live(&self) -> Answer<Option<Live>> {
-        let mut ready = None;
-        let mut written = false;
-        if let Some(ledger) = self.env.ledger_to_read()? {
-            let engine = Engine::new(ledger);
-            written = engine.state(self.env.target()).await?.head.seq > 0;
-            if let Some(pending) = engine.pending(self.env.target()).await? {
-                ready = Some(self.rebuilt(&pending.arguments).await?);
-            }
-        }
+    /// What is live on a target of that state, by the pipeline of the run that has it, else by the
+    /// latest. `Err` is why it cannot be told.
+    pub(crate) async fn live(&self, lock: &TargetState) -> Answer<Option<Live>> {
+        let written = lock.head.seq > 0;
+        let mut ready = if lock.run.is_some() { self.pending().await? } else { None };
         if ready.is_none() {
             ready = self.latest().await?;
+        }
+        if ready.is_none() && written {
+            ready = self.pending().await?;
         }
         match ready {
             Some(ready) => Ok(ready.pipeline().live().await?),
@@ -135,6 +132,15 @@ impl Call {
                 let unknown = "nothing was released yet, and what was tried is over: nobody knows";
                 Err(building(Error::new(code::CONFIG_ARGUMENTS, unknown)))
             }
+            None => Ok(None),
+        }
+    }
+
+    /// The pipeline of the run that is pending.
+    async fn pending(&self) -> Answer<Option<Ready>> {
+        let Some(ledger) = self.env.ledger_to_read()? else { return Ok(None) };
+        match Engine::new(ledger).pending(self.env.target()).await? {
+            Some(pending) => self.rebuilt(&pending.arguments).await.map(Some),
             None => Ok(None),
         }
     }

@@ -204,7 +204,7 @@ async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<Ru
     let nothing = Error::new(code, format!("there is nothing to {verb}"))
         .with_next(NextAction::verb(Verb::Status, &[]));
     // There is nothing to do whether or not it can be told what is live.
-    let live = match call.live().await {
+    let live = match call.live(&state(call).await?).await {
         Ok(live) => live,
         Err(problem) if problem.is_usage() => return Err(problem),
         Err(_) => None,
@@ -212,17 +212,22 @@ async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<Ru
     Ok(RunReport::nothing_to_do(call.env.target().clone(), nothing.to_failure(), live))
 }
 
+async fn state(call: &Call) -> Result<TargetState> {
+    match call.env.ledger_to_read()? {
+        Some(ledger) => ledger.state(call.env.target()).await,
+        None => Ok(TargetState::untouched()),
+    }
+}
+
 async fn status(call: &Call) -> Answer<u8> {
     let target = call.env.target();
-    let (lock, waits) = match call.env.ledger_to_read()? {
-        Some(ledger) => {
-            let waits = Engine::new(Arc::clone(&ledger)).asking(target).await?;
-            (ledger.state(target).await?, waits)
-        }
-        None => (TargetState::untouched(), Vec::new()),
+    let lock = state(call).await?;
+    let waits = match call.env.ledger_to_read()? {
+        Some(ledger) if lock.head.seq > 0 => Engine::new(ledger).asking(target).await?,
+        _ => Vec::new(),
     };
     // Who holds the target is told even where what is live cannot be.
-    let live = match call.live().await {
+    let live = match call.live(&lock).await {
         Ok(live) => Ok(live),
         Err(problem) if problem.is_usage() => return Err(problem),
         Err(problem) => Err(problem.error),
