@@ -74,7 +74,7 @@ impl Call {
         Ok(self.ready(recipe, shipment))
     }
 
-    /// What journalled arguments stand for, with what is given on top.
+    /// What journalled arguments stand for, with the secrets that are given again.
     pub(crate) async fn rebuilt(&self, journalled: &Value) -> Answer<Ready> {
         let other = || {
             Error::new(
@@ -99,7 +99,8 @@ impl Call {
         let args = shipment.arguments.take();
         let notes = std::mem::take(&mut shipment.notes);
         let arguments = json!({
-            "v": VERSION, "app": self.app, "pipeline": self.pipeline, "verb": recipe.verb(), "args": args, "notes": notes,
+            "v": VERSION, "app": self.app, "pipeline": self.pipeline, "verb": recipe.verb(),
+            "args": args, "notes": notes,
         });
         Ready { shipment, arguments }
     }
@@ -146,7 +147,7 @@ impl Call {
     }
 
     /// The pipeline of a way to ship that needs no arguments.
-    pub(crate) async fn bare(&self) -> Answer<Option<Ready>> {
+    async fn bare(&self) -> Answer<Option<Ready>> {
         for recipe in &self.recipes {
             let command = recipe.augment(clap::Command::new(recipe.verb()).no_binary_name(true));
             if let Ok(nothing) = command.try_get_matches_from(Vec::<&str>::new()) {

@@ -6,8 +6,8 @@ use std::io::{self, Write as _};
 
 use gatekit_core::ledger::TargetState;
 use gatekit_core::{
-    Action, Code, Enforcement, Error, Judged, Live, NextAction, Outcome, Preview, Request,
-    RunReport, TargetName, Verb, Verified,
+    Action, Code, Enforcement, Error, Judged, Live, NextAction, Preview, Request, RunReport,
+    TargetName, Verb, Verified,
 };
 use serde_json::{Value, json};
 
@@ -101,14 +101,7 @@ impl Voice {
         }
         let live = match &report.live {
             Some(live) => format!("{live} is live on {}", report.target),
-            // What else ends a run tells nothing of what is live unless it says so.
-            None if matches!(
-                report.outcome,
-                Outcome::Released | Outcome::Unchanged | Outcome::RolledBack
-            ) =>
-            {
-                format!("nothing runs on {}", report.target)
-            }
+            // Nothing is live, or nobody could tell: a report does not say which.
             None => format!("target {}", report.target),
         };
         say(&format!("{}: {live}", report.outcome.as_str().replace('_', " ")));

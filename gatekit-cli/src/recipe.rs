@@ -25,13 +25,15 @@ pub(crate) trait Recipe {
     /// Adds the arguments as a ship needs them.
     fn augment(&self, command: Command) -> Command;
 
-    /// Adds the arguments, none of which is needed: they complete or replace journalled ones.
+    /// Adds the arguments, none of which is needed: they complete journalled ones by what no journal
+    /// keeps.
     fn augment_for_update(&self, command: Command) -> Command;
 
     /// From the command line alone.
     fn make<'a>(&'a self, given: &'a ArgMatches, env: &'a Env) -> Made<'a>;
 
-    /// From what was journalled, with what is given on top.
+    /// From what was journalled, completed by secrets that are given again. What is given otherwise than
+    /// it was journalled is refused.
     fn remake<'a>(&'a self, journalled: Value, given: &'a ArgMatches, env: &'a Env) -> Made<'a>;
 }
 

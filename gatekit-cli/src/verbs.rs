@@ -321,13 +321,15 @@ async fn waive(call: &mut Call) -> Answer<u8> {
     Ok(call.voice.done(&text, line, &next))
 }
 
-/// The run that a gate blocked, the one named or else the newest, and the arguments it was opened
-/// with.
+/// The run that is named, else the newest, and the arguments it was opened with.
 async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, Value)> {
     let target = call.env.target();
     let none = || {
-        Error::new(gatekit_core::code::WAIVER_NOTHING, "there is no run that a gate blocked")
-            .with_next(NextAction::verb(Verb::Log, &[]))
+        let what = match named {
+            Some(run) => format!("there is no run `{run}` of `{target}`"),
+            None => format!("there is no run of `{target}`"),
+        };
+        Error::new(code::USAGE_NO_RUN, what).with_next(NextAction::verb(Verb::Log, &[]))
     };
     let ledger = call.env.ledger_to_read()?.ok_or_else(none)?;
     let records = match named {

@@ -82,12 +82,13 @@ fn a_gate_is_waived_for_one_candidate_with_a_reason() {
 #[test]
 fn nobody_is_asked_where_nothing_was_ever_shipped() {
     let site = Site::new();
+    site.json(&["production", "approve"]).expect(1, "refused", Some("approval.nothing"));
+    let nobody = "01a1fd96-aaa4-7242-be7c-2df40fa5626e";
     for words in [
-        &["production", "approve"][..],
-        &["production", "waive", "--stage", "x", "--for", "1h", "--reason", "y"],
+        &["production", "waive", "--stage", "x", "--for", "1h", "--reason", "y"][..],
+        &["production", "resume", nobody],
     ] {
-        let line = site.json(words).line();
-        assert_eq!((&line["outcome"], &line["exit"]), (&"refused".into(), &1.into()), "{line}");
+        site.json(words).expect(2, "usage", Some("usage.no_run"));
     }
     site.json(&["production", "resume"]).expect(0, "unchanged", Some("resume.nothing"));
     assert!(site.dir.path().read_dir().unwrap().next().is_none(), "no ledger was made");
@@ -129,6 +130,9 @@ fn of_two_runs_that_ask_one_is_named_and_the_named_one_is_resumed() {
     let words: Vec<_> = next.split(' ').skip(1).collect();
     site.json(&words).expect(0, "released", None);
     assert_eq!(site.text("production").as_deref(), Some("first"));
+    // One that has ended does not ship again, whoever names it.
+    let again = site.json(&words);
+    assert_ne!(again.line()["outcome"], "released", "{}", again.stdout);
 }
 
 #[test]

@@ -185,6 +185,10 @@ fn what_is_not_known_is_not_told_as_nothing() {
     let mut resume = site.program();
     resume.env_remove("FILES_TOKEN").args(["staging", "resume", "--output", "json"]);
     done(resume.output().unwrap()).expect(0, "unchanged", Some("resume.nothing"));
+    let mut resume = site.program();
+    let resume =
+        done(resume.env_remove("FILES_TOKEN").args(["staging", "resume"]).output().unwrap());
+    assert!(!resume.stdout.contains("nothing runs"), "{}", resume.stdout);
     let gone = ["staging", "log", "--verify", "--ledger", "sqlite:/nonexistent/typo.db"];
     assert_eq!(site.json(&gone).line()["code"], "usage.ledger");
 }

@@ -161,9 +161,7 @@ impl Run {
         });
         join_all(asked).await
     }
-}
 
-impl Run {
     /// How a run would end by what a set says, unless somebody answers for it.
     async fn end_by(
         &self,
