@@ -1,11 +1,14 @@
-//! The lease, renewed on a thread of its own with its own connection, so that blocking user code or
-//! a current-thread runtime cannot starve it.
+//! The lease, renewed on a thread of the engine's own with a connection of its own, so that blocking
+//! user code or a current-thread runtime cannot starve it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use futures_util::FutureExt as _;
+use tokio::runtime::{Builder, Handle};
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::code;
@@ -19,8 +22,13 @@ pub(crate) struct LeaseKeeper {
     /// Cancelled with `lost`, and when the run is interrupted.
     stop: CancellationToken,
     why: Arc<Mutex<Option<Failure>>>,
-    // Dropping it ends the thread.
-    _ended: oneshot::Sender<()>,
+    renewal: AbortHandle,
+}
+
+impl Drop for LeaseKeeper {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
 }
 
 impl LeaseKeeper {
@@ -35,28 +43,15 @@ impl LeaseKeeper {
     ) -> Result<Self> {
         let (lost, stop) = (CancellationToken::new(), interrupted.child_token());
         let why = Arc::new(Mutex::new(None));
-        let (ended, has_ended) = oneshot::channel();
         let (tokens, reason) = ([lost.clone(), stop.clone()], Arc::clone(&why));
-        let work = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            let failed = match runtime {
-                Ok(runtime) => runtime.block_on(async {
-                    tokio::select! {
-                        _ = has_ended => None,
-                        error = renew_until_lost(ledger, &hold) => Some(error),
-                    }
-                }),
-                Err(error) => Some(no_keeper(error)),
-            };
-            if let Some(error) = failed {
-                *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_failure());
-                for token in tokens {
-                    token.cancel();
-                }
+        let renewal = renewals().map_err(no_keeper)?.spawn(async move {
+            let error = renew_until_lost(ledger, &hold).await;
+            *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_failure());
+            for token in tokens {
+                token.cancel();
             }
-        };
-        thread::Builder::new().name("gatekit-lease".into()).spawn(work).map_err(no_keeper)?;
-        Ok(Self { lost, stop, why, _ended: ended })
+        });
+        Ok(Self { lost, stop, why, renewal: renewal.abort_handle() })
     }
 
     /// Cancelled when the lock is lost.
@@ -78,6 +73,21 @@ impl LeaseKeeper {
 
 fn no_keeper(source: std::io::Error) -> Error {
     Error::new(code::LOCK_LOST, "the lease cannot be renewed: no thread").with_source(source)
+}
+
+/// Where all leases of this process are renewed: started with the first, and kept, because a thread
+/// is dearer than the few renewals of a short run.
+fn renewals() -> std::io::Result<Handle> {
+    static RUNNING: Mutex<Option<Handle>> = Mutex::new(None);
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*running {
+        return Ok(handle.clone());
+    }
+    let runtime = Builder::new_current_thread().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    let serve = move || runtime.block_on(std::future::pending::<()>());
+    thread::Builder::new().name("gatekit-leases".into()).spawn(serve)?;
+    Ok(running.insert(handle).clone())
 }
 
 /// Renews until that is refused, or until it has failed for a whole lease.
@@ -113,9 +123,14 @@ async fn renew(
     own: &mut Option<Arc<dyn Ledger>>,
     hold: &Hold,
 ) -> Result<()> {
-    let connection = match own {
-        Some(connection) => connection,
-        None => own.insert(ledger.reconnect().await?),
+    let renewal = async {
+        let connection = match own {
+            Some(connection) => connection,
+            None => own.insert(ledger.reconnect().await?),
+        };
+        connection.renew(hold).await
     };
-    connection.renew(hold).await
+    AssertUnwindSafe(renewal).catch_unwind().await.unwrap_or_else(|_| {
+        Err(Error::new(code::ENGINE_PANIC, "the ledger panicked while it renewed the lease"))
+    })
 }

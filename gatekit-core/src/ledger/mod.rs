@@ -92,6 +92,9 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// Makes the lease last `hold.lease` from now. Allowed even when it had lapsed, as long as the
     /// fence is still the newest and nobody found the target suspect.
     ///
+    /// The engine renews all leases of a process on one thread: an implementation that blocks it
+    /// keeps the others from being renewed, and its own from being given up in time.
+    ///
     /// # Errors
     /// `lock.lost` when the run no longer holds it under that fence.
     async fn renew(&self, hold: &Hold) -> Result<()>;

@@ -9,7 +9,7 @@ use gatekit_core::{
     code,
 };
 
-use crate::ledgers::FailsRenewals;
+use crate::ledgers::{BUSY, FailsRenewals};
 use crate::world::*;
 
 const LEASE: Duration = Duration::from_millis(900);
@@ -28,14 +28,17 @@ async fn a_lease_that_cannot_be_renewed_at_once_is_not_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_can_never_be_renewed_is_lost_when_it_lapses() {
-    let (bench, world) = (Bench::new(), World::with_live("v1"));
-    world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
-    let engine = engine(FailsRenewals::busy(&bench, usize::MAX)).with_lease(LEASE).unwrap();
-    let running =
-        engine.with_deadline(Duration::from_secs(60)).ship(&plain(&world), candidate("v2"));
-    let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
-    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
-    assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+    for code in [BUSY, code::ENGINE_PANIC] {
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
+        let ledger = FailsRenewals::with(&bench, usize::MAX, code);
+        let engine = engine(ledger).with_lease(LEASE).unwrap();
+        let running =
+            engine.with_deadline(Duration::from_secs(60)).ship(&plain(&world), candidate("v2"));
+        let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
+        assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+        assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+    }
 }
 
 /// Whoever overtook this process holds the lock: asking again would be trying one's luck.

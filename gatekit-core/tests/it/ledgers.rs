@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use gatekit_core::ledger::{
     Acquired, Body, ChainVerifier, Claim, Entry, Guard, Hold, Ledger, Record, TargetState,
 };
-use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName};
+use gatekit_core::{Code, Effect, Engine, Error, Fence, Result, RunId, TargetName, code};
 
 use crate::world::{Bench, World, engine, target};
 
@@ -110,7 +110,7 @@ pub(crate) struct FailsRenewals {
     fails: Option<(AtomicUsize, Code)>,
 }
 
-const BUSY: Code = Code::new("ledger.busy");
+pub(crate) const BUSY: Code = Code::new("ledger.busy");
 
 impl FailsRenewals {
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
@@ -121,7 +121,7 @@ impl FailsRenewals {
         Self::with(bench, times, BUSY)
     }
 
-    /// With an error that is not temporary.
+    /// With an error that is not temporary; with `engine.panic` it panics.
     pub(crate) fn with(bench: &Bench, times: usize, code: Code) -> Arc<Self> {
         let inner = Arc::clone(&bench.ledger);
         Arc::new(Self { inner, fails: Some((times.into(), code)) })
@@ -131,6 +131,7 @@ impl FailsRenewals {
         let Some((times, code)) = &self.fails else { return Ok(()) };
         let less = |left: usize| left.checked_sub(1);
         match times.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less) {
+            Ok(_) if *code == code::ENGINE_PANIC => std::panic::panic_any("a defect"),
             Ok(_) if *code == BUSY => Err(Error::new(BUSY, "busy").retry_later()),
             Ok(_) => Err(Error::new(code.clone(), "no")),
             Err(_) => Ok(()),
