@@ -1,9 +1,7 @@
 //! The codes of this crate's errors.
 
-use gatekit_core::Code;
-
-/// A file that GitHub Actions names in the environment cannot be written.
-pub const FILE: Code = Code::new("github.file");
-
-/// Every code of this crate.
-pub const ALL: &[Code] = &[FILE];
+gatekit_core::codes! {
+    /// A file that GitHub Actions names in the environment cannot be written.
+    FILE = "github.file",
+        next: "see whether the step runs in GitHub Actions, and whether the file may be written";
+}

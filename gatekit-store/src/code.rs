@@ -1,47 +1,53 @@
 //! The codes of this crate's refusals and errors, beyond those of [`gatekit_core::code`].
 
-use gatekit_core::Code;
-
-macro_rules! codes {
-    ($($(#[$doc:meta])+ $name:ident = $text:literal;)+) => {
-        $($(#[$doc])+ pub const $name: Code = Code::new($text);)+
-        /// Every code of this crate.
-        pub const ALL: &[Code] = &[$($name),+];
-    };
-}
-
-codes! {
+gatekit_core::codes! {
     /// The file is no ledger any more: not a database, cut short, or altered.
-    LEDGER_CORRUPT = "ledger.corrupt";
+    LEDGER_CORRUPT = "ledger.corrupt",
+        next: "restore the file from a copy; never delete it while a target may be suspect";
     /// The file is a database of another application.
-    LEDGER_FOREIGN = "ledger.foreign";
+    LEDGER_FOREIGN = "ledger.foreign",
+        next: "give the path of a ledger, or of a file that is not there yet";
     /// The ledger was written by a newer build: it may be read, never written.
-    LEDGER_NEWER = "ledger.newer";
+    LEDGER_NEWER = "ledger.newer",
+        next: "use the newer build";
     /// The ledger may not be written.
-    LEDGER_READ_ONLY = "ledger.read_only";
+    LEDGER_READ_ONLY = "ledger.read_only",
+        next: "give the user who ships the right to write the file and its directory";
     /// The disk is full.
-    LEDGER_FULL = "ledger.full";
+    LEDGER_FULL = "ledger.full",
+        next: "free space, then `resume`";
     /// Other processes kept the ledger busy for too long.
-    LEDGER_BUSY = "ledger.busy";
+    LEDGER_BUSY = "ledger.busy",
+        next: "try again; if it stays so, find the process that holds the file";
     /// The ledger cannot be reached, read or written for another reason.
-    LEDGER_IO = "ledger.io";
+    LEDGER_IO = "ledger.io",
+        next: "see the cause: path, permissions, disk";
     /// The ledger is on a network file system, where its lock would not hold.
-    LEDGER_NETWORK_FS = "ledger.network_fs";
+    LEDGER_NETWORK_FS = "ledger.network_fs",
+        next: "put the ledger on a local disk";
     /// The ledger would be lost with the machine that runs this job.
-    LEDGER_EPHEMERAL = "ledger.ephemeral";
+    LEDGER_EPHEMERAL = "ledger.ephemeral",
+        next: "put the ledger where it outlives the job";
     /// There is no ledger, and none was to be created.
-    LEDGER_MISSING = "ledger.missing";
+    LEDGER_MISSING = "ledger.missing",
+        next: "give the path of the ledger; `ship` creates one";
 }
 
 #[cfg(test)]
 mod tests {
+    use gatekit_core::Code;
+    use gatekit_core::code::ListedCode;
+
     use super::*;
 
     #[test]
     fn codes_are_of_the_area_ledger_and_do_not_clash_with_those_of_the_core() {
-        for (i, code) in ALL.iter().enumerate() {
+        let of_core =
+            |code: &Code| gatekit_core::code::ALL.iter().any(|listed| listed.code == *code);
+        for (i, ListedCode { code, .. }) in ALL.iter().enumerate() {
             assert_eq!(code.area(), "ledger");
-            assert!(!ALL[..i].contains(code) && !gatekit_core::code::ALL.contains(code), "{code}");
+            let twice = ALL[..i].iter().any(|listed| listed.code == *code);
+            assert!(!twice && !of_core(code), "{code}");
         }
     }
 }

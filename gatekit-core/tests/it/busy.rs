@@ -143,6 +143,7 @@ async fn who_waits_in_the_queue_is_told_behind_whom() {
     let engine = bench.engine().reporter(Tells(sender)).with_queue_timeout(LEASE);
     let report = engine.ship(&plain(&world), candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::QUEUE_TIMEOUT);
     let told: Vec<_> = told.try_iter().filter(|message| message.contains("the holder")).collect();
     assert_eq!(told.len(), 1, "once, as nothing has changed since: {told:?}");
 }

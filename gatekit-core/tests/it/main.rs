@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod busy;
+mod codes;
 mod compile_fail;
 mod context;
 mod explored;
 mod gates;
 mod group;
 mod ledgers;
+mod look;
 mod panics;
 mod pause;
 mod people;

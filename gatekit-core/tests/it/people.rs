@@ -9,7 +9,7 @@ use gatekit_core::ledger::Word::{Approve, Reject};
 use gatekit_core::ledger::{Acquired, Body, Claim, Decision, Entry, Guard, Ledger, StageScope};
 use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
-    Approval, Digest, Engine, Evidence, GateExt as _, GateSlot, Manual, Outcome, Pipeline,
+    Approval, Code, Digest, Engine, Evidence, GateExt as _, GateSlot, Manual, Outcome, Pipeline,
     PromotedFrom, Rollout, RunId, RunReport, StageId, Verdict, advisory, code, enforced, gate_fn,
 };
 use serde_json::Value;
@@ -35,6 +35,11 @@ fn code_of(report: &RunReport) -> Option<&str> {
     report.failure.as_ref().map(|failure| failure.code.as_str())
 }
 
+/// Whether the report names `code` as what happened, or why.
+fn names(report: &RunReport, code: &Code) -> bool {
+    report.failure.as_ref().is_some_and(|failure| failure.to_string().contains(code.as_str()))
+}
+
 /// The facts of the evidence on which that gate passed last.
 async fn facts(bench: &Bench, id: &str) -> Vec<Value> {
     let passed = bench.bodies().await.into_iter().rev().find_map(|body| match body {
@@ -49,6 +54,9 @@ async fn facts(bench: &Bench, id: &str) -> Vec<Value> {
 async fn parked(engine: &Engine, pipeline: &Pipeline, version: &str) -> RunId {
     let report = engine.ship(pipeline, candidate(version)).await;
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
+    let waits =
+        [code::APPROVAL_WAITING, code::MANUAL_WAITING].iter().any(|code| names(&report, code));
+    assert!(waits, "{report:?}");
     report.run.unwrap()
 }
 
@@ -108,6 +116,7 @@ async fn one_rejection_refuses_the_run_for_good() {
     by(&bench, "cyd").answer(&target(), run, None, Reject, "not today").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert_eq!((report.outcome, code_of(&report)), (Outcome::Refused, Some("gate.failed")));
+    assert!(names(&report, &code::APPROVAL_REJECTED), "{report:?}");
     assert!(report.failure.unwrap().to_string().contains("cyd rejected it: not today"));
     let late = by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap_err();
     assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
@@ -287,6 +296,7 @@ async fn what_a_person_could_not_do_refuses_the_run() {
     ann.answer(&target(), run, None, Reject, "the shop is closed").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert!(names(&report, &code::MANUAL_REJECTED), "{report:?}");
 }
 
 #[tokio::test]
@@ -389,6 +399,7 @@ async fn what_is_live_elsewhere_for_long_enough_is_promoted() {
     assert_eq!(code_of(&label), Some("gate.inconclusive"), "{label:?}");
     let soaks = engine.ship(&promoted(HOUR), artifact("v2")).await;
     assert_eq!(soaks.outcome, Outcome::Waiting, "{soaks:?}");
+    assert!(names(&soaks, &code::PROMOTION_SOAKING), "{soaks:?}");
     let report = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
     // What is live there is not what the journal released last.
@@ -402,6 +413,7 @@ async fn what_is_live_elsewhere_for_long_enough_is_promoted() {
     let run = stuck.run.unwrap();
     let freed = engine.reconcile(&first, run, Some(Decision::Override), "r").await;
     assert_eq!(freed.outcome, Outcome::Overridden, "{freed:?}");
+    assert_eq!(code_of(&freed), Some(code::RECONCILE_OVERRIDDEN.as_str()), "{freed:?}");
     let unknown = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
     assert_eq!(code_of(&unknown), Some("gate.inconclusive"), "{unknown:?}");
 }

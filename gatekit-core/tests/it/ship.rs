@@ -115,7 +115,9 @@ async fn a_gate_that_hangs_is_inconclusive_at_the_deadline() {
     let engine = bench.engine().with_deadline(Duration::from_millis(100));
     let report = engine.ship(&pipeline, candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Refused);
-    assert_eq!(report.failure.unwrap().code, code::GATE_INCONCLUSIVE);
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.code, code::GATE_INCONCLUSIVE);
+    assert!(failure.to_string().contains(code::GATE_DEADLINE.as_str()), "{failure}");
 }
 
 #[tokio::test]
@@ -431,6 +433,7 @@ async fn a_candidate_that_began_before_the_live_one_is_superseded() {
     assert_eq!(newer.outcome, Outcome::Released);
     let older = bench.engine().resume(&waits, older.run.unwrap()).await;
     assert_eq!(older.outcome, Outcome::Superseded);
+    assert_eq!(older.failure.unwrap().code, code::LINEAGE_OLDER);
     assert_eq!(older.outcome.exit_code(), 1);
     assert_eq!(world.live(), "v3");
 }
