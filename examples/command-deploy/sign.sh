@@ -28,9 +28,9 @@ apply)
     | if \$at == \"before\" then {text: .change.wish, run} else null end,
       if \$at == \"before\" or \$at == \"after\" then {receipt: {run}}
       else {error: {message: \"another text is shown\", effect: \"none\"}} end")
-  shown=$(echo "$did" | head -n 1)
+  shown=$(printf '%s\n' "$did" | head -n 1)
   [ "$shown" = null ] || show "$shown"
-  echo "$did" | tail -n 1 ;;
+  printf '%s\n' "$did" | tail -n 1 ;;
 undo)
   before=$(answer '.change.before')
   if [ "$before" = null ]; then rm -f "$SIGN"; else show "$before"; fi

@@ -37,6 +37,7 @@ pub struct App {
     pub(crate) own: Command,
     pub(crate) pipelines: Vec<Named>,
     home: Arc<Home>,
+    progress: Option<AddReporter>,
     reporters: Vec<AddReporter>,
     finish: Option<Finish>,
 }
@@ -64,6 +65,7 @@ impl App {
             own: Command::new(name),
             pipelines: Vec::new(),
             home: Arc::new(|_| SqliteLedger::default_path()),
+            progress: None,
             reporters: Vec::new(),
             finish: None,
         }
@@ -149,7 +151,14 @@ impl App {
         self
     }
 
-    /// Adds a reporter beside the one of the terminal.
+    /// Tells people of progress by that reporter instead of by lines and bars, like the log of a
+    /// GitHub step. Programs that ask for JSON get that.
+    pub fn progress_by(mut self, reporter: impl Reporter) -> Self {
+        self.progress = Some(Box::new(|engine| engine.reporter(reporter)));
+        self
+    }
+
+    /// Adds a reporter beside that of progress.
     pub fn reporter(mut self, reporter: impl Reporter) -> Self {
         self.reporters.push(Box::new(|engine| engine.reporter(reporter)));
         self
@@ -199,6 +208,7 @@ impl App {
                 return call.voice.error(&error.into());
             }
         };
+        call.progress = self.progress;
         call.reporters = self.reporters;
         call.finish = self.finish;
         let exit = runtime.block_on(verbs::run(call));
@@ -255,6 +265,7 @@ impl App {
             recipes: pipeline.recipes.clone(),
             given: given.clone(),
             env: Env::new(target, given.clone(), common, Arc::clone(&self.home)),
+            progress: None,
             reporters: Vec::new(),
             finish: None,
         })

@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) recipes: Vec<Shared>,
     pub(crate) given: ArgMatches,
     pub(crate) env: Env,
+    /// What tells of progress instead of lines and bars.
+    pub(crate) progress: Option<AddReporter>,
     pub(crate) reporters: Vec<AddReporter>,
     pub(crate) finish: Option<Finish>,
 }
@@ -168,7 +170,10 @@ impl Call {
         if let Some(actor) = &common.actor {
             engine = engine.with_actor(actor);
         }
-        engine = progress::told(engine, self.voice.json);
+        engine = match self.progress.take() {
+            Some(own) if !self.voice.json => own(engine),
+            _ => progress::told(engine, self.voice.json),
+        };
         for add in self.reporters.drain(..) {
             engine = add(engine);
         }

@@ -31,14 +31,15 @@ pub(crate) struct Common {
     pub(crate) deadline: Duration,
 
     /// Who acts, as the journal names it: a claim, not a proof [default: $USER]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", env = "GATEKIT_ACTOR")]
     pub(crate) actor: Option<String>,
 
     /// For people, or one JSON object per line
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: Output,
 
-    /// The ledger, as `sqlite:PATH` [default: the program's]
+    /// The ledger, as `sqlite:PATH`; in GitHub Actions `sqlite:PATH?durable=true`, where the runner
+    /// keeps the file between jobs [default: the program's]
     #[arg(long, global = true, value_name = "URL", env = "GATEKIT_LEDGER", hide_env_values = true)]
     pub(crate) ledger: Option<String>,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, FromArgMatches};
 use gatekit_core::ledger::Ledger;
 use gatekit_core::{Engine, Error, NextAction, Result, TargetName};
-use gatekit_store::SqliteLedger;
+use gatekit_store::{SqliteLedger, SqliteLedgerBuilder};
 use serde_json::Value;
 
 use crate::code;
@@ -107,25 +107,32 @@ impl Env {
         &self.common
     }
 
-    fn ledger_path(&self) -> Result<PathBuf> {
-        match self.common.ledger.as_deref() {
-            None => (self.home)(self),
-            Some(url) => match url.strip_prefix("sqlite:") {
-                Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
-                _ => Err(Error::new(code::USAGE_LEDGER, "the ledger's URL is not `sqlite:PATH`")),
-            },
+    fn ledger_at(&self) -> Result<SqliteLedgerBuilder> {
+        let Some(url) = self.common.ledger.as_deref() else {
+            return Ok(SqliteLedger::builder((self.home)(self)?));
+        };
+        let place = url.strip_prefix("sqlite:").unwrap_or_default();
+        // The caller knows the machine: whether it keeps the file when the job is over.
+        let (path, durable) = match place.strip_suffix("?durable=true") {
+            Some(path) => (path, true),
+            None => (place, false),
+        };
+        if path.is_empty() {
+            let what = "the ledger's URL is neither `sqlite:PATH` nor `sqlite:PATH?durable=true`";
+            return Err(Error::new(code::USAGE_LEDGER, what));
         }
+        Ok(SqliteLedger::builder(path).durable(durable))
     }
 
     /// The ledger for writing, made when it does not exist, but not for a call that cannot run.
     pub(crate) fn ledger(&self) -> Result<Arc<dyn Ledger>> {
         Engine::check_lease(self.common.lease)?;
-        Ok(Arc::new(SqliteLedger::open(self.ledger_path()?)?))
+        Ok(Arc::new(self.ledger_at()?.build()?))
     }
 
     /// The ledger for reading; `None` when it does not exist.
     pub(crate) fn ledger_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
-        let ledger = SqliteLedger::open_read_only(self.ledger_path()?)?;
+        let ledger = self.ledger_at()?.build_read_only()?;
         Ok(ledger.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>))
     }
 }

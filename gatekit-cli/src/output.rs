@@ -33,11 +33,18 @@ pub(crate) fn warn(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", tame(line));
 }
 
-/// The line without what would move a terminal's cursor: what people, stages and backends said is
-/// quoted, and must not be able to write over what they did not say. JSON has none of it.
+/// The line without what would move a terminal's cursor, or command a runner of GitHub Actions, which
+/// obeys lines of either stream: what people, stages and backends said is quoted, and must be able to
+/// do neither. JSON has none of it.
 pub(crate) fn tame(line: &str) -> Cow<'_, str> {
     let wild = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if line.contains(wild) { line.replace(wild, "\u{fffd}").into() } else { line.into() }
+    let commands = |line: &str| line.trim_start().starts_with("::");
+    if !line.contains(wild) && !line.contains("##[") && !line.lines().any(commands) {
+        return line.into();
+    }
+    let line = line.replace(wild, "\u{fffd}").replace("##[", "## [");
+    let quoted = |line| if commands(line) { format!("| {line}") } else { line.to_owned() };
+    line.split('\n').map(quoted).collect::<Vec<_>>().join("\n").into()
 }
 
 pub(crate) fn quoted(text: &str) -> String {

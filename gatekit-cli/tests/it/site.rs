@@ -46,7 +46,7 @@ impl Site {
     pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(example());
         command.current_dir(&self.dir).env("FILES_TOKEN", TOKEN).env("USER", "ann");
-        for unset in ["GATEKIT_LEDGER", "GITHUB_ACTIONS", "FILES_SIGNED_BY"] {
+        for unset in ["GATEKIT_LEDGER", "GATEKIT_ACTOR", "GITHUB_ACTIONS", "FILES_SIGNED_BY"] {
             command.env_remove(unset);
         }
         command

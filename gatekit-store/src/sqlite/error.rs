@@ -164,6 +164,7 @@ pub(super) fn ephemeral(path: &Path) -> Error {
         path,
     )
     .with_next(NextAction::outside(
-        "use a ledger that outlives the job, or declare the path durable if the runner keeps it",
+        "use a ledger that outlives the job, or, if the runner keeps the file, declare it durable: \
+         `sqlite:PATH?durable=true`, `SqliteLedger::builder(PATH).durable(true)`",
     ))
 }

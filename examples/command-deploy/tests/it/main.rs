@@ -14,7 +14,10 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sign.sh");
 /// The exit code, and the last line of standard output.
 fn call(place: &Path, words: &[&str]) -> (Option<i32>, Value) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_command-deploy"));
-    program.env_remove("GITHUB_ACTIONS").env_remove("GATEKIT_LEDGER").current_dir(place);
+    for unset in ["GITHUB_ACTIONS", "GATEKIT_LEDGER", "GATEKIT_ACTOR"] {
+        program.env_remove(unset);
+    }
+    program.current_dir(place);
     let output = program.args(words).args(["--output", "json"]).output().unwrap();
     let stdout = String::from_utf8(output.stdout).unwrap();
     let last = stdout.lines().last().unwrap_or_default();

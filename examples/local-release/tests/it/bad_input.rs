@@ -72,6 +72,7 @@ fn what_the_command_line_cannot_mean_is_a_usage_error_and_leaves_no_trace() {
     for (flag, value, code) in [
         ("--ledger", "postgres://localhost/gatekit", "usage.ledger"),
         ("--ledger", "sqlite:", "usage.ledger"),
+        ("--ledger", "sqlite:?durable=true", "usage.ledger"),
         ("--lease", "0s", "config.duration"),
         ("--version-from", "cookie:v", "usage.command_line"),
         ("--check", "ftp://localhost/", "smoke.url"),
@@ -381,6 +382,12 @@ fn a_ledger_that_would_be_lost_with_its_runner_is_refused() {
     ran(command).expect(2, "usage", "ledger.ephemeral");
     assert_eq!(site.status()["code"], "status.never_shipped");
     assert!(!site.root().exists());
+    // Whoever calls it knows a machine that keeps the file.
+    let mut command = site.ship_command("v1");
+    let url = format!("sqlite:{}?durable=true", site.path("kept.db").display());
+    command.env("GITHUB_ACTIONS", "true").env("GATEKIT_LEDGER", url);
+    ran(command).expect(0, "released", "");
+    assert!(site.path("kept.db").is_file());
 }
 
 #[test]

@@ -126,7 +126,9 @@ impl Site {
     pub(crate) fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(PROGRAM);
         command.args(args).arg("--root").arg(self.root()).args(["--output", "json"]);
-        command.env_remove("GATEKIT_LEDGER").env_remove("GITHUB_ACTIONS");
+        for unset in ["GATEKIT_LEDGER", "GATEKIT_ACTOR", "GITHUB_ACTIONS"] {
+            command.env_remove(unset);
+        }
         command.stdin(Stdio::null());
         command
     }
