@@ -355,3 +355,23 @@ fn class(code: &Code, building: bool) -> (u8, &'static str) {
         _ => (5, "failed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_commands_neither_a_terminal_nor_a_runner() {
+        for (said, printed) in [
+            ("all is well:: really", "all is well:: really"),
+            ("one\n  ::error::two", "one\n|   ::error::two"),
+            ("::stop-commands::x\n", "| ::stop-commands::x\n"),
+            ("a ##[error]b", "a ## [error]b"),
+            ("a\u{1b}[2Jb\rc", "a\u{fffd}[2Jb\u{fffd}c"),
+            // Whatever hides behind what is taken out.
+            ("\u{1b}::error::x", "\u{fffd}::error::x"),
+        ] {
+            assert_eq!(tame(said), printed);
+        }
+    }
+}

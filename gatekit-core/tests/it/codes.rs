@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gatekit_core::testing::{apply_context, plan_context};
 use gatekit_core::{
-    ApplyContext, Deployer, Go, Live, Location, Outcome, Pause, Pipeline, PlanContext, Planned,
-    Result, Rollout, RunId, StageId, Verdict, code,
+    ApplyContext, Deployer, Go, Live, Location, NextAction, Outcome, Pause, Pipeline, PlanContext,
+    Planned, Result, Rollout, RunId, StageId, Verb, Verdict, code,
 };
 use serde_json::{Value, json};
 
@@ -90,5 +90,6 @@ async fn a_change_that_cannot_be_journalled_is_never_begun() {
     let report = bench.engine().ship(&pipeline, candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Failed, "{report:?}");
     assert_eq!(report.failure.unwrap().code, code::DEPLOY_DECODE);
+    assert_eq!(report.next, [NextAction::verb(Verb::Log, &[])]);
     assert!(!bench.kinds().await.contains(&"applying"));
 }

@@ -57,6 +57,7 @@ async fn parked(engine: &Engine, pipeline: &Pipeline, version: &str) -> RunId {
     let waits =
         [code::APPROVAL_WAITING, code::MANUAL_WAITING].iter().any(|code| names(&report, code));
     assert!(waits, "{report:?}");
+    assert_eq!(code_of(&report), Some(code::GATE_WAITING.as_str()));
     report.run.unwrap()
 }
 

@@ -168,3 +168,44 @@ pub(super) fn ephemeral(path: &Path) -> Error {
          `sqlite:PATH?durable=true`, `SqliteLedger::builder(PATH).durable(true)`",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn failed(extended: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(extended), None)
+    }
+
+    #[test]
+    fn what_sqlite_says_has_its_code() {
+        for (extended, code, is_full) in [
+            (ffi::SQLITE_NOTADB, code::LEDGER_CORRUPT, false),
+            (ffi::SQLITE_CORRUPT, code::LEDGER_CORRUPT, false),
+            (ffi::SQLITE_FULL, code::LEDGER_FULL, true),
+            (ffi::SQLITE_IOERR_SHMSIZE, code::LEDGER_FULL, true),
+            (ffi::SQLITE_BUSY, code::LEDGER_BUSY, false),
+            (ffi::SQLITE_READONLY, code::LEDGER_READ_ONLY, false),
+            (ffi::SQLITE_READONLY_DIRECTORY, code::LEDGER_READ_ONLY, false),
+            (ffi::SQLITE_IOERR_READ, code::LEDGER_IO, false),
+        ] {
+            let error = sqlite(Path::new("/x"), "be read", failed(extended));
+            assert_eq!(*error.code(), code, "{extended}");
+            assert_eq!(Fault::Sql(failed(extended)).is_full_disk(), is_full, "{extended}");
+        }
+    }
+
+    #[test]
+    fn what_the_system_says_has_its_code() {
+        for (kind, code) in [
+            (io::ErrorKind::ReadOnlyFilesystem, code::LEDGER_READ_ONLY),
+            (io::ErrorKind::StorageFull, code::LEDGER_FULL),
+            (io::ErrorKind::QuotaExceeded, code::LEDGER_FULL),
+            (io::ErrorKind::PermissionDenied, code::LEDGER_IO),
+        ] {
+            assert_eq!(*os(Path::new("/x"), "be made", kind.into()).code(), code, "{kind:?}");
+        }
+    }
+}
