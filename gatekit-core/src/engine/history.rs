@@ -81,6 +81,8 @@ pub(crate) struct RunHistory {
     pub(crate) arguments: Value,
     pub(crate) scopes: Option<Vec<StageScope>>,
     pub(crate) begun: Vec<Begun>,
+    /// Whether it may have changed the target.
+    pub(crate) touched: bool,
     /// The deploys that it found in place: there is no change to undo.
     pub(crate) already: BTreeSet<StageId>,
     pub(crate) recoveries: Recoveries,
@@ -129,6 +131,7 @@ impl RunHistory {
             arguments,
             scopes: None,
             begun: Vec::new(),
+            touched: false,
             already: BTreeSet::new(),
             recoveries: Recoveries::default(),
             undone: Vec::new(),
@@ -155,6 +158,7 @@ impl RunHistory {
             Body::Parked { .. } | Body::Left { .. } => self.carrier = None,
             Body::Granted { scopes, .. } => self.scopes = Some(scopes),
             Body::Applying { stage, change } => {
+                self.touched = true;
                 let again = self.recoveries.tried_again(&stage, &mut self.begun);
                 let mut begun = Begun::new(stage, self.run, change);
                 begun.recovery = self.recoveries.includes(&begun.stage);
@@ -191,12 +195,8 @@ impl RunHistory {
                 granted(&mut self.scopes, scope);
             }
             Body::Unwinding { cause } => self.unwinding = Some(cause),
-            // Of another run, and so without a receipt: see `rollback`.
-            Body::RollingBack { stage, of, change, .. }
-                if !self.begun.iter().any(|begun| begun.stage == stage && begun.of == of) =>
-            {
-                self.begun.push(Begun::new(stage, of, change));
-            }
+            // What a rollback undoes was begun by other runs.
+            Body::RollingBack { .. } => self.touched = true,
             Body::RolledBack { stage, of } => {
                 Begun::mark_undone(&mut self.begun, &stage, of);
                 self.undone.push((stage, of));
@@ -225,11 +225,6 @@ impl RunHistory {
 
     fn find(&mut self, stage: &StageId) -> Option<&mut Begun> {
         self.begun.iter_mut().rev().find(|begun| begun.stage == *stage)
-    }
-
-    /// Whether the run may have changed the target.
-    pub(crate) fn touched(&self) -> bool {
-        !self.begun.is_empty()
     }
 }
 
@@ -364,7 +359,7 @@ impl RunHistory {
     }
 
     fn pending(&self) -> Pending {
-        Pending { run: self.run, arguments: self.arguments.clone(), touched: self.touched() }
+        Pending { run: self.run, arguments: self.arguments.clone(), touched: self.touched }
     }
 }
 

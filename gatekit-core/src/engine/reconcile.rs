@@ -1,6 +1,7 @@
 //! Settling a suspect target as a person decides.
 
 use super::history::{Begun, RunHistory};
+use super::queue::suspect;
 use super::rollout::{not_live, pause_rejected};
 use super::run::{Run, Stop, described};
 use crate::code;
@@ -48,8 +49,8 @@ impl Run {
         };
         let (holder, history, found) = match looked {
             Ok(looked) => looked,
-            Err(Stop::End(Outcome::Unchanged, error)) => {
-                return self.report(Outcome::Unchanged, Some(error.to_failure()));
+            Err(Stop::End(outcome @ (Outcome::Unchanged | Outcome::Stuck), error)) => {
+                return self.report(outcome, Some(error.to_failure()));
             }
             Err(stop) => return self.untold(stop).await,
         };
@@ -94,16 +95,20 @@ impl Run {
     async fn is_suspect(&self) -> Result<Option<Holder>, Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
         let state = state.map_err(|error| self.ledger_stop(error))?;
-        let mutating = matches!(state.state, LockState::Suspect | LockState::Mutating);
-        if !mutating || state.run != Some(self.id()) {
-            let nothing = Error::new(
-                code::RECONCILE_NOTHING,
-                format!("the target is {}: nothing to reconcile", state.state.as_str()),
-            )
-            .with_next(NextAction::verb(Verb::Status, &[]));
-            return Err(Stop::End(Outcome::Unchanged, nothing));
+        match (state.state, state.run) {
+            (LockState::Suspect | LockState::Mutating, Some(run)) if run == self.id() => {
+                Ok(state.holder)
+            }
+            (LockState::Suspect, Some(other)) => Err(suspect(other, state.fence)),
+            (lock, _) => {
+                let nothing = Error::new(
+                    code::RECONCILE_NOTHING,
+                    format!("the target is {}: nothing to reconcile", lock.as_str()),
+                )
+                .with_next(NextAction::verb(Verb::Status, &[]));
+                Err(Stop::End(Outcome::Unchanged, nothing))
+            }
         }
-        Ok(state.holder)
     }
 
     /// The suspect run and where its deploys stand.

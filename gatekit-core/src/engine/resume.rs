@@ -35,7 +35,7 @@ impl Run {
             let (to, undo) = (*to, undo.clone());
             return self.resume_roll_back(history, to, undo).await;
         }
-        if !history.touched() {
+        if !history.touched {
             if let Some(holder) = state.holder.filter(|_| holds) {
                 return self.refuse_second_process(&holder);
             }
@@ -145,7 +145,7 @@ impl Run {
         .with_context("run", self.id())
         .with_context("began with", history.fingerprint.short())
         .with_context("is now", self.pipeline.fingerprint().short());
-        if history.touched() {
+        if history.touched {
             let back = &["--roll-back", "--reason", "TEXT"];
             error = error.with_next(NextAction::verb(Verb::Reconcile, back).by("operator"));
             for next in suspect_next() {

@@ -51,7 +51,7 @@ impl Run {
         to: RunId,
         undo: Vec<RunId>,
     ) -> RunReport {
-        if !history.touched() {
+        if !history.touched {
             if let Err(stop) = self.carry_on().await {
                 return self.unheld(stop).await;
             }

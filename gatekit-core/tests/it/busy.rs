@@ -104,9 +104,15 @@ async fn a_takeover_that_fails_for_good_is_not_tried_again() {
 /// What a resume comes to of a run that was left in the middle of its deploy.
 async fn taken_over(ledger: impl FnOnce(&Bench) -> Arc<FailsRenewals>) -> RunReport {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (pipeline, run) = left(&bench, &world).await;
+    engine(ledger(&bench)).resume(&pipeline, run).await
+}
+
+/// A run that was left in the middle of its deploy.
+async fn left(bench: &Bench, world: &World) -> (Pipeline, RunId) {
     world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
     let pipeline = Pipeline::to(TARGET)
-        .deploy(fake(&world))
+        .deploy(fake(world))
         .rollback_with(Back(world.clone()))
         .on_interrupt(OnInterrupt::LeaveForResume)
         .build()
@@ -119,18 +125,47 @@ async fn taken_over(ledger: impl FnOnce(&Bench) -> Arc<FailsRenewals>) -> RunRep
     let left = left.await;
     assert_eq!(left.outcome, Outcome::Interrupted, "{left:?}");
     world.lock().rollouts.clear();
-    engine(ledger(&bench)).resume(&pipeline, left.run.unwrap()).await
+    (pipeline, left.run.unwrap())
 }
 
+/// A permit asks again for a lease that is too short, and for nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_permit_that_the_ledger_does_not_give_is_not_asked_for_again() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let engine = engine(FailsRenewals::refusing(&bench, "calling", code::LEDGER_ENTRY));
+    let report = engine.ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert!(world.writes().is_empty(), "{report:?}");
+}
+
+/// Tells what is told on the way, and what is journalled.
 #[derive(Debug)]
 struct Tells(mpsc::Sender<String>);
 
 impl Reporter for Tells {
     fn event(&mut self, event: &Event) {
-        if let EventBody::Progress { message, .. } = &event.event {
-            let _ = self.0.send(message.clone());
-        }
+        let told = match &event.event {
+            EventBody::Progress { message, .. } => message.clone(),
+            EventBody::Step { entry, .. } => entry.body.kind().to_owned(),
+            _ => return,
+        };
+        let _ = self.0.send(told);
     }
+}
+
+/// The ledger writes the entry of a takeover, not the engine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_takeover_is_told_as_all_that_is_journalled() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (pipeline, run) = left(&bench, &world).await;
+    let before = bench.kinds().await.len();
+    let (sender, told) = mpsc::channel();
+    let report = bench.engine().reporter(Tells(sender)).resume(&pipeline, run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let journalled = bench.kinds().await.split_off(before);
+    assert_eq!(journalled.first(), Some(&"resumed"));
+    let told: Vec<_> = told.try_iter().filter(|told| journalled.contains(&&**told)).collect();
+    assert_eq!(told, journalled);
 }
 
 #[tokio::test(flavor = "multi_thread")]

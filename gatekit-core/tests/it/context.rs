@@ -8,13 +8,15 @@ use gatekit_core::ledger::Hold;
 use gatekit_core::testing::{apply_context, overheard, plan_context};
 use gatekit_core::{
     Candidate, Event, EventBody, Evidence, Gate, LastRelease, Outcome, Pipeline, PlanContext,
-    Reporter, Result, StageId, Verdict, code, enforced,
+    Reporter, Result, Rollout, StageId, Verdict, code, enforced,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::ledgers::FailsRenewals;
-use crate::world::{Back, Bench, Says, TARGET, World, candidate, engine, fake, gate, target};
+use crate::world::{
+    Back, Bench, Says, TARGET, World, candidate, engine, fake, gate, plain, target,
+};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -145,4 +147,30 @@ async fn a_stage_is_told_of_the_last_release_and_of_its_evidence() {
     assert_eq!((Some(last.run), last.candidate), (first.run, candidate("v2")));
     let before = (StageId::new("before").unwrap(), json!({"ok": 1}));
     assert!(last.facts.contains(&before), "{:?}", last.facts);
+}
+
+/// It waited in the queue while the one before it was released.
+#[tokio::test]
+async fn a_stage_is_told_of_a_release_that_was_made_while_the_run_waited() {
+    let (bench, world, told) = (Bench::new(), World::with_live("v1"), Told::default());
+    let first = bench.engine().ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(first.outcome, Outcome::Released, "{first:?}");
+    let under_way = Rollout::InProgress { poll_after: Duration::from_millis(10) };
+    world.lock().rollouts = [under_way].into();
+    let ahead = bench.engine().with_deadline(LEASE).ship(&plain(&world), candidate("v3"));
+    while world.live() != "v3" {
+        tokio::task::yield_now().await;
+    }
+    let builder = Pipeline::to(TARGET).deploy(fake(&world)).rollback_with(Back(world.clone()));
+    let pipeline = builder.verify(enforced(told.clone())).build().unwrap();
+    let waits = bench.engine().ship(&pipeline, candidate("v4"));
+    while !bench.kinds().await.contains(&"queued") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world.lock().rollouts.clear();
+    let ahead = ahead.await;
+    assert_eq!(ahead.outcome, Outcome::Released, "{ahead:?}");
+    let report = waits.await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    assert_eq!(told.0.lock().unwrap().take().map(|last| last.run), ahead.run);
 }

@@ -102,10 +102,12 @@ impl Ledger for FailsAt {
 }
 
 /// A ledger that renews no lease: what a stopped process looks like from outside. Or one that is busy
-/// whenever a lease is to be renewed or taken over, for so many times.
+/// whenever a lease is to be renewed or taken over, for so many times. Or that once does not append.
 #[derive(Debug)]
 pub(crate) struct FailsRenewals {
     inner: Arc<dyn Ledger>,
+    /// An append of this kind fails, and no renewal.
+    refuses: Option<&'static str>,
     /// How often, and with what; `None`: it never answers.
     fails: Option<(AtomicUsize, Code)>,
 }
@@ -114,7 +116,7 @@ pub(crate) const BUSY: Code = Code::new("ledger.busy");
 
 impl FailsRenewals {
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(&bench.ledger), fails: None })
+        Arc::new(Self { inner: Arc::clone(&bench.ledger), refuses: None, fails: None })
     }
 
     pub(crate) fn busy(bench: &Bench, times: usize) -> Arc<Self> {
@@ -124,7 +126,17 @@ impl FailsRenewals {
     /// With an error that is not temporary; with `engine.panic` it panics.
     pub(crate) fn with(bench: &Bench, times: usize, code: Code) -> Arc<Self> {
         let inner = Arc::clone(&bench.ledger);
-        Arc::new(Self { inner, fails: Some((times.into(), code)) })
+        Arc::new(Self { inner, refuses: None, fails: Some((times.into(), code)) })
+    }
+
+    /// The first append of that kind fails.
+    pub(crate) fn refusing(bench: &Bench, kind: &'static str, code: Code) -> Arc<Self> {
+        let inner = Arc::clone(&bench.ledger);
+        Arc::new(Self { inner, refuses: Some(kind), fails: Some((1.into(), code)) })
+    }
+
+    fn renews(&self) -> Result<()> {
+        if self.refuses.is_some() { Ok(()) } else { self.once_less() }
     }
 
     fn once_less(&self) -> Result<()> {
@@ -145,7 +157,7 @@ impl Ledger for FailsRenewals {
         if self.fails.is_none() {
             return std::future::pending().await;
         }
-        self.once_less()?;
+        self.renews()?;
         self.inner.reconnect().await
     }
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
@@ -164,10 +176,13 @@ impl Ledger for FailsRenewals {
         self.inner.release(hold).await
     }
     async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
-        self.once_less()?;
+        self.renews()?;
         self.inner.take_over(claim, lease).await
     }
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
+        if self.refuses == Some(entry.body.kind()) {
+            self.once_less()?;
+        }
         self.inner.append(target, entry, guard).await
     }
     async fn state(&self, target: &TargetName) -> Result<TargetState> {

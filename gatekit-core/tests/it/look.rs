@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use gatekit_core::ledger::Word::Approve;
-use gatekit_core::ledger::{Acquired, Claim};
+use gatekit_core::ledger::{Acquired, Body, Claim, Entry, Guard};
 use gatekit_core::{
     Approval, Engine, Evidence, GateSlot, Live, Location, Manual, Outcome, Pipeline, Preview,
-    RunId, StageId, Verdict, advisory, code, enforced, gate_fn,
+    RunId, StageId, Timestamp, Verdict, advisory, code, enforced, gate_fn,
 };
 use serde_json::json;
 
@@ -98,6 +98,25 @@ async fn a_preview_counts_what_somebody_answers_for() {
     let waits = gated(&world, [enforced(Approval::quorum(1))]);
     let (outcome, _) = previewed(&bench, &waits).await.stop.unwrap();
     assert_eq!(outcome, Outcome::Waiting, "nobody answers for an approval");
+}
+
+/// `waive` refuses to write such an entry, but another program may.
+#[tokio::test]
+async fn a_waiver_of_what_may_not_be_waived_answers_for_nothing() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, [enforced(Approval::quorum(1))]);
+    let engine = bench.engine();
+    let run = engine.ship(&pipeline, candidate("v2")).await.run.unwrap();
+    let intent = engine.request(&target(), run).await.unwrap().intent;
+    let until = Timestamp::now().after(HOUR);
+    let stage = StageId::new("approval").unwrap();
+    let waiver = Body::Waiver { stage, intent, until, reason: "r".to_owned() };
+    let entry = Entry::new(target(), run, "mallory", None, waiver);
+    bench.ledger.append(&target(), &entry, Guard::Open).await.unwrap();
+    let (outcome, _) = previewed(&bench, &pipeline).await.stop.unwrap();
+    assert_eq!(outcome, Outcome::Waiting);
+    assert_eq!(engine.resume(&pipeline, run).await.outcome, Outcome::Waiting);
+    assert!(world.writes().is_empty());
 }
 
 #[tokio::test]

@@ -330,6 +330,23 @@ async fn a_free_target_needs_no_decision() {
     assert_eq!(bench.bodies().await.len(), run);
 }
 
+#[tokio::test]
+async fn a_suspect_target_is_settled_by_the_run_that_left_it_and_by_no_other() {
+    let (bench, world) = shipped(&["v1"]).await;
+    let first = bench.last_opened().await.unwrap();
+    let (run, pipeline) = suspect(&bench, &world).await;
+    let before = bench.kinds().await;
+    for decision in [None, Some(Decision::Adopt), Some(Decision::Override)] {
+        let report = bench.engine().reconcile(&pipeline, first, decision, "because").await;
+        assert_eq!(report.outcome, Outcome::Stuck, "{decision:?}: {report:?}");
+        let failure = report.failure.unwrap();
+        assert_eq!(failure.code, code::LOCK_SUSPECT);
+        assert!(failure.to_string().contains(&run.to_string()), "whose it is: {failure}");
+    }
+    assert_eq!(bench.kinds().await, before);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+}
+
 /// The holder is still at work when the decision is made, and undoes what was seen: only what is seen
 /// under the lock counts.
 #[tokio::test(flavor = "multi_thread")]

@@ -278,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn who_watches_the_holder_looks_again_after_a_while() {
+        let (_, claim, _) = waiting();
+        let now = Instant::now();
+        let answer = Acquired::Waiting { ahead: 0, holder: None };
+        let holder = Some(claim.process.clone());
+        let told = Told { claim: claim.clone(), lease: SECOND, answer, holder };
+        let mut bell = Bell { told: Some(told), waiting: 1, ..Bell::new(now) };
+        bell.set_beat(&claim, now);
+        let due = bell.due(now).unwrap();
+        assert!(!due.asks() && !due.holder_is_dead(), "a look is enough");
+        assert_eq!(bell.due_at(), Some(now + LOOK));
+        assert!(bell.due(now).is_none());
+    }
+
+    #[test]
     fn who_has_just_asked_and_is_about_to_wait_keeps_a_bell_when_others_ask() {
         let (bells, claim, waiting) = waiting();
         drop(waiting);

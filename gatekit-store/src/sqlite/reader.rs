@@ -140,6 +140,33 @@ fn as_newer(path: &Path, version: i64, fault: Fault) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
+
+    /// To read alone, which shuts others out, is for the one fault that it mends.
+    #[test]
+    fn a_ledger_in_use_is_read_a_second_time_only_when_the_disk_is_full() {
+        let full = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(13), None);
+        for (fault, times) in [
+            (&(|| Fault::Damaged("by hand".to_owned())) as &dyn Fn() -> Fault, 1),
+            (&|| Fault::Sql(full()), 2),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("ledger.db");
+            let writer = Connection::open(&path).unwrap();
+            writer.pragma_update(None, "journal_mode", "WAL").unwrap();
+            writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            schema::create(&writer).unwrap();
+            drop(writer);
+            assert!(quiet(&path).is_none(), "its writer has vanished");
+            let asked = Cell::new(0);
+            let error = read(&path, Duration::ZERO, |_| -> Result<(), Fault> {
+                asked.set(asked.get() + 1);
+                Err(fault())
+            })
+            .unwrap_err();
+            assert_eq!(asked.get(), times, "{error}");
+        }
+    }
 
     #[test]
     fn a_path_cannot_smuggle_options_into_the_uri() {
