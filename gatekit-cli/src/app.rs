@@ -204,7 +204,8 @@ impl App {
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(source) => {
-                let error = Error::new(code::RUNTIME_START, "no runtime").with_source(source);
+                let error = Error::new(code::RUNTIME_START, "the runtime cannot be started")
+                    .with_source(source);
                 return call.voice.error(&error.into());
             }
         };

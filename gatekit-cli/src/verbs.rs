@@ -92,7 +92,9 @@ fn flags<A: FromArgMatches>(call: &Call) -> Result<A> {
 
 /// Awaits a run; SIGINT, SIGTERM and SIGHUP interrupt it.
 async fn finish(running: Running) -> Result<RunReport> {
-    let no_signals = |source| Error::new(code::RUNTIME_START, "no signals").with_source(source);
+    let no_signals = |source| {
+        Error::new(code::RUNTIME_START, "signals cannot be listened to").with_source(source)
+    };
     let mut int = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let mut term = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut hup = signal(SignalKind::hangup()).map_err(no_signals)?;

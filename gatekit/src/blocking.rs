@@ -16,13 +16,22 @@ use std::env;
 
 use gatekit_core::ledger::TargetState;
 use gatekit_core::{
-    Candidate, Code, Effect, Error, NextAction, Pipeline, Preview, Result, RunId, RunReport,
-    TargetName, Verified,
+    Candidate, Effect, Error, NextAction, Pipeline, Preview, Result, RunId, RunReport, TargetName,
+    Verified,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// A blocking call was made where it must not be: on a runtime's thread, or a ship in a build script.
-pub const USAGE_BLOCKING: Code = Code::new("usage.blocking");
+use code::USAGE_BLOCKING;
+
+/// The code of calls that are made where they must not be.
+pub mod code {
+    gatekit_core::codes! {
+        /// A blocking call was made where it must not be: on a runtime's thread, or a ship in a build
+        /// script.
+        USAGE_BLOCKING = "usage.blocking",
+            next: "await `gatekit::Engine` on a runtime; ship from a program, not from a build";
+    }
+}
 
 /// An engine whose calls block the caller until they are done.
 ///

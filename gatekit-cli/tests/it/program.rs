@@ -1,6 +1,20 @@
 //! The command line: what is understood, journalled, rebuilt and told.
 
+use std::process::Command;
+
 use crate::site::{Site, TOKEN, done};
+
+/// One file may be open at a time, as its loader needs: nothing is begun.
+#[test]
+fn a_machine_without_room_for_a_runtime_is_told_so() {
+    let site = Site::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 4; exec \"$@\"", "sh"]).arg(site.program().get_program());
+    shell.args(["staging", "ship", "--text", "v1", "--output", "json"]);
+    shell.env("FILES_TOKEN", TOKEN).current_dir(&site.dir);
+    done(shell.output().unwrap()).expect(5, "failed", Some("runtime.start"));
+    assert!(site.dir.path().read_dir().unwrap().next().is_none());
+}
 
 #[test]
 fn what_is_planned_is_not_done() {

@@ -4,10 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Claim, Ledger as _};
-use gatekit_core::{
-    Engine, Event, EventBody, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, RunId, RunReport,
-    code,
-};
+use gatekit_core::{Engine, OnInterrupt, Outcome, Pipeline, Rollout, RunId, RunReport, code};
 
 use crate::ledgers::{BUSY, FailsRenewals};
 use crate::world::*;
@@ -136,21 +133,6 @@ async fn a_permit_that_the_ledger_does_not_give_is_not_asked_for_again() {
     let report = engine.ship(&plain(&world), candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert!(world.writes().is_empty(), "{report:?}");
-}
-
-/// Tells what is told on the way, and what is journalled.
-#[derive(Debug)]
-struct Tells(mpsc::Sender<String>);
-
-impl Reporter for Tells {
-    fn event(&mut self, event: &Event) {
-        let told = match &event.event {
-            EventBody::Progress { message, .. } => message.clone(),
-            EventBody::Step { entry, .. } => entry.body.kind().to_owned(),
-            _ => return,
-        };
-        let _ = self.0.send(told);
-    }
 }
 
 /// The ledger writes the entry of a takeover, not the engine.

@@ -1,7 +1,7 @@
 //! What people say about a run: approvals, confirmations, waivers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -178,7 +178,9 @@ async fn an_approval_ages() {
 async fn a_run_with_patience_waits_for_its_approval_in_its_own_process() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let pipeline = gated(&world, enforced(Approval::quorum(1)));
-    let running = by(&bench, "ann").with_patience(HOUR).ship(&pipeline, candidate("v2"));
+    let (sender, told) = mpsc::channel();
+    let ann = by(&bench, "ann").with_patience(HOUR).reporter(Tells(sender));
+    let running = ann.ship(&pipeline, candidate("v2"));
     let (bea, run) = (by(&bench, "bea"), running.run());
     loop {
         let asked = bea.request(&target(), run).await;
@@ -187,10 +189,21 @@ async fn a_run_with_patience_waits_for_its_approval_in_its_own_process() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Others have much to say meanwhile.
+    let other = Body::Queued { ticket: 1 };
+    let other = Entry::new(target(), RunId::generate(), "cid", None, other);
+    for _ in 0..100 {
+        bench.ledger.append(&target(), &other, Guard::Open).await.unwrap();
+    }
     bea.answer(&target(), run, None, Approve, "").await.unwrap();
-    let report = running.await;
+    // Sooner than it asks its gates again of itself.
+    let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
-    assert!(!bench.kinds().await.contains(&"parked"));
+    let kinds = bench.kinds().await;
+    assert!(!kinds.contains(&"parked"));
+    assert_eq!(kinds.iter().filter(|kind| **kind == "planned").count(), 1, "asked once");
+    let told: Vec<_> = told.try_iter().filter(|told| told.contains("waiting")).collect();
+    assert!(told.len() == 1 && told[0].contains("0 of 1"), "{told:?}");
 }
 
 #[tokio::test]

@@ -235,8 +235,9 @@ async fn dropping_the_handle_drops_no_apply() {
 async fn a_second_interrupt_answers_at_once_and_leaves_the_journal_as_it_is() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let (waiting, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    world.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), go_on);
-    let running = bench.engine().ship(&plain(&world), candidate("v2"));
+    world.lock().apply = Apply::WaitsBeforePermit(Arc::clone(&waiting), Arc::clone(&go_on));
+    let engine = bench.engine().with_lease(Duration::from_millis(900)).unwrap();
+    let running = engine.ship(&plain(&world), candidate("v2"));
     waiting.notified().await;
     running.interrupter().interrupt();
     running.interrupter().interrupt();
@@ -244,6 +245,13 @@ async fn a_second_interrupt_answers_at_once_and_leaves_the_journal_as_it_is() {
     assert_eq!(report.outcome, Outcome::Interrupted);
     assert_eq!(bench.kinds().await.last(), Some(&"applying"));
     assert_eq!(bench.state().await.state, LockState::Mutating, "the call is still in flight");
+    go_on.notify_one();
+    let lapses = async {
+        while bench.state().await.state != LockState::Suspect {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), lapses).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

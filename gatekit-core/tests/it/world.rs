@@ -3,15 +3,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::ledger::{Body, Ledger, TargetState};
 use gatekit_core::{
-    ApplyContext, Candidate, Code, Deployer, Digest, Effect, Engine, Error, Evidence, Fence,
-    Finding, Freshness, Gate, Go, Live, Location, Pause, Pipeline, PlanContext, Planned, Result,
-    Reversibility, Rollback, Rollout, RunId, StageId, TargetName, Verdict,
+    ApplyContext, Candidate, Code, Deployer, Digest, Effect, Engine, Error, Event, EventBody,
+    Evidence, Fence, Finding, Freshness, Gate, Go, Live, Location, Pause, Pipeline, PlanContext,
+    Planned, Reporter, Result, Reversibility, Rollback, Rollout, RunId, StageId, TargetName,
+    Verdict,
 };
 use gatekit_store::SqliteLedger;
 use serde_json::{Value, json};
@@ -409,4 +410,19 @@ pub(crate) fn candidate(version: &str) -> Candidate {
 /// The plainest pipeline: one deploy that can be undone.
 pub(crate) fn plain(world: &World) -> Pipeline {
     Pipeline::to(TARGET).deploy(fake(world)).rollback_with(Back(world.clone())).build().unwrap()
+}
+
+/// Tells what is told on the way, and what is journalled.
+#[derive(Debug)]
+pub(crate) struct Tells(pub(crate) mpsc::Sender<String>);
+
+impl Reporter for Tells {
+    fn event(&mut self, event: &Event) {
+        let told = match &event.event {
+            EventBody::Progress { message, .. } => message.clone(),
+            EventBody::Step { entry, .. } => entry.body.kind().to_owned(),
+            _ => return,
+        };
+        let _ = self.0.send(told);
+    }
 }

@@ -435,6 +435,26 @@ async fn what_a_script_calls_one_way_is_refused_before_it_is_applied() {
 }
 
 #[tokio::test]
+async fn nothing_is_undone_over_another_release_nor_what_goes_one_way() {
+    for (at, one_way, code) in [
+        (json!({"at": "elsewhere", "live": {"release": "theirs"}}), None, "command.elsewhere"),
+        (json!({"at": "after"}), Some("no backup"), "command.one_way"),
+    ] {
+        let sign = Sign::new();
+        let undone = sign.path("undone");
+        sign.script(&format!(
+            "#!/bin/sh\n[ $1 = undo ] && touch {}\necho '{at}'\n",
+            undone.display()
+        ));
+        let cx = apply_context(&context(LONG), sign.ledger(), LONG).await.unwrap();
+        let change = serde_json::from_value(json!({"change": {}, "one_way": one_way})).unwrap();
+        let error = sign.deploy().undo().roll_back(&cx, &change, None).await.unwrap_err();
+        assert_eq!((error.code().as_str(), error.effect()), (code, Effect::None), "{error}");
+        assert!(!undone.exists());
+    }
+}
+
+#[tokio::test]
 async fn a_gate_in_a_pipeline_stops_a_release() {
     let sign = Sign::new();
     let deploy = sign.deploy();

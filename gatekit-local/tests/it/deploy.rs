@@ -194,6 +194,18 @@ async fn the_current_link_is_never_missing() {
 }
 
 #[tokio::test]
+async fn a_root_that_can_be_no_directory_is_told_before_anything_is_written() {
+    let world = World::new();
+    let app = world.app("app", &[("file", "one")]);
+    let file = world.path("a file");
+    fs::write(&file, "kept").unwrap();
+    let deployer = ReleaseDir::new(file.join("root"), app, SLEEP).unwrap();
+    let error = deployer.plan(&world.plan_cx()).await.unwrap_err();
+    assert_eq!((error.code(), error.effect()), (&code::IO, Effect::None), "{error}");
+    assert_eq!(fs::read_to_string(file).unwrap(), "kept");
+}
+
+#[tokio::test]
 async fn stopping_keeps_the_link_and_is_a_change_like_any_other() {
     let world = World::new();
     let one = world.ship(&world.deployer("one", SLEEP)).await;

@@ -4,6 +4,7 @@
 //! - [`gate`]: a gate of your own.
 //! - [`deployer`]: a deployer and its rollback of your own.
 //! - [`night`]: suspect, stuck, parked: what to type, and the exit codes.
+//! - [`codes`]: every code of a refusal or an error, and what to do next.
 
 #[doc = include_str!("first.md")]
 pub mod first {}
@@ -16,3 +17,6 @@ pub mod deployer {}
 
 #[doc = include_str!("night.md")]
 pub mod night {}
+
+#[doc = include_str!("codes.md")]
+pub mod codes {}

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gatekit::blocking::{Engine, USAGE_BLOCKING};
+use gatekit::blocking::Engine;
+use gatekit::blocking::code::USAGE_BLOCKING;
 use gatekit::ledger::LockState;
 use gatekit::local::{Command, CommandDeploy, Program};
 use gatekit::store::SqliteLedger;

@@ -4,3 +4,12 @@
 
 #[cfg(all(feature = "blocking", feature = "local", feature = "sqlite"))]
 mod blocking;
+#[cfg(all(
+    feature = "blocking",
+    feature = "cli",
+    feature = "github",
+    feature = "http",
+    feature = "local",
+    feature = "sqlite"
+))]
+mod codes;
