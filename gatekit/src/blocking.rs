@@ -14,10 +14,10 @@
 
 use std::env;
 
-use gatekit_core::ledger::TargetState;
+use gatekit_core::ledger::{Decision, TargetState};
 use gatekit_core::{
-    Candidate, Effect, Error, NextAction, Pipeline, Preview, Result, RunId, RunReport, TargetName,
-    Verified,
+    Candidate, Effect, Error, NextAction, Pending, Pipeline, Preview, Result, RunId, RunReport,
+    TargetName, Verified,
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -97,8 +97,7 @@ impl Engine {
     /// `usage.blocking` within a runtime, and in a build script: a build must not ship, for cargo runs
     /// it whenever it likes, and in parallel. Whatever happens to the run is in its report.
     pub fn ship(&self, pipeline: &Pipeline, candidate: Candidate) -> Result<RunReport> {
-        outside_a_build_script(|name| env::var_os(name).is_some())?;
-        self.block_on(async { self.engine.ship(pipeline, candidate).await })
+        self.write(async { self.engine.ship(pipeline, candidate).await })
     }
 
     /// Goes on with a run: see [`Engine::resume`](gatekit_core::Engine::resume).
@@ -106,8 +105,49 @@ impl Engine {
     /// # Errors
     /// As [`ship`](Self::ship).
     pub fn resume(&self, pipeline: &Pipeline, run: RunId) -> Result<RunReport> {
+        self.write(async { self.engine.resume(pipeline, run).await })
+    }
+
+    /// Which run [`resume`](Self::resume) and [`reconcile`](Self::reconcile) are about: see
+    /// [`Engine::pending`](gatekit_core::Engine::pending).
+    ///
+    /// # Errors
+    /// Those of the ledger; `usage.blocking`.
+    pub fn pending(&self, target: &TargetName) -> Result<Option<Pending>> {
+        self.block_on(self.engine.pending(target))?
+    }
+
+    /// Returns to an earlier release: see [`Engine::roll_back`](gatekit_core::Engine::roll_back).
+    ///
+    /// # Errors
+    /// As [`ship`](Self::ship).
+    pub fn roll_back(
+        &self,
+        pipeline: &Pipeline,
+        to: Option<String>,
+        reason: impl Into<String>,
+    ) -> Result<RunReport> {
+        self.write(async { self.engine.roll_back(pipeline, to, reason).await })
+    }
+
+    /// Settles a suspect target as a person decides: see
+    /// [`Engine::reconcile`](gatekit_core::Engine::reconcile).
+    ///
+    /// # Errors
+    /// As [`ship`](Self::ship).
+    pub fn reconcile(
+        &self,
+        pipeline: &Pipeline,
+        run: RunId,
+        decision: Option<Decision>,
+        reason: impl Into<String>,
+    ) -> Result<RunReport> {
+        self.write(async { self.engine.reconcile(pipeline, run, decision, reason).await })
+    }
+
+    fn write(&self, run: impl Future<Output = RunReport>) -> Result<RunReport> {
         outside_a_build_script(|name| env::var_os(name).is_some())?;
-        self.block_on(async { self.engine.resume(pipeline, run).await })
+        self.block_on(run)
     }
 
     fn block_on<T>(&self, call: impl Future<Output = T>) -> Result<T> {

@@ -38,6 +38,13 @@ fn a_plain_main_plans_ships_verifies_and_asks() {
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
     assert!(engine.verify(&pipeline).unwrap().failure.is_none());
     assert_eq!(engine.status(pipeline.target()).unwrap().state, LockState::Free);
+    assert!(engine.pending(pipeline.target()).unwrap().is_none());
+    let closed = engine.ship(&pipeline, Candidate::new().with_version("closed")).unwrap();
+    let settled = engine.reconcile(&pipeline, closed.run.unwrap(), None, "a look").unwrap();
+    assert_eq!(settled.failure.unwrap().code, gatekit::code::RECONCILE_NOTHING);
+    let back = engine.roll_back(&pipeline, None, "we are open").unwrap();
+    assert_eq!(back.outcome, Outcome::Released, "{back:?}");
+    assert!(std::fs::read_to_string(place.path().join("sign.json")).unwrap().contains("open"));
     std::fs::remove_file(place.path().join("sign.json")).unwrap();
     let failure = engine.verify(&pipeline).unwrap().failure.unwrap();
     assert_eq!(failure.code, gatekit::code::VERIFY_FAILED);

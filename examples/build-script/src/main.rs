@@ -1,0 +1,52 @@
+//! The task beside the build: `build-script plan`, `ship` or `resume`.
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gatekit::blocking::Engine;
+use gatekit::store::SqliteLedger;
+
+mod release;
+
+/// Put there by the build script.
+const THE_BUILD_SAW: &str = env!("THE_BUILD_SAW");
+
+fn main() -> ExitCode {
+    match run(env::args().nth(1).as_deref()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(verb: Option<&str>) -> Result<u8, Box<dyn Error>> {
+    let (pipeline, candidate) = (release::pipeline()?, release::candidate()?);
+    let engine = Engine::new(gatekit::Engine::new(Arc::new(SqliteLedger::open("ledger.db")?)))?;
+    let report = match verb {
+        Some("plan") => {
+            println!("the build saw: {THE_BUILD_SAW}");
+            let preview = engine.preview(&pipeline, candidate, true)?;
+            for scope in &preview.scopes {
+                println!("{}: {}", scope.stage, scope.summary);
+            }
+            let Some((outcome, failure)) = preview.stop else { return Ok(0) };
+            println!("{}: {failure}", outcome.as_str());
+            return Ok(outcome.exit_code());
+        }
+        Some("ship") => engine.ship(&pipeline, candidate)?,
+        Some("resume") => match engine.pending(pipeline.target())? {
+            Some(pending) => engine.resume(&pipeline, pending.run)?,
+            None => return Err("there is nothing to resume".into()),
+        },
+        _ => return Err("usage: build-script plan, ship or resume".into()),
+    };
+    println!("{}", report.outcome.as_str());
+    if let Some(failure) = &report.failure {
+        eprintln!("{failure} [{}]", failure.code);
+    }
+    Ok(report.outcome.exit_code())
+}
