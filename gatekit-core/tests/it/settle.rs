@@ -63,7 +63,9 @@ async fn a_rollback_to_the_newest_release_is_a_success_only_where_that_is_live()
     world.lock().live = "theirs".into();
     let report = bench.engine().roll_back(&plain(&world), Some("v2".into()), "why").await;
     assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
-    assert_eq!(report.failure.unwrap().code, code::ROLLBACK_ELSEWHERE);
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.code, code::ROLLBACK_ELSEWHERE);
+    assert!(failure.to_string().contains("live: theirs"), "{failure}");
     world.lock().live = "v2".into();
     world.lock().apply = Apply::LosesAnswer;
     world.lock().rollback_fails = true;
@@ -313,7 +315,9 @@ async fn adopting_what_does_not_verify_is_refused() {
         .unwrap();
     let report = bench.engine().reconcile(&failing, run, Some(Decision::Adopt), "because").await;
     assert_eq!(report.outcome, Outcome::Stuck);
-    assert_eq!(report.failure.unwrap().code, code::RECONCILE_REFUSED);
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.code, code::RECONCILE_REFUSED);
+    assert!(failure.to_string().contains("to adopt the new release"), "{failure}");
     assert_eq!(bench.state().await.state, LockState::Suspect);
 }
 
