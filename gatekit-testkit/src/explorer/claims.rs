@@ -1,13 +1,14 @@
 //! What the entries of a run must say together, whatever went wrong.
 
-use gatekit_core::ledger::{Body, GatePhase, Mode};
+use gatekit_core::ledger::{Body, GatePhase, Mode, Word};
 use gatekit_core::testing::StageKind;
 use gatekit_core::{Enforcement, Outcome, RunId, StageId};
 
 use super::journal::Journal;
 
 impl Journal {
-    /// A ship begins nothing before it was granted, and before every enforced gate has passed.
+    /// A ship begins nothing before it was granted, and before every enforced gate has passed
+    /// or was waived.
     pub(super) fn check_admitted(
         &self,
         run: RunId,
@@ -24,13 +25,17 @@ impl Journal {
             if *kind != StageKind::Gate(GatePhase::Admission, Enforcement::Enforced) {
                 continue;
             }
-            let said = before().filter_map(|(_, body)| match body {
-                Body::Verdict { stage: of, verdict, .. } if of == stage => Some(verdict),
+            let passed = before().filter_map(|(_, body)| match body {
+                Body::Verdict { stage: of, verdict, .. } if of == stage => Some(verdict.is_pass()),
+                Body::Waived { stage: of, .. } if of == stage => Some(true),
                 _ => None,
             });
-            if !said.last().is_some_and(gatekit_core::Verdict::is_pass) {
+            if passed.last() != Some(true) {
                 wrong.push(format!("a deploy is begun, and `{stage}` has not passed"));
             }
+        }
+        if before().any(|(_, body)| matches!(body, Body::Approval { word: Word::Reject, .. })) {
+            wrong.push("a deploy is begun, and somebody had rejected it".to_owned());
         }
         wrong
     }

@@ -170,6 +170,9 @@ impl<'a> Path<'a> {
         let mut decisions: Option<Vec<Decision>> = None;
         for _ in 0..LIMIT {
             self.world.advance(LAPSE);
+            look(self.scene, self.world, async |ledger| {
+                self.world.people(engine(self.scene, ledger)).await
+            })?;
             self.read_journal()?;
             let journal = &self.journal;
             let suspect = match journal.state.state {

@@ -97,6 +97,12 @@ pub trait World: Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// What people do before each later process of the explored run, through an engine without
+    /// faults: they approve it, say.
+    async fn people(&self, _engine: Engine) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether somebody else can release to it: see [`intrude`](Self::intrude).
     fn has_intruder(&self) -> bool {
         false

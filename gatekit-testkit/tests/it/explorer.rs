@@ -61,6 +61,9 @@ every_single_fault_of! {
     rejected_and_stays = "a rejected release that stays";
     parked = "a parked run";
     waits_under_the_lock = "a gate that waits under the lock";
+    approval = "an approval";
+    rejection = "a rejection";
+    waiver = "a waived gate";
     overtaken = "a parked run that is overtaken";
     groups = "groups";
     recovery_and_new_plan = "a recovery and a new plan";

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::ledger::{Ledger, MemoryLedger};
+use gatekit_core::ledger::{Ledger, MemoryLedger, Word};
 use gatekit_core::{Candidate, Code, Engine, Error, Outcome, Pipeline, Result, StageId};
 
 use super::place::Place;
@@ -64,6 +64,8 @@ pub struct DoubleScene {
     dies: bool,
     intruder: bool,
     repairs: Option<&'static str>,
+    waives: Option<&'static str>,
+    says: Option<Word>,
     overtaken: bool,
     may_need_override: bool,
     recognises: bool,
@@ -75,6 +77,7 @@ impl fmt::Debug for DoubleScene {
     }
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
 const OVERTAKER: &str = "v2.1";
 const NEXT: &str = "v3";
 
@@ -99,6 +102,8 @@ impl DoubleScene {
             dies: false,
             intruder: false,
             repairs: None,
+            waives: None,
+            says: None,
             overtaken: false,
             may_need_override: false,
             recognises: true,
@@ -148,6 +153,20 @@ impl DoubleScene {
     #[must_use]
     pub const fn repairing(mut self, stage: &'static str) -> Self {
         self.repairs = Some(stage);
+        self
+    }
+
+    /// The gate of that name blocks what is shipped, once, and somebody answers for it.
+    #[must_use]
+    pub const fn waiving(mut self, gate: &'static str) -> Self {
+        self.waives = Some(gate);
+        self
+    }
+
+    /// What a person says of the explored run whenever it asks.
+    #[must_use]
+    pub const fn saying(mut self, word: Word) -> Self {
+        self.says = Some(word);
         self
     }
 
@@ -224,6 +243,10 @@ pub(super) fn id(stage: &str) -> StageId {
     StageId::new(stage).expect("a valid name of a stage")
 }
 
+fn unprepared(why: String) -> Error {
+    Error::new(Code::new("explorer.scene"), why)
+}
+
 #[derive(Debug)]
 struct DoubleWorld {
     scene: DoubleScene,
@@ -262,9 +285,16 @@ impl World for DoubleWorld {
             let candidate = Candidate::new().with_version(*version);
             let report = engine.ship(&self.pipeline(&candidate), candidate.clone()).await;
             if report.outcome != Outcome::Released {
-                let error = format!("the earlier release of `{version}` failed: {report:?}");
-                return Err(Error::new(Code::new("explorer.scene"), error));
+                let failed = format!("the earlier release of `{version}` failed: {report:?}");
+                return Err(unprepared(failed));
             }
+        }
+        if let (Some(gate), Act::Ship(candidate)) = (self.scene.waives, &self.scene.act) {
+            let pipeline = self.pipeline(candidate);
+            let blocked = engine.ship(&pipeline, candidate.clone()).await;
+            let run = blocked.run.filter(|_| blocked.outcome == Outcome::Refused);
+            let run = run.ok_or_else(|| unprepared(format!("nothing to waive: {blocked:?}")))?;
+            engine.waive(&pipeline, run, &id(gate), HOUR, "the gate is wrong").await?;
         }
         self.place.mark();
         Ok(())
@@ -276,6 +306,16 @@ impl World for DoubleWorld {
             let candidate = Candidate::new().with_version(OVERTAKER);
             // It is stuck, and must be, when the explored run has touched the target.
             let _ = engine.ship(&self.pipeline(&candidate), candidate.clone()).await;
+        }
+        Ok(())
+    }
+
+    async fn people(&self, engine: Engine) -> Result<()> {
+        let Some(word) = self.scene.says else { return Ok(()) };
+        let target = self.pipeline(&Candidate::new()).target().clone();
+        let bea = engine.clone().with_actor("bea");
+        for request in engine.asking(&target).await? {
+            bea.answer(&target, request.run, None, word, "").await?;
         }
         Ok(())
     }

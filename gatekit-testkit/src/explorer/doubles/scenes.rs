@@ -1,8 +1,9 @@
 //! The scenes that gatekit's own engine is explored with.
 
+use gatekit_core::ledger::Word;
 use gatekit_core::{
-    Deploying, Gating, OnInterrupt, Outcome, Pipeline, PipelineBuilder, Result, Then, advisory,
-    enforced, on,
+    Approval, Deploying, GateExt as _, Gating, OnInterrupt, Outcome, Pipeline, PipelineBuilder,
+    Result, Then, advisory, enforced, on,
 };
 
 use super::deployer::{Fake, NEEDS};
@@ -47,6 +48,9 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
         scene("a parked run that is overtaken", WEB, parked)
             .overtaken()
             .ending(Outcome::Superseded),
+        scene("an approval", WEB, approved).saying(Word::Approve),
+        scene("a rejection", WEB, approved).saying(Word::Reject).ending(Outcome::Refused),
+        scene("a waived gate", WEB, waived).waiving("checks"),
         scene("groups", GROUPS, groups).ending(Outcome::RolledBack),
         scene("a recovery and a new plan", WEB, |place| recovery(place, Then::Replan))
             .repairing("history"),
@@ -184,6 +188,18 @@ fn rejected_stays(place: &Place) -> Result<Pipeline> {
 fn parked(place: &Place) -> Result<Pipeline> {
     let approval = gate("approval", place).waiting().of(NEW);
     deploying(builder().gate(enforced(approval)), fake("web", place)).build()
+}
+
+/// A person decides: not the explorer, which asks.
+fn approved(place: &Place) -> Result<Pipeline> {
+    let approval = Approval::quorum(1)
+        .when("what is new", |cx| cx.candidate().version.as_deref() == Some(NEW));
+    deploying(builder().gate(enforced(approval)), fake("web", place)).build()
+}
+
+fn waived(place: &Place) -> Result<Pipeline> {
+    let checks = gate("checks", place).says([Says::Fail]).of(NEW);
+    deploying(builder().gate(enforced(checks)), fake("web", place)).build()
 }
 
 fn waits_under_the_lock(place: &Place) -> Result<Pipeline> {
