@@ -168,6 +168,13 @@ mod tests {
         (target, records)
     }
 
+    #[test]
+    fn an_exported_head_is_read_back() {
+        let head = Head { seq: 7, hash: GENESIS.clone() };
+        assert_eq!(head.to_string(), format!("7:{}", *GENESIS));
+        assert_eq!(head.to_string().parse::<Head>().unwrap(), head);
+    }
+
     fn verify(
         target: &TargetName,
         records: &[Record],

@@ -278,6 +278,33 @@ mod tests {
     }
 
     #[test]
+    fn who_never_came_back_has_no_bell_after_a_while() {
+        let (bells, claim, waiting) = waiting();
+        let other = Claim::new(TargetName::new("t").unwrap(), RunId::generate(), "another");
+        let long_ago = Instant::now().checked_sub(WAITER_TTL).unwrap();
+        let forget = || bells.lock().get_mut(&claim.id).unwrap().used_at = long_ago;
+        forget();
+        bells.attend(&other);
+        assert!(bells.knows(&claim), "it still waits");
+        drop(waiting);
+        forget();
+        bells.attend(&other);
+        assert!(!bells.knows(&claim) && bells.knows(&other));
+    }
+
+    #[test]
+    fn whatever_its_process_a_waiter_is_silent_for_less_than_a_second_more() {
+        let (_, mut claim, _) = waiting();
+        let now = Instant::now();
+        for pid in [1, 996, 997, 4_194_304] {
+            claim.process.pid = pid;
+            let mut bell = Bell::new(now);
+            bell.set_beat(&claim, now);
+            assert!((BEAT..BEAT + SECOND).contains(&(bell.beat_at - now)), "{pid}");
+        }
+    }
+
+    #[test]
     fn who_watches_the_holder_looks_again_after_a_while() {
         let (_, claim, _) = waiting();
         let now = Instant::now();
