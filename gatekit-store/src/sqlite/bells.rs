@@ -306,11 +306,14 @@ mod tests {
 
     #[test]
     fn who_watches_the_holder_looks_again_after_a_while() {
-        let (_, claim, _) = waiting();
+        let (bells, claim, _waiting) = waiting();
         let now = Instant::now();
         let answer = Acquired::Waiting { ahead: 0, holder: None };
         let holder = Some(claim.process.clone());
         let told = Told { claim: claim.clone(), lease: SECOND, answer, holder };
+        bells.attend(&claim);
+        bells.tell(told.clone());
+        assert!(bells.due_at().unwrap() >= now + LOOK, "it has just asked");
         let mut bell = Bell { told: Some(told), waiting: 1, ..Bell::new(now) };
         bell.set_beat(&claim, now);
         let due = bell.due(now).unwrap();

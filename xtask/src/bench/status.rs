@@ -16,25 +16,31 @@ use super::table::{Spread, Table};
 
 const STATUS_WALL_MS: f64 = 30.0;
 const STATUS_PEAK_MIB: f64 = 15.0;
+const START_WALL_MS: f64 = 10.0;
+const START_PEAK_MIB: f64 = 12.0;
 const CORE_CRATES: usize = 60;
 
 pub(crate) fn run(runs: usize, check: bool) -> Result<()> {
     let crates = crates_of("gatekit-core")?;
     Step::cargo()?.args(["build", "--release", "--locked", "--package", "local-release"]).run()?;
-    let (status, peer, floor) = {
+    let (status, start, peer, floor) = {
         let service = Service::ship()?;
         (
-            sample(&service.status_command(), runs)?,
+            sample(&service.status_command(service.root()), runs)?,
+            sample(&service.status_command(service.folder.join("nothing")), runs)?,
             sample(&service.peer_command(), runs)?,
             sample(&["true".into()], runs)?,
         )
     };
     let (wall, peak) = (Spread::wall_ms(&status), Spread::peak_mib(&status));
+    let (start_wall, start_peak) = (Spread::wall_ms(&start), Spread::peak_mib(&start));
     let (peer_wall, peer_peak) = (Spread::wall_ms(&peer), Spread::peak_mib(&peer));
 
     let mut table = Table::begin(&format!("{runs} runs each"));
     table.row("local-release status, wall ms", wall, "");
     table.row("local-release status, peak MiB", peak, "");
+    table.row("where nothing was shipped, wall ms", start_wall, "the harness alone");
+    table.row("where nothing was shipped, peak MiB", start_peak, "");
     table.row("readlink and cat, wall ms", peer_wall, "what a user would run instead");
     table.row("readlink and cat, peak MiB", peer_peak, "");
     table.row("true, wall ms", Spread::wall_ms(&floor), "nothing can measure less here");
@@ -46,6 +52,11 @@ pub(crate) fn run(runs: usize, check: bool) -> Result<()> {
     );
     table.judge(&format!("median wall time < {STATUS_WALL_MS} ms"), wall.median < STATUS_WALL_MS);
     table.judge(&format!("largest peak < {STATUS_PEAK_MIB} MiB"), peak.max < STATUS_PEAK_MIB);
+    table.judge(
+        &format!("start-up: median < {START_WALL_MS} ms"),
+        start_wall.median < START_WALL_MS,
+    );
+    table.judge(&format!("start-up: peak < {START_PEAK_MIB} MiB"), start_peak.max < START_PEAK_MIB);
     let few = crates < CORE_CRATES;
     table.judge(&format!("gatekit-core has {crates} crates, < {CORE_CRATES}"), few);
     table.end(check)
@@ -103,9 +114,8 @@ impl Service {
         ["--root".into(), self.root().into()]
     }
 
-    fn status_command(&self) -> Vec<OsString> {
-        let command = [self.program.clone().into(), "status".into()];
-        command.into_iter().chain(self.root_args()).collect()
+    fn status_command(&self, root: PathBuf) -> Vec<OsString> {
+        vec![self.program.clone().into(), "status".into(), "--root".into(), root.into()]
     }
 
     /// What a user would run without gatekit to ask what is live.
