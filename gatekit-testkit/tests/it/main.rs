@@ -8,6 +8,7 @@ mod caught;
 mod explorer;
 mod memory;
 mod toy;
+mod wrapped_gates;
 mod wrong_deployers;
 mod wrong_gates;
 mod wrong_rollbacks;
