@@ -21,8 +21,7 @@ const POLL: Duration = Duration::from_millis(100);
 impl Run {
     /// Joins the queue, waits, and takes the lock. Gives the ticket.
     pub(crate) async fn queue(&mut self) -> Result<u64, Stop> {
-        let ticket = self.ledger.enqueue(&self.claim).await;
-        let ticket = ticket.map_err(|error| self.ledger_stop(error))?;
+        let mut ticket = self.take_ticket().await?;
         let patience = Instant::now() + self.settings.queue_timeout;
         let mut told = None;
         loop {
@@ -43,6 +42,12 @@ impl Run {
                         told = Some(now);
                     }
                 }
+                // Another process that carries the run was granted by it, which may be over.
+                Err(error) if *error.code() == code::LOCK_NO_TICKET => {
+                    self.safe_point()?;
+                    ticket = self.take_ticket().await?;
+                    continue;
+                }
                 // Others are busy with the ledger: the ticket keeps its place.
                 Err(error) if error.is_temporary() => {}
                 Err(error) => return Err(self.ledger_stop(error)),
@@ -62,6 +67,11 @@ impl Run {
                 () = self.ledger.wait_for_turn(&self.claim, longest) => {}
             }
         }
+    }
+
+    async fn take_ticket(&self) -> Result<u64, Stop> {
+        let ticket = self.ledger.enqueue(&self.claim).await;
+        ticket.map_err(|error| self.ledger_stop(error))
     }
 
     /// Takes a target over that this run left suspect: at once when its holder is proven dead, else
