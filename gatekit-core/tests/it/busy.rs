@@ -65,6 +65,14 @@ async fn a_lease_is_renewed_soon_after_the_ledger_was_busy() {
     is_renewed(engine(FailsRenewals::busy(&bench, 2)), &bench).await;
 }
 
+/// Its handles need more of a runtime than timers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_in_a_ledger_that_is_reached_over_the_network() {
+    let bench = Bench::new();
+    let renewed = is_renewed(engine(FailsRenewals::networked(&bench)), &bench);
+    tokio::time::timeout(LEASE * 60, renewed).await.unwrap();
+}
+
 async fn is_renewed(engine: Engine, bench: &Bench) {
     let world = World::with_live("v1");
     let under_way = Rollout::InProgress { poll_after: LEASE };
