@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::LONGEST;
 use super::history::suspect_next;
 use super::run::{Run, Stop};
 use crate::code;
@@ -79,8 +80,8 @@ impl Run {
     pub(crate) async fn take_over(&mut self) -> Result<(), Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
         let state = state.map_err(not_taken_over)?;
-        let patience = state.lease_left.unwrap_or_default() + Duration::from_secs(1);
-        let patience = Instant::now() + patience;
+        let lapses = state.lease_left.unwrap_or_default().min(LONGEST);
+        let patience = Instant::now() + lapses + Duration::from_secs(1);
         let mut told = false;
         loop {
             match self.ledger.take_over(&self.claim, self.settings.lease).await {
