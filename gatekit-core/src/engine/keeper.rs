@@ -83,7 +83,8 @@ fn renewals() -> std::io::Result<Handle> {
     if let Some(handle) = &*running {
         return Ok(handle.clone());
     }
-    let runtime = Builder::new_current_thread().enable_time().build()?;
+    // All that is compiled in: a ledger may be asked over the network.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let serve = move || runtime.block_on(std::future::pending::<()>());
     thread::Builder::new().name("gatekit-leases".into()).spawn(serve)?;

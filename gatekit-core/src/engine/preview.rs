@@ -11,7 +11,7 @@ use super::admission::scopes;
 use super::gates::blocked;
 use super::history::Releases;
 use super::interrupt::Interrupter;
-use super::run::{Run, Stop};
+use super::run::{Run, Stop, nothing_left};
 use crate::candidate::Candidate;
 use crate::code;
 use crate::context::Hearing;
@@ -198,6 +198,7 @@ fn told(stop: Stop) -> (Outcome, Failure) {
     match stop {
         Stop::End(outcome, error) => (outcome, error.to_failure()),
         Stop::Park(_, error) => (Outcome::Waiting, error.to_failure()),
+        Stop::Ended(outcome) => (outcome, nothing_left().to_failure()),
         Stop::Broken(error) | Stop::Lost(error) => (Outcome::Failed, error.to_failure()),
         Stop::Interrupted | Stop::LetGo => {
             let error = Error::new(code::RUN_INTERRUPTED, "interrupted before it was done");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::LONGEST;
 use super::history::suspect_next;
 use super::run::{Run, Stop};
 use crate::code;
@@ -21,8 +22,7 @@ const POLL: Duration = Duration::from_millis(100);
 impl Run {
     /// Joins the queue, waits, and takes the lock. Gives the ticket.
     pub(crate) async fn queue(&mut self) -> Result<u64, Stop> {
-        let ticket = self.ledger.enqueue(&self.claim).await;
-        let ticket = ticket.map_err(|error| self.ledger_stop(error))?;
+        let mut ticket = self.take_ticket().await?;
         let patience = Instant::now() + self.settings.queue_timeout;
         let mut told = None;
         loop {
@@ -42,6 +42,12 @@ impl Run {
                         self.recorder.progress(None, now.clone());
                         told = Some(now);
                     }
+                }
+                // Another process that carries the run was granted by it, which may be over.
+                Err(error) if *error.code() == code::LOCK_NO_TICKET => {
+                    self.safe_point()?;
+                    ticket = self.take_ticket().await?;
+                    continue;
                 }
                 // Others are busy with the ledger: the ticket keeps its place.
                 Err(error) if error.is_temporary() => {}
@@ -64,13 +70,18 @@ impl Run {
         }
     }
 
+    async fn take_ticket(&self) -> Result<u64, Stop> {
+        let ticket = self.ledger.enqueue(&self.claim).await;
+        ticket.map_err(|error| self.ledger_stop(error))
+    }
+
     /// Takes a target over that this run left suspect: at once when its holder is proven dead, else
     /// when the lease has lapsed.
     pub(crate) async fn take_over(&mut self) -> Result<(), Stop> {
         let state = self.ledger.state(self.pipeline.target()).await;
         let state = state.map_err(not_taken_over)?;
-        let patience = state.lease_left.unwrap_or_default() + Duration::from_secs(1);
-        let patience = Instant::now() + patience;
+        let lapses = state.lease_left.unwrap_or_default().min(LONGEST);
+        let patience = Instant::now() + lapses + Duration::from_secs(1);
         let mut told = false;
         loop {
             match self.ledger.take_over(&self.claim, self.settings.lease).await {

@@ -132,12 +132,16 @@ impl Run {
         let rolling_back = returning_to.is_some();
         let (new, old) = (self.not_live(found).is_none(), undone(found));
         // Another pipeline may look at another place, where the old release seems to be untouched.
-        let same = history.fingerprint == *self.pipeline.fingerprint();
+        let same = self.is_its_own(history);
         let cause = history.unwinding.clone().unwrap_or_else(|| decided(decision).to_failure());
         match decision {
             Decision::Override => {
                 let cause = decided(decision).to_failure();
                 self.close(Outcome::Overridden, Some(cause)).await
+            }
+            // Nothing would be undone, and the old release confirmed.
+            Decision::RollBack if !rolling_back && !same && old => {
+                self.refuse(decision, found, Some(another_pipeline())).await
             }
             // A rollback is finished, whichever word is used for it.
             Decision::RollBack => match returning_to {
@@ -164,12 +168,16 @@ impl Run {
         }
     }
 
+    /// Whether the pipeline is the one that the run began with.
+    fn is_its_own(&self, history: &RunHistory) -> bool {
+        history.fingerprint == *self.pipeline.fingerprint()
+    }
+
     /// Adopting is a release: the pipeline must be the same, every deploy live, and every enforced
     /// verify gate must pass.
     async fn adoptable(&mut self, history: &RunHistory) -> Result<(), Stop> {
-        if history.fingerprint != *self.pipeline.fingerprint() {
-            let other = Error::new(code::RESUME_FINGERPRINT, "the pipeline is not the run's own");
-            return Err(Stop::Broken(other));
+        if !self.is_its_own(history) {
+            return Err(Stop::Broken(another_pipeline()));
         }
         if let Some(stage) = self.never_begun(history) {
             let missing = format!("deploy `{stage}` was never begun");
@@ -221,16 +229,25 @@ impl Run {
             Mode::Ship => (live && in_place && self.never_begun(history).is_none(), undone),
             Mode::RollBack { .. } => (undone, live),
         };
+        let same = self.is_its_own(history);
         let mut error =
             Error::new(code::RECONCILE_UNDECIDED, "the target is suspect: decide what is true")
-                .with_context("found", listed(found))
-                .with_next(NextAction::verb(Verb::Resume, &[]));
-        if new {
-            error = error.with_next(decision_action("--adopt"));
-        } else if old {
-            error = error.with_next(decision_action("--confirm-old"));
+                .with_context("found", listed(found));
+        if same {
+            error = error.with_next(NextAction::verb(Verb::Resume, &[]));
+            if new {
+                error = error.with_next(decision_action("--adopt"));
+            } else if old {
+                error = error.with_next(decision_action("--confirm-old"));
+            }
+        } else {
+            error = error.with_context("but", another_pipeline());
         }
-        error.with_next(decision_action("--roll-back")).with_next(decision_action("--override"))
+        let has_nothing_to_undo = undone && matches!(history.mode, Mode::Ship);
+        if same || !has_nothing_to_undo {
+            error = error.with_next(decision_action("--roll-back"));
+        }
+        error.with_next(decision_action("--override"))
     }
 
     /// A deploy that the run neither began nor found in place.
@@ -277,9 +294,10 @@ impl Run {
         if let Some(because) = because {
             error = error.with_context("because", described(&because.to_failure()));
         }
-        let error = error
-            .with_next(decision_action("--roll-back"))
-            .with_next(decision_action("--override"));
+        if decision != Decision::RollBack {
+            error = error.with_next(decision_action("--roll-back"));
+        }
+        let error = error.with_next(decision_action("--override"));
         self.stuck(error.to_failure()).await
     }
 
@@ -296,6 +314,10 @@ impl Run {
             stop => self.halt(stop).await,
         }
     }
+}
+
+fn another_pipeline() -> Error {
+    Error::new(code::RESUME_FINGERPRINT, "the pipeline is not the run's own")
 }
 
 fn decided(decision: Decision) -> Error {

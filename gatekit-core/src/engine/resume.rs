@@ -2,7 +2,7 @@
 
 use super::caught::caught;
 use super::history::{RunHistory, suspect_next};
-use super::run::{Run, Stop};
+use super::run::{Run, Stop, nothing_left};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
 use crate::ledger::{Body, Holder, Mode};
@@ -26,19 +26,19 @@ impl Run {
         };
         let holds = state.run == Some(self.id());
         if history.closed.is_some() && !holds {
-            return self.report(Outcome::Unchanged, Some(ended().to_failure()));
+            return self.report(Outcome::Unchanged, Some(nothing_left().to_failure()));
         }
         if history.fingerprint != *self.pipeline.fingerprint() {
             return self.refuse_other_pipeline(&history);
+        }
+        if let Some(holder) = state.holder.filter(|_| holds && !history.touched) {
+            return self.refuse_second_process(&holder);
         }
         if let Mode::RollBack { to, undo, .. } = &history.mode {
             let (to, undo) = (*to, undo.clone());
             return self.resume_roll_back(history, to, undo).await;
         }
         if !history.touched {
-            if let Some(holder) = state.holder.filter(|_| holds) {
-                return self.refuse_second_process(&holder);
-            }
             if let Err(stop) = self.carry_on().await {
                 return self.unheld(stop).await;
             }
@@ -96,12 +96,13 @@ impl Run {
         let history = history.map_err(|error| self.ledger_stop(error))?;
         match history.closed {
             None => Ok(history.opened),
-            Some(_) => Err(Stop::End(Outcome::Unchanged, ended())),
+            Some((outcome, _)) => Err(Stop::Ended(outcome)),
         }
     }
 
     /// Reads what the journal tells of this run, and takes its candidate on.
     pub(crate) async fn recall(&mut self) -> Result<RunHistory, Stop> {
+        self.recalled = true;
         let target = self.pipeline.target();
         let history = RunHistory::read(&*self.ledger, target, self.id()).await;
         let history = history.map_err(|error| self.ledger_stop(error))?;
@@ -156,9 +157,4 @@ impl Run {
         let error = error.with_next(NextAction::verb(Verb::Ship, &[]));
         self.report(Outcome::Refused, Some(error.to_failure()))
     }
-}
-
-fn ended() -> Error {
-    Error::new(code::RESUME_NOTHING, "the run has ended: nothing to resume")
-        .with_next(NextAction::verb(Verb::Status, &[]))
 }

@@ -31,6 +31,8 @@ pub(crate) enum Stop {
     End(Outcome, Error),
     /// Nothing was touched: the run waits for a gate, or (without a stage) in the queue.
     Park(Option<StageId>, Error),
+    /// Another process has taken the run to that end: this one has touched nothing.
+    Ended(Outcome),
     /// Something failed after the first write.
     Broken(Error),
     /// The first interrupt.
@@ -54,6 +56,8 @@ pub(crate) struct Run {
     pub(crate) events: EventSender,
     pub(crate) interrupter: Interrupter,
     pub(crate) keeper: Option<LeaseKeeper>,
+    /// The run was opened by an earlier call.
+    pub(crate) recalled: bool,
     /// The deploys in the order they were begun, with those found in place.
     pub(crate) begun: Vec<Begun>,
     pub(crate) recoveries: Recoveries,
@@ -100,6 +104,7 @@ impl Run {
             facts: Arc::new(facts),
             hearing: Arc::default(),
             keeper: None,
+            recalled: false,
             begun: Vec::new(),
             recoveries: Recoveries::default(),
             scopes: None,
@@ -308,6 +313,7 @@ impl Run {
             }
             Stop::End(outcome, error) => self.close(outcome, Some(error.to_failure())).await,
             Stop::Park(stage, error) => self.park(stage, error.to_failure()).await,
+            Stop::Ended(outcome) => self.ended(outcome).await,
             Stop::Broken(error) if self.touched() => self.stuck(error.to_failure()).await,
             Stop::Broken(error) => self.close(Outcome::Refused, Some(error.to_failure())).await,
             Stop::Interrupted => self.leave().await,
@@ -325,7 +331,7 @@ impl Run {
             return if held {
                 self.not_closed(error)
             } else {
-                self.unrecorded(outcome, failure, error)
+                self.unrecorded(outcome, failure, error).await
             };
         }
         if !held {
@@ -345,13 +351,55 @@ impl Run {
         self.lost(lost.to_failure())
     }
 
-    /// Nothing was touched, and not even that could be journalled.
-    fn unrecorded(&self, outcome: Outcome, failure: Option<Failure>, error: Error) -> RunReport {
+    /// This process has touched nothing, and not even that could be journalled.
+    async fn unrecorded(
+        &self,
+        outcome: Outcome,
+        failure: Option<Failure>,
+        error: Error,
+    ) -> RunReport {
+        let claims_untouched = !matches!(outcome, Outcome::Stuck | Outcome::Interrupted);
+        if claims_untouched && *error.code() == code::LOCK_HELD {
+            return self.in_other_hands(error).await;
+        }
         let mut failure = failure.unwrap_or_else(|| error.to_failure());
         if failure.code != *error.code() {
             failure.causes.push(format!("and the journal could not be written: {error}"));
         }
         self.report(outcome, Some(failure))
+    }
+
+    /// Another process carries the run, or has left its target suspect: what this one came to says
+    /// nothing of the target.
+    async fn in_other_hands(&self, error: Error) -> RunReport {
+        let state = self.ledger.state(self.pipeline.target()).await.ok();
+        match state.filter(|state| state.run == Some(self.id())).and_then(|state| state.holder) {
+            Some(holder) => self.refuse_second_process(&holder),
+            None => self.lost(error.to_failure()),
+        }
+    }
+
+    /// Gives the lock back and tells how another process ended the run: the journal has its end.
+    async fn ended(mut self, outcome: Outcome) -> RunReport {
+        if let Err(error) = queue::give_back(&mut self).await {
+            // Nothing was touched: the lease lapses by itself, and frees the target.
+            tracing::warn!(%error, "a lock could not be given back");
+        }
+        let live = self.live_for_report().await;
+        let elsewhere = Error::new(code::RESUME_NOTHING, "another process took the run to its end")
+            .with_context("outcome", outcome.as_str())
+            .with_next(NextAction::verb(Verb::Log, &[]))
+            .to_failure();
+        let report = match outcome {
+            _ if self.recalled => {
+                self.report(Outcome::Unchanged, Some(nothing_left().to_failure()))
+            }
+            Outcome::Released | Outcome::Unchanged => self.report(outcome, None),
+            // Whatever is live: that is no success for who asked for a release.
+            Outcome::Overridden => self.report(Outcome::Stuck, Some(elsewhere)),
+            outcome => self.report(outcome, Some(elsewhere)),
+        };
+        RunReport { live, ..report }
     }
 
     pub(crate) fn lost(&self, failure: Failure) -> RunReport {
@@ -368,7 +416,7 @@ impl Run {
         let failure = interrupted().to_failure();
         match self.recorder.append(Body::Left { why: failure.to_string() }).await {
             Err(error) if self.touched() => self.not_closed(error),
-            Err(error) => self.unrecorded(Outcome::Interrupted, Some(failure), error),
+            Err(error) => self.unrecorded(Outcome::Interrupted, Some(failure), error).await,
             Ok(()) => self.report(Outcome::Interrupted, Some(failure)),
         }
     }
@@ -380,7 +428,7 @@ impl Run {
         }
         let why = described(&failure);
         match self.recorder.append(Body::Parked { stage, why }).await {
-            Err(error) => self.unrecorded(Outcome::Failed, None, error),
+            Err(error) => self.unrecorded(Outcome::Failed, None, error).await,
             Ok(()) => self.report(Outcome::Waiting, Some(failure)),
         }
     }
@@ -428,6 +476,12 @@ impl Run {
 fn interrupted() -> Error {
     Error::new(code::RUN_INTERRUPTED, "the run was interrupted")
         .with_next(NextAction::verb(Verb::Resume, &[]))
+}
+
+/// The run has come to its end, in whichever process.
+pub(crate) fn nothing_left() -> Error {
+    Error::new(code::RESUME_NOTHING, "the run has ended: nothing to resume")
+        .with_next(NextAction::verb(Verb::Status, &[]))
 }
 
 /// The whole of a failure in one line.

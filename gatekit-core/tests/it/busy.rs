@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use gatekit_core::ledger::{Claim, Ledger as _};
+use gatekit_core::ledger::{Claim, Ledger as _, MemoryLedger};
 use gatekit_core::{Engine, OnInterrupt, Outcome, Pipeline, Rollout, RunId, RunReport, code};
 
 use crate::ledgers::{BUSY, FailsRenewals};
@@ -62,6 +62,14 @@ async fn a_lease_is_renewed_soon_after_the_ledger_was_busy() {
     is_renewed(engine(FailsRenewals::busy(&bench, 2)), &bench).await;
 }
 
+/// Its handles need more of a runtime than timers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_in_a_ledger_that_is_reached_over_the_network() {
+    let bench = Bench::new();
+    let renewed = is_renewed(engine(FailsRenewals::networked(&bench)), &bench);
+    tokio::time::timeout(LEASE * 60, renewed).await.unwrap();
+}
+
 async fn is_renewed(engine: Engine, bench: &Bench) {
     let world = World::with_live("v1");
     let under_way = Rollout::InProgress { poll_after: LEASE };
@@ -98,15 +106,31 @@ async fn a_takeover_that_fails_for_good_is_not_tried_again() {
     assert_eq!(report.failure.unwrap().code, code::LEDGER_ENTRY);
 }
 
+/// Whoever holds it may have asked for a lease that ends in no calendar.
+#[tokio::test]
+async fn a_takeover_from_a_holder_with_an_endless_lease_waits() {
+    let (ledger, world) = (Arc::new(MemoryLedger::new()), World::with_live("v1"));
+    let engine = engine(Arc::clone(&ledger) as _);
+    let (pipeline, run) = left(engine.clone(), &world).await;
+    ledger.take_over(&Claim::new(target(), run, "somebody"), Duration::MAX).await.unwrap();
+    let running = engine.resume(&pipeline, run);
+    let interrupter = running.interrupter();
+    let (report, ()) = tokio::join!(running.wait(), async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        interrupter.interrupt();
+    });
+    assert_eq!(report.outcome, Outcome::Interrupted, "{report:?}");
+}
+
 /// What a resume comes to of a run that was left in the middle of its deploy.
 async fn taken_over(ledger: impl FnOnce(&Bench) -> Arc<FailsRenewals>) -> RunReport {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
-    let (pipeline, run) = left(&bench, &world).await;
+    let (pipeline, run) = left(bench.engine(), &world).await;
     engine(ledger(&bench)).resume(&pipeline, run).await
 }
 
 /// A run that was left in the middle of its deploy.
-async fn left(bench: &Bench, world: &World) -> (Pipeline, RunId) {
+async fn left(engine: Engine, world: &World) -> (Pipeline, RunId) {
     world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
     let pipeline = Pipeline::to(TARGET)
         .deploy(fake(world))
@@ -114,7 +138,7 @@ async fn left(bench: &Bench, world: &World) -> (Pipeline, RunId) {
         .on_interrupt(OnInterrupt::LeaveForResume)
         .build()
         .unwrap();
-    let left = bench.engine().ship(&pipeline, candidate("v2"));
+    let left = engine.ship(&pipeline, candidate("v2"));
     while world.writes().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -139,7 +163,7 @@ async fn a_permit_that_the_ledger_does_not_give_is_not_asked_for_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_takeover_is_told_as_all_that_is_journalled() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
-    let (pipeline, run) = left(&bench, &world).await;
+    let (pipeline, run) = left(bench.engine(), &world).await;
     let before = bench.kinds().await.len();
     let (sender, told) = mpsc::channel();
     let report = bench.engine().reporter(Tells(sender)).resume(&pipeline, run).await;

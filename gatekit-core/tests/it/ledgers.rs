@@ -110,13 +110,30 @@ pub(crate) struct FailsRenewals {
     refuses: Option<&'static str>,
     /// How often, and with what; `None`: it never answers.
     fails: Option<(AtomicUsize, Code)>,
+    /// Another handle opens a socket.
+    networked: bool,
 }
 
 pub(crate) const BUSY: Code = Code::new("ledger.busy");
 
 impl FailsRenewals {
+    fn new(
+        bench: &Bench,
+        refuses: Option<&'static str>,
+        fails: Option<(AtomicUsize, Code)>,
+    ) -> Arc<Self> {
+        let inner = Arc::clone(&bench.ledger);
+        Arc::new(Self { inner, refuses, fails, networked: false })
+    }
+
+    /// Fails never, and is reached over the network.
+    pub(crate) fn networked(bench: &Bench) -> Arc<Self> {
+        let inner = Arc::clone(&bench.ledger);
+        Arc::new(Self { inner, refuses: None, fails: Some((0.into(), BUSY)), networked: true })
+    }
+
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
-        Arc::new(Self { inner: Arc::clone(&bench.ledger), refuses: None, fails: None })
+        Self::new(bench, None, None)
     }
 
     pub(crate) fn busy(bench: &Bench, times: usize) -> Arc<Self> {
@@ -125,14 +142,12 @@ impl FailsRenewals {
 
     /// With an error that is not temporary; with `engine.panic` it panics.
     pub(crate) fn with(bench: &Bench, times: usize, code: Code) -> Arc<Self> {
-        let inner = Arc::clone(&bench.ledger);
-        Arc::new(Self { inner, refuses: None, fails: Some((times.into(), code)) })
+        Self::new(bench, None, Some((times.into(), code)))
     }
 
     /// The first append of that kind fails.
     pub(crate) fn refusing(bench: &Bench, kind: &'static str, code: Code) -> Arc<Self> {
-        let inner = Arc::clone(&bench.ledger);
-        Arc::new(Self { inner, refuses: Some(kind), fails: Some((1.into(), code)) })
+        Self::new(bench, Some(kind), Some((1.into(), code)))
     }
 
     fn renews(&self) -> Result<()> {
@@ -158,6 +173,9 @@ impl Ledger for FailsRenewals {
             return std::future::pending().await;
         }
         self.renews()?;
+        if self.networked {
+            drop(tokio::net::UdpSocket::bind("127.0.0.1:0").await);
+        }
         self.inner.reconnect().await
     }
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {

@@ -5,6 +5,7 @@
 mod busy;
 mod codes;
 mod compile_fail;
+mod conformance;
 mod context;
 mod explored;
 mod gates;

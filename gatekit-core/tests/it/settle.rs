@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use gatekit_core::ledger::{Body, Decision, LockState};
-use gatekit_core::{Live, OnInterrupt, Outcome, Pipeline, Rollout, RunId, code, enforced};
+use gatekit_core::{
+    Action, Live, OnInterrupt, Outcome, Pipeline, Rollout, RunId, Verb, code, enforced,
+};
 
 use crate::ledgers::FailsRenewals;
 use crate::world::*;
@@ -242,6 +244,41 @@ async fn each_decision_holds_only_when_what_was_found_allows_it() {
                 if d == decision && reason == "because")
         });
         assert!(recorded, "{case}");
+    }
+}
+
+/// It may look at another place: there the old release is live, and was never touched.
+#[tokio::test]
+async fn where_another_pipeline_has_nothing_to_undo_the_target_stays_suspect() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let (run, _) = suspect(&bench, &world).await;
+    let other = plain(&World::with_live("v1"));
+    let decision = Some(Decision::RollBack);
+    let report = bench.engine().reconcile(&other, run, decision, "because").await;
+    assert_eq!(report.outcome, Outcome::Stuck, "live is {}: {report:?}", world.live());
+    assert_eq!(report.failure.unwrap().code, code::RECONCILE_REFUSED);
+    assert_eq!(bench.state().await.state, LockState::Suspect);
+    let report = bench.engine().reconcile(&plain(&world), run, decision, "because").await;
+    assert_eq!((report.outcome, world.live()), (Outcome::RolledBack, "v1".into()), "{report:?}");
+}
+
+#[tokio::test]
+async fn another_pipeline_is_offered_what_it_may_do_alone() {
+    for (live, offered) in [("v2", &["--roll-back", "--override"][..]), ("v1", &["--override"])] {
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        let (run, _) = suspect(&bench, &world).await;
+        world.lock().live = live.into();
+        let report = bench.engine().reconcile(&plain(&world), run, None, "").await;
+        assert_eq!(report.failure.unwrap().code, code::RECONCILE_UNDECIDED);
+        let flags: Vec<_> = report
+            .next
+            .iter()
+            .map(|next| match &next.action {
+                Action::Verb(Verb::Reconcile, args) => args[0].clone(),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(flags, offered, "{live}");
     }
 }
 

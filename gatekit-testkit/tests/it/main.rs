@@ -8,7 +8,6 @@ mod caught;
 mod explorer;
 mod memory;
 mod toy;
-mod wrapped_gates;
 mod wrong_deployers;
 mod wrong_gates;
 mod wrong_rollbacks;

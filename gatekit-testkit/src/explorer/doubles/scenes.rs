@@ -17,7 +17,7 @@ const NEW: &str = "v2";
 
 const WEB: &[(&str, usize)] = &[("web", 1)];
 const DB_AND_WEB: &[(&str, usize)] = &[("db", 1), ("web", 1)];
-const GROUPS: &[(&str, usize)] = &[("data/db", 1), ("front/web", 1)];
+const GROUPS: &[(&str, usize)] = &[("shop/data/db", 1), ("shop/front/web", 1)];
 
 /// Every scene, each with ledgers of that make.
 #[must_use]
@@ -208,19 +208,21 @@ fn waits_under_the_lock(place: &Place) -> Result<Pipeline> {
     deploying(builder().gate(enforced(window)), fake("web", place)).build()
 }
 
-/// Two groups, of which the second fails verification.
+/// Two groups in a third, of which the second fails verification.
 fn groups(place: &Place) -> Result<Pipeline> {
     builder()
-        .group("data", |data| {
-            let db = Fake::at(id("data/db"), id("db"), place);
-            let back = db.back();
-            data.gate(enforced(gate("checks", place))).deploy(db).rollback_with(back)
-        })
-        .group("front", |front| {
-            let web = Fake::at(id("front/web"), id("web"), place);
-            let back = web.back();
-            let smoke = gate("smoke", place).says([Says::Fail]).of(NEW);
-            front.deploy(web).rollback_with(back).verify(enforced(smoke))
+        .group("shop", |shop| {
+            shop.group("data", |data| {
+                let db = Fake::at(id("shop/data/db"), id("db"), place);
+                let back = db.back();
+                data.gate(enforced(gate("checks", place))).deploy(db).rollback_with(back)
+            })
+            .group("front", |front| {
+                let web = Fake::at(id("shop/front/web"), id("web"), place);
+                let back = web.back();
+                let smoke = gate("smoke", place).says([Says::Fail]).of(NEW);
+                front.deploy(web).rollback_with(back).verify(enforced(smoke))
+            })
         })
         .build()
 }

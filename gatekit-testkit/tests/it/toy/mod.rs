@@ -5,5 +5,5 @@ mod gate;
 mod rollback;
 mod world;
 
-pub(crate) use gate::{ToyGate, ToyGates, ToySource, Wrong as WrongGate};
+pub(crate) use gate::{ToyGates, Wrong as WrongGate};
 pub(crate) use world::{Toy, Wrong};
