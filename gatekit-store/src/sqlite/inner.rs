@@ -339,6 +339,11 @@ mod tests {
         inner.quick.store(true, Ordering::Relaxed);
         assert!(at_once());
         assert!(inner.read_at_once(|_, _| Ok(())).is_some());
+        let busy = || rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        let refused = |_: &Connection, _: &Moment| -> Result<(), Fault> {
+            Err(Fault::Sql(rusqlite::Error::SqliteFailure(busy(), None)))
+        };
+        assert!(inner.read_at_once(refused).is_none(), "others keep it to themselves");
         // Whether that was quick is this machine's business.
         inner.quick.store(true, Ordering::Relaxed);
 
