@@ -280,13 +280,21 @@ impl Run {
         }
     }
 
-    /// What is live, for a report: not to be told is no reason to fail.
+    /// What is live, for a report: not to be told is no reason to fail. But a later rollback to this
+    /// release looks for it, so a read that errs is tried a few times more.
     pub(crate) async fn live_for_report(&self) -> Option<Live> {
-        match self.pipeline.live().await {
-            Ok(live) => live,
-            Err(error) => {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.pipeline.live().await {
+                Ok(live) => return live,
+                Err(error) => error,
+            };
+            // What gave no answer at all has been waited for long enough.
+            let gives_up = tries == 4 || *error.code() == code::GATE_DEADLINE;
+            if gives_up || self.pause(Duration::from_millis(250)).await.is_err() {
                 self.recorder.progress(None, format!("what is live could not be read: {error}"));
-                None
+                return None;
             }
         }
     }

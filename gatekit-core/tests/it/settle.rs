@@ -1,11 +1,17 @@
 //! Rollbacks that a person asks for, and decisions about a suspect target.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use gatekit_core::ledger::{Body, Decision, LockState};
+use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
-    Action, Live, OnInterrupt, Outcome, Pipeline, Rollout, RunId, Verb, code, enforced,
+    Action, Effect, Live, OnInterrupt, Outcome, Pipeline, Rollout, RunId, StageId, Verb, code,
+    enforced,
 };
+use serde_json::Value;
 
 use crate::ledgers::FailsRenewals;
 use crate::world::*;
@@ -56,6 +62,35 @@ async fn a_rollback_to_what_is_unknown_or_live_already_writes_nothing() {
         assert_eq!((report.outcome, report.failure.unwrap().code), (outcome, expected));
     }
     assert_eq!(world.writes().len(), 2);
+}
+
+/// Fails the first call of `live`.
+#[derive(Debug, Default)]
+struct BlinksOnce(AtomicBool);
+
+#[async_trait]
+impl Interceptor for BlinksOnce {
+    async fn before(&self, _: &StageId, call: Call, _: Option<&Value>, _: Option<&Value>) -> Fate {
+        if call == Call::Live && !self.0.swap(true, Ordering::SeqCst) {
+            return Fate::Fails(boom(Effect::None));
+        }
+        Fate::Happens
+    }
+
+    async fn after(&self, _: &StageId, _: Call) {}
+}
+
+/// Or it could not be told afterwards that the release is back.
+#[tokio::test]
+async fn what_is_live_is_asked_again_before_it_is_journalled() {
+    let (bench, world) = (Bench::new(), World::default());
+    let blinks: Arc<dyn Interceptor> = Arc::new(BlinksOnce::default());
+    let report = bench.engine().ship(&intercepted(&plain(&world), &blinks), candidate("v1")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let report = bench.engine().ship(&plain(&world), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let report = bench.engine().roll_back(&plain(&world), None, "back").await;
+    assert_eq!((report.outcome, world.live()), (Outcome::Released, "v1".into()), "{report:?}");
 }
 
 /// The journal alone does not know what is live.
