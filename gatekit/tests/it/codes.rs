@@ -41,7 +41,7 @@ fn page() -> String {
     let mut page = "Every code of a refusal or an error: what happened, and what to do next.\n\n\
                     A backend of your own adds its own: see [`codes!`](crate::codes). Which exit code a \
                     run ends with does not depend on the code but on what became of the target: see \
-                    [`night`](super::night).\n"
+                    [`night`](mod@night).\n"
         .to_owned();
     let mut area = None;
     for (text, listed) in codes() {
