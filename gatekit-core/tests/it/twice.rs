@@ -109,6 +109,7 @@ async fn a_ship_that_another_process_ended_tells_that_end() {
         let report = ship.await;
         assert_eq!(report.outcome, end, "{report:?}");
         assert_eq!(report.failure.is_none(), end == Outcome::Released);
+        assert_eq!(report.live.map(|live| live.release), Some(world.live()));
         assert_eq!(bench.state().await.state, LockState::Free);
         let ends = bench.kinds().await.into_iter().skip(entries);
         assert!(!ends.collect::<Vec<_>>().contains(&"closed"), "a run ends once");
