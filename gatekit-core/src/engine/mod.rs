@@ -8,6 +8,7 @@
 
 mod admission;
 mod caught;
+mod ending;
 mod gates;
 mod hearing;
 mod history;

@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::admission::scopes;
+use super::ending::nothing_left;
 use super::gates::blocked;
 use super::history::Releases;
 use super::interrupt::Interrupter;
-use super::run::{Run, Stop, nothing_left};
+use super::run::{Run, Stop};
 use crate::candidate::Candidate;
 use crate::code;
 use crate::context::Hearing;

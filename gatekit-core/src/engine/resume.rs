@@ -1,8 +1,9 @@
 //! Going on with a run that another process began.
 
 use super::caught::caught;
+use super::ending::nothing_left;
 use super::history::{RunHistory, suspect_next};
-use super::run::{Run, Stop, nothing_left};
+use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
 use crate::ledger::{Body, Holder, Mode};
