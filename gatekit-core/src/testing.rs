@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use crate::candidate::Candidate;
 use crate::code;
-use crate::context::{ApplyContext, PlanContext};
+use crate::context::{ApplyContext, Hearing, PlanContext, Vote};
 use crate::engine::{EventSender, Recorder};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
 use crate::gate::{Enforcement, GateSlot};
 use crate::id::{StageId, TargetName};
-use crate::ledger::{Acquired, Claim, GatePhase, Ledger};
+use crate::ledger::{Acquired, Claim, GatePhase, Ledger, Word};
 use crate::pipeline::{Pipeline, Step};
+use crate::time::Timestamp;
 
 pub use crate::pipeline::{Call, Fate, Interceptor};
 
@@ -33,6 +34,31 @@ pub fn plan_context(
 #[must_use]
 pub fn overheard(mut plan: PlanContext, reporter: impl Reporter) -> PlanContext {
     plan.events.add(Box::new(reporter));
+    plan
+}
+
+/// The context `plan` of a run that `requester` asked for, and of whose stage people said these words
+/// just now, in that order: who, and what.
+#[must_use]
+pub fn with_words(mut plan: PlanContext, requester: &str, words: &[(&str, Word)]) -> PlanContext {
+    let vote = |(entry, (by, word)): (u64, &(&str, Word))| Vote {
+        by: (*by).to_owned(),
+        word: *word,
+        at: Timestamp::now(),
+        comment: String::new(),
+        binds: true,
+        entry,
+    };
+    let votes = (1..).zip(words).map(|said| (plan.stage.clone(), vote(said))).collect();
+    let requester = Some(requester.to_owned());
+    plan.hearing = Arc::new(Hearing { requester, votes, ..Hearing::default() });
+    plan
+}
+
+/// The context `plan` with a ledger in which other targets can be looked up.
+#[must_use]
+pub fn reading(mut plan: PlanContext, ledger: Arc<dyn Ledger>) -> PlanContext {
+    plan.ledger = Some(ledger);
     plan
 }
 

@@ -27,7 +27,10 @@ impl<W: GateWorld> Bench<W> {
 
     pub(crate) fn context(&self, deadline: Duration) -> PlanContext {
         match TargetName::new("conformance/gate") {
-            Ok(target) => plan_context(&target, self.world.candidate(), &self.gate.id(), deadline),
+            Ok(target) => {
+                let (candidate, stage) = (self.world.candidate(), self.gate.id());
+                self.world.context(plan_context(&target, candidate, &stage, deadline))
+            }
             Err(error) => unfit(error),
         }
     }
@@ -54,7 +57,9 @@ impl<W: GateWorld> Bench<W> {
 
     /// The scenes of this subject that a gate answers at once.
     pub(crate) fn scenes(&self) -> Vec<Scene> {
-        let mut scenes = vec![Scene::Passes, Scene::Fails, Scene::Unreadable];
+        let mut scenes = vec![Scene::Passes];
+        scenes.extend(self.capability.fails.then_some(Scene::Fails));
+        scenes.extend(self.capability.unreadable.then_some(Scene::Unreadable));
         scenes.extend(self.capability.empty.then_some(Scene::Empty));
         scenes.extend(self.capability.waits.then_some(Scene::Waits));
         scenes

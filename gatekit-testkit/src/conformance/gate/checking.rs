@@ -66,12 +66,16 @@ pub async fn it_passes_with_evidence<S: GateSubject>(subject: &S) {
     }
 }
 
-/// When something is wrong it fails, with a finding that has a code and a message.
+/// When something is wrong it fails, with a finding that has a code and a message. For
+/// [`Capability::fails`](super::Capability).
 ///
 /// # Panics
 /// When it says anything else.
 pub async fn it_fails_with_a_finding<S: GateSubject>(subject: &S) {
     let bench = Bench::new(subject).await;
+    if !bench.capability.fails {
+        return;
+    }
     match bench.see(Scene::Fails).await {
         Ok(Verdict::Fail(finding)) => telling(&finding),
         other => broken(contract::FAIL, format_args!("something is wrong, and it says {other:?}")),
@@ -187,7 +191,8 @@ pub async fn it_looks_afresh<S: GateSubject>(subject: &S) {
         (Scene::Passes, "pass"),
         (Scene::Unreadable, "inconclusive"),
     ];
-    for (scene, wanted) in turns {
+    let scenes = bench.scenes();
+    for (scene, wanted) in turns.into_iter().filter(|(scene, _)| scenes.contains(scene)) {
         let (word, _) = gist(&bench.see(scene).await);
         let told = word == wanted || (scene == Scene::Unreadable && word == "error");
         holds!(told, CHECK_AFRESH, "the source has come to {scene:?}, and it says `{word}`");

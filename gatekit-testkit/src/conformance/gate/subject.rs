@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::{Candidate, Digest, Gate};
+use gatekit_core::{Candidate, Digest, Gate, PlanContext};
 
 /// A gate to be judged.
 #[async_trait]
@@ -37,6 +37,14 @@ pub trait GateWorld: Debug + Send + Sync + 'static {
         Candidate::new()
     }
 
+    /// What the gate is given: `plan`, and what else it needs to see.
+    ///
+    /// # Default
+    /// `plan` alone.
+    fn context(&self, plan: PlanContext) -> PlanContext {
+        plan
+    }
+
     /// Shows another scene from now on.
     async fn show(&self, scene: Scene);
 
@@ -58,9 +66,9 @@ pub trait GateWorld: Debug + Send + Sync + 'static {
 pub enum Scene {
     /// All is well.
     Passes,
-    /// Something is not.
+    /// Something is not. For [`Capability::fails`].
     Fails,
-    /// The source gives rubbish.
+    /// The source gives rubbish. For [`Capability::unreadable`].
     Unreadable,
     /// The source gives an empty answer: no check, no test, an empty list. For
     /// [`Capability::empty`].
@@ -71,14 +79,18 @@ pub enum Scene {
     Hangs,
 }
 
-/// What a subject can show beside what every one has to. Behaviours that need more are left out.
+/// What a subject can show beside [`Scene::Passes`]. Behaviours that need more are left out.
 ///
 /// # Default
-/// Nothing; 30 s of patience.
+/// [`Scene::Fails`] and [`Scene::Unreadable`]; 30 s of patience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "give it to the suite"]
 pub struct Capability {
+    /// There is a [`Scene::Fails`].
+    pub fails: bool,
+    /// There is a [`Scene::Unreadable`].
+    pub unreadable: bool,
     /// There is a [`Scene::Empty`].
     pub empty: bool,
     /// There is a [`Scene::Waits`].
@@ -90,9 +102,28 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// Nothing beyond what every subject has to show.
+    /// What a gate can show that judges a source.
     pub const fn new() -> Self {
-        Self { empty: false, waits: false, hangs: false, patience: Duration::from_secs(30) }
+        Self {
+            fails: true,
+            unreadable: true,
+            empty: false,
+            waits: false,
+            hangs: false,
+            patience: Duration::from_secs(30),
+        }
+    }
+
+    /// There is no [`Scene::Fails`]: it passes or waits.
+    pub const fn never_failing(mut self) -> Self {
+        self.fails = false;
+        self
+    }
+
+    /// There is no [`Scene::Unreadable`]: it reads the clock, or what its context tells.
+    pub const fn without_source(mut self) -> Self {
+        self.unreadable = false;
+        self
     }
 
     /// There is a [`Scene::Empty`].
