@@ -50,6 +50,24 @@ async fn a_rollback_to_a_named_release_undoes_all_since_and_can_be_followed_by_s
     assert_eq!((report.outcome, world.live()), (Outcome::Released, "v1".into()));
 }
 
+/// A run that unwinds knows what its own write made. A later rollback does not: another one in
+/// between may have restored the same release with other ids.
+#[tokio::test]
+async fn only_a_run_that_unwinds_gives_the_receipt_to_undo_by() {
+    let (bench, world) = shipped(&["v1", "v2"]).await;
+    let report = bench.engine().roll_back(&plain(&world), None, "v2 is broken").await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let failing = Pipeline::to(TARGET)
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .verify(enforced(gate("after", [Says::Fail])))
+        .build()
+        .unwrap();
+    let report = bench.engine().ship(&failing, candidate("v3")).await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+    assert_eq!(world.lock().undone_by, [None, Some("v3".to_owned())]);
+}
+
 #[tokio::test]
 async fn a_rollback_to_what_is_unknown_or_live_already_writes_nothing() {
     let (bench, world) = shipped(&["v1", "v2"]).await;

@@ -59,6 +59,8 @@ pub(crate) struct State {
     pub(crate) plan_fails: bool,
     /// The earlier receipts that `apply` was given.
     pub(crate) earlier: Vec<Option<String>>,
+    /// The receipts that `roll_back` was given.
+    pub(crate) undone_by: Vec<Option<String>>,
     /// The stages that deployers and rollbacks were told they are.
     pub(crate) stages: BTreeSet<String>,
 }
@@ -240,9 +242,10 @@ impl Rollback<Fake> for Back {
         &self,
         cx: &ApplyContext,
         change: &(String, String),
-        _: Option<&String>,
+        receipt: Option<&String>,
     ) -> Result<()> {
         self.0.told(cx);
+        self.0.lock().undone_by.push(receipt.cloned());
         if matches!(locate(&self.0.lock(), change), Location::Elsewhere(_)) {
             return Ok(());
         }
