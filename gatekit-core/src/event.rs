@@ -49,6 +49,27 @@ pub enum EventBody {
         /// What a person reads.
         message: String,
     },
+    /// A gate is asked now. Lossy, like progress: the journal has its verdict, once all gates of its
+    /// set have answered.
+    GateAsked {
+        /// The target.
+        target: TargetName,
+        /// The run.
+        run: RunId,
+        /// The gate.
+        stage: StageId,
+    },
+    /// A gate has answered, and the others of its set may not have. Lossy, like progress.
+    GateAnswered {
+        /// The target.
+        target: TargetName,
+        /// The run.
+        run: RunId,
+        /// The gate.
+        stage: StageId,
+        /// Its verdict in one word, like `pass`.
+        word: String,
+    },
     /// A kind that this build does not know.
     #[serde(other)]
     Unknown,

@@ -7,9 +7,11 @@ use tokio::time::Instant;
 
 use super::run::{Run, Stop, described};
 use crate::code;
+use crate::context::PlanContext;
 use crate::error::Error;
+use crate::event::{Event, EventBody};
 use crate::gate::{Enforcement, GateSlot};
-use crate::id::StageId;
+use crate::id::{RunId, StageId, TargetName};
 use crate::ledger::{Body, GatePhase};
 use crate::verdict::{Freshness, Verdict};
 
@@ -41,10 +43,13 @@ impl Run {
         let asked = set.iter().map(|slot| async move {
             let stage = slot.id.clone();
             let cx = self.context(&stage, deadline);
+            tell(&cx, |target, run, stage| EventBody::GateAsked { target, run, stage });
             let verdict = match self.ask(&stage, deadline, slot.gate.check(&cx)).await? {
                 Ok(verdict) => verdict,
                 Err(error) => error.to_failure().into(),
             };
+            let word = verdict.word().to_owned();
+            tell(&cx, |target, run, stage| EventBody::GateAnswered { target, run, stage, word });
             Ok((slot, verdict))
         });
         let mut worst: Option<Blocker> = None;
@@ -84,6 +89,12 @@ impl Run {
             }
         }
     }
+}
+
+/// Tells how far a set is: its verdicts are journalled when all of it has answered.
+fn tell(cx: &PlanContext, event: impl FnOnce(TargetName, RunId, StageId) -> EventBody) {
+    let event = event(cx.target().clone(), cx.run(), cx.stage.clone());
+    cx.events.progress(Event::new(event));
 }
 
 /// The failure of a gate that blocks.

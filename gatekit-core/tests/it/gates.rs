@@ -1,15 +1,17 @@
 //! What can be said of any gate, and what becomes of it in a run.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gatekit_core::testing::plan_context;
 use gatekit_core::{
-    Candidate, Code, Error, Evidence, Finding, Freshness, Gate, GateExt as _, Outcome, Pipeline,
-    PlanContext, Result, RetryPolicy, StageId, Verdict, code, enforced, gate_fn,
+    Candidate, Code, Error, Event, EventBody, Evidence, Finding, Freshness, Gate, GateExt as _,
+    Outcome, Pipeline, PlanContext, Reporter, Result, RetryPolicy, StageId, Verdict, code,
+    enforced, gate_fn,
 };
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::world::*;
 
@@ -194,4 +196,47 @@ async fn what_is_wrapped_is_asked_again_under_the_lock_as_what_it_wraps() {
         assert_eq!(report.outcome, Outcome::Released, "{report:?}");
         assert_eq!(asked.load(Ordering::SeqCst), times);
     }
+}
+
+/// What is told of gates, and a bell that rings when one has answered.
+#[derive(Debug, Clone, Default)]
+struct Hears(Arc<Mutex<Vec<String>>>, Arc<Notify>);
+
+impl Reporter for Hears {
+    fn event(&mut self, event: &Event) {
+        let told = match &event.event {
+            EventBody::GateAsked { stage, .. } => format!("asked {stage}"),
+            EventBody::GateAnswered { stage, word, .. } => {
+                self.1.notify_one();
+                format!("{stage}: {word}")
+            }
+            EventBody::Step { entry, .. } if entry.body.kind() == "verdict" => "verdict".to_owned(),
+            _ => return,
+        };
+        self.0.lock().unwrap().push(told);
+    }
+}
+
+#[tokio::test]
+async fn who_listens_knows_which_gate_of_a_set_is_waited_for() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let hears = Hears::default();
+    let bell = Arc::clone(&hears.1);
+    // It waits until somebody was told of the other's answer.
+    let slow = gate_fn("slow", move |_| {
+        let bell = Arc::clone(&bell);
+        async move {
+            bell.notified().await;
+            Ok(pass("slow"))
+        }
+    });
+    let quick = answers("quick", |_| Ok(pass("quick"))).0;
+    let pipeline = Pipeline::to(TARGET).gates([enforced(slow.unwrap()), enforced(quick)]);
+    let pipeline = pipeline.deploy(fake(&world)).rollback_with(Back(world.clone()));
+    let engine = bench.engine().reporter(hears.clone());
+    let report = engine.ship(&pipeline.build().unwrap(), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let told = hears.0.lock().unwrap();
+    let expected = ["asked slow", "asked quick", "quick: pass", "slow: pass", "verdict", "verdict"];
+    assert_eq!(told[..6], expected, "{told:?}");
 }

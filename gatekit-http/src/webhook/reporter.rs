@@ -91,7 +91,9 @@ impl Webhook {
         let half = queue.max_capacity() / 2;
         // What must stay free for what matters more.
         let kept_free = match &event.event {
-            EventBody::Progress { .. } => half,
+            EventBody::Progress { .. }
+            | EventBody::GateAsked { .. }
+            | EventBody::GateAnswered { .. } => half,
             body if ends_run(body) => 0,
             _ => half.min(1),
         };
