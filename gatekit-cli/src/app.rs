@@ -267,6 +267,7 @@ impl App {
             given: given.clone(),
             env: Env::new(target, given.clone(), common, Arc::clone(&self.home)),
             progress: None,
+            screen: None,
             reporters: Vec::new(),
             finish: None,
         })

@@ -11,6 +11,7 @@ use crate::output::Voice;
 use crate::progress;
 use crate::recipe::Shared;
 use crate::shipment::Shipment;
+use crate::terminal::Screen;
 
 /// The version of the journalled arguments.
 const VERSION: u32 = 1;
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) env: Env,
     /// What tells of progress instead of lines and bars.
     pub(crate) progress: Option<AddReporter>,
+    /// What is drawn on the terminal meanwhile.
+    pub(crate) screen: Option<Screen>,
     pub(crate) reporters: Vec<AddReporter>,
     pub(crate) finish: Option<Finish>,
 }
@@ -172,7 +175,11 @@ impl Call {
         }
         engine = match self.progress.take() {
             Some(own) if !self.voice.json => own(engine),
-            _ => progress::told(engine, self.voice.json),
+            _ => {
+                let (engine, screen) = progress::told(engine, self.voice.json);
+                self.screen = screen;
+                engine
+            }
         };
         for add in self.reporters.drain(..) {
             engine = add(engine);

@@ -33,7 +33,7 @@
 //!
 //! # Output and exit codes
 //! People read the end of a run on standard output and its progress on standard error; a terminal is
-//! shown what is waited for, and for how long. `--output json` prints one object a line: the events of
+//! shown what the run and each of its stages wait for, and for how long. `--output json` prints one object a line: the events of
 //! the run (`{"v":1,"event":..}`), and last what it came to, with `outcome`, `code`, `exit` and `next`.
 //! The exit codes are those of [`Outcome::exit_code`](gatekit_core::Outcome::exit_code), and 2 for a
 //! call that cannot be understood.
@@ -52,6 +52,7 @@ mod output;
 mod progress;
 mod recipe;
 mod shipment;
+mod terminal;
 mod verbs;
 
 pub use app::App;

@@ -35,7 +35,10 @@ pub(crate) async fn run(mut call: Call) -> u8 {
     let voice = call.voice.clone();
     match answer(&mut call).await {
         Ok(exit) => exit,
-        Err(problem) => voice.error(&problem),
+        Err(problem) => {
+            take_down(&mut call);
+            voice.error(&problem)
+        }
     }
 }
 
@@ -76,8 +79,15 @@ async fn answer(call: &mut Call) -> Answer<u8> {
     }
 }
 
+fn take_down(call: &mut Call) {
+    if let Some(screen) = call.screen.take() {
+        screen.take_down();
+    }
+}
+
 /// Prints a run's end, and gives the exit code.
 fn told(call: &mut Call, report: RunReport) -> u8 {
+    take_down(call);
     if let Some(finish) = call.finish.take()
         && let Err(error) = finish(&report)
     {
