@@ -124,6 +124,23 @@ impl Env {
         Ok(SqliteLedger::builder(path).durable(durable))
     }
 
+    /// The path of a ledger that the caller named and that does not exist: mistyped perhaps, or gone.
+    pub(crate) fn missing_ledger(&self) -> Result<Option<&str>> {
+        let Some(url) = self.common.ledger.as_deref() else { return Ok(None) };
+        let missing = self.ledger_to_read()?.is_none();
+        let path = url.strip_prefix("sqlite:").unwrap_or_default();
+        Ok(missing.then(|| path.strip_suffix("?durable=true").unwrap_or(path)))
+    }
+
+    /// The error, with the ledger that was named and does not exist: what is not known from it may be
+    /// known from the right one.
+    pub(crate) fn without_ledger(&self, error: Error) -> Error {
+        match self.missing_ledger() {
+            Ok(Some(path)) => error.with_context("no ledger at", path),
+            _ => error,
+        }
+    }
+
     /// The ledger for writing, made when it does not exist, but not for a call that cannot run.
     pub(crate) fn ledger(&self) -> Result<Arc<dyn Ledger>> {
         Engine::check_lease(self.common.lease)?;

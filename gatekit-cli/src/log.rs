@@ -18,7 +18,8 @@ pub(crate) async fn log(args: &Log, env: &Env, voice: &Voice) -> Result<()> {
         if args.verify && env.names_ledger() {
             // A name that is mistyped, or a ledger that is gone, must not pass for one that verifies.
             let gone = "there is no such ledger: nothing was verified";
-            return Err(Error::new(code::USAGE_LEDGER, gone).with_effect(Effect::None));
+            let error = Error::new(code::USAGE_LEDGER, gone).with_effect(Effect::None);
+            return Err(env.without_ledger(error));
         }
         let verifier = ChainVerifier::new(target.clone(), args.against.clone());
         log_end(args, &verifier.finish(&Head::genesis())?, voice);

@@ -154,13 +154,15 @@ impl Voice {
         exit
     }
 
-    /// A target's status; `Err` of `live` is why that cannot be told.
+    /// A target's status; `Err` of `live` is why that cannot be told, `missing` the path of a ledger
+    /// that was named and does not exist.
     pub(crate) fn status(
         &self,
         lock: &TargetState,
         live: &Result<Option<Live>, Error>,
         waits: &[Request],
         next: &[NextAction],
+        missing: Option<&str>,
     ) {
         let shipped = lock.head.seq > 0;
         let known = live.as_ref().ok().and_then(Option::as_ref);
@@ -189,6 +191,9 @@ impl Voice {
             line["asking"] = asking.collect();
             if let Some(failure) = &unknown {
                 line["message"] = failure.to_string().into();
+            }
+            if let Some(path) = missing {
+                line["missing_ledger"] = path.into();
             }
             say(&line.to_string());
             return;
@@ -221,7 +226,9 @@ impl Voice {
                 say(&format!("        waits on {stage}: {} [{}]", finding.message, finding.code));
             }
         }
-        if !shipped {
+        if let Some(path) = missing {
+            say(&format!("there is no ledger at `{path}` [status.never_shipped]"));
+        } else if !shipped {
             say("nothing was ever shipped to this target from this ledger [status.never_shipped]");
         }
         self.next_lines(next, say);

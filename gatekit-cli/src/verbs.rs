@@ -44,6 +44,11 @@ pub(crate) async fn run(mut call: Call) -> u8 {
 
 async fn answer(call: &mut Call) -> Answer<u8> {
     let verb = call.verb.clone();
+    // The first ship makes the ledger, and a plan is of a ship.
+    let makes_ledger = verb == "plan" || call.recipes.first().is_some_and(|it| it.verb() == verb);
+    if !makes_ledger && let Some(path) = call.env.missing_ledger()? {
+        warn(&format!("warning: there is no ledger at `{path}`: nothing is known from there"));
+    }
     if let Some((at, recipe)) = call.recipes.iter().enumerate().find(|it| it.1.verb() == verb) {
         let (first, recipe) = (at == 0, Arc::clone(recipe));
         let report = ship(call, &recipe, first).await?;
@@ -165,16 +170,17 @@ fn acting(engine: Engine, call: &Call) -> Engine {
 
 async fn rollback(call: &mut Call) -> Answer<RunReport> {
     let flags: Rollback = flags(call)?;
-    let nowhere = || {
+    let nowhere = |call: &Call| {
         let nothing = "there is no earlier release to return to";
-        Error::new(gatekit_core::code::ROLLBACK_NOTHING, nothing)
-            .with_next(NextAction::verb(Verb::Status, &[]))
+        let error = Error::new(gatekit_core::code::ROLLBACK_NOTHING, nothing)
+            .with_next(NextAction::verb(Verb::Status, &[]));
+        call.env.without_ledger(error)
     };
     if call.env.ledger_to_read()?.is_none() {
-        return Err(nowhere().into());
+        return Err(nowhere(call).into());
     }
     // A target without a release has nothing to return to: where it can, the engine says so.
-    let ready = call.latest().await?.ok_or_else(nowhere)?;
+    let ready = call.latest().await?.ok_or_else(|| nowhere(call))?;
     let engine = call.engine()?.with_arguments(ready.arguments.clone());
     Ok(finish(engine.roll_back(ready.pipeline(), flags.to, flags.reason)).await?)
 }
@@ -215,6 +221,7 @@ async fn pending(call: &Call) -> Result<Option<Pending>> {
 async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<RunReport> {
     let nothing = Error::new(code, format!("there is nothing to {verb}"))
         .with_next(NextAction::verb(Verb::Status, &[]));
+    let nothing = call.env.without_ledger(nothing);
     // There is nothing to do whether or not it can be told what is live.
     let live = match call.live(&state(call).await?).await {
         Ok(live) => live,
@@ -245,7 +252,7 @@ async fn status(call: &Call) -> Answer<u8> {
         Err(problem) => Err(problem.error),
     };
     let next = next_of(&lock, &waits, call);
-    call.voice.status(&lock, &live, &waits, &next);
+    call.voice.status(&lock, &live, &waits, &next, call.env.missing_ledger()?);
     Ok(0)
 }
 
@@ -276,7 +283,7 @@ async fn in_question(call: &Call, engine: &Engine, named: Option<RunId>) -> Answ
     }
     let mut asking = engine.asking(target).await?;
     match asking.len() {
-        0 => Err(nobody_asks().into()),
+        0 => Err(nobody_asks(call).into()),
         1 => Ok(asking.remove(0)),
         _ => {
             let runs: Vec<_> = asking.iter().map(|request| request.run.to_string()).collect();
@@ -288,15 +295,17 @@ async fn in_question(call: &Call, engine: &Engine, named: Option<RunId>) -> Answ
     }
 }
 
-fn nobody_asks() -> Error {
-    Error::new(gatekit_core::code::APPROVAL_NOTHING, "no run waits for anybody's word")
-        .with_next(NextAction::verb(Verb::Status, &[]))
+fn nobody_asks(call: &Call) -> Error {
+    let nobody = "no run waits for anybody's word";
+    let error = Error::new(gatekit_core::code::APPROVAL_NOTHING, nobody)
+        .with_next(NextAction::verb(Verb::Status, &[]));
+    call.env.without_ledger(error)
 }
 
 async fn word(call: &mut Call, word: Word) -> Answer<u8> {
     let flags: command::Answer = flags(call)?;
     // Nothing is made where there is nobody to speak to.
-    let ledger = call.env.ledger_to_read()?.ok_or_else(nobody_asks)?;
+    let ledger = call.env.ledger_to_read()?.ok_or_else(|| nobody_asks(call))?;
     let request = in_question(call, &Engine::new(ledger), flags.run).await?;
     let (run, target) = (request.run, call.env.target().clone());
     let engine = acting(Engine::new(call.env.ledger()?), call);
@@ -341,7 +350,8 @@ async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, Value)> {
             Some(run) => format!("there is no run `{run}` of `{target}`"),
             None => format!("there is no run of `{target}`"),
         };
-        Error::new(code::USAGE_NO_RUN, what).with_next(NextAction::verb(Verb::Log, &[]))
+        let error = Error::new(code::USAGE_NO_RUN, what);
+        call.env.without_ledger(error.with_next(NextAction::verb(Verb::Log, &[])))
     };
     let ledger = call.env.ledger_to_read()?.ok_or_else(none)?;
     let records = match named {
@@ -357,11 +367,10 @@ async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, Value)> {
 
 async fn verify(call: &mut Call) -> Answer<u8> {
     let never = || {
-        Error::new(
-            code::USAGE_NEVER_SHIPPED,
-            "nothing was ever shipped: there is nothing to verify",
-        )
-        .with_next(NextAction::verb(Verb::Status, &[]))
+        let nothing = "nothing was ever shipped: there is nothing to verify";
+        let error = Error::new(code::USAGE_NEVER_SHIPPED, nothing)
+            .with_next(NextAction::verb(Verb::Status, &[]));
+        call.env.without_ledger(error)
     };
     let ledger = call.env.ledger_to_read()?.ok_or_else(never)?;
     let ready = call.latest().await?.ok_or_else(never)?;

@@ -207,6 +207,57 @@ fn what_is_not_known_is_not_told_as_nothing() {
     assert_eq!(site.json(&gone).line()["code"], "usage.ledger");
 }
 
+/// A path that is mistyped must not look as if all were well.
+#[test]
+fn a_ledger_that_was_named_and_does_not_exist_is_told_by_every_verb_that_reads_it() {
+    let site = Site::new();
+    site.json(&["staging", "ship", "--text", "v1"]).expect(0, "released", None);
+    let run = "01a1fd96-aaa4-7242-be7c-2df40fa5626e";
+    let waive = ["waive", "--stage", "words", "--for", "1h", "--reason", "why"];
+    for (words, exit, code) in [
+        (&["resume"][..], 0, "resume.nothing"),
+        (&["resume", run], 2, "usage.no_run"),
+        (&["reconcile"], 0, "reconcile.nothing"),
+        (&["status"], 0, "status.never_shipped"),
+        (&["rollback", "--reason", "why"], 1, "rollback.nothing"),
+        (&["approve"], 1, "approval.nothing"),
+        (&["reject", run], 1, "approval.nothing"),
+        (&waive, 2, "usage.no_run"),
+        (&["verify"], 2, "usage.never_shipped"),
+        (&["log", "--verify"], 2, "usage.ledger"),
+    ] {
+        let words = [&["staging"], words, &["--ledger", "sqlite:gone/typo.db"]].concat();
+        let done = site.json(&words);
+        let line = done.line();
+        assert_eq!((done.exit, line["code"].as_str()), (Some(exit), Some(code)), "{words:?}");
+        assert!(line.to_string().contains("gone/typo.db"), "{words:?}: {line:#}");
+        let people = site.people(&words);
+        assert_eq!(people.exit, Some(exit), "{words:?}");
+        let told = "there is no ledger at `gone/typo.db`";
+        assert!(people.stderr.contains(told), "{words:?}: {}", people.stderr);
+        if words[1] == "status" {
+            assert!(people.stdout.contains(told), "{}", people.stdout);
+            assert_eq!(line["missing_ledger"], "gone/typo.db");
+        }
+        // Here is one, and where nobody named any there need not be any.
+        let here = [&words[..words.len() - 1], &["sqlite:ledger.db"]].concat();
+        for words in [&here[..], &words[..words.len() - 2]] {
+            let there = site.people(words);
+            assert!(!there.stderr.contains("no ledger"), "{words:?}: {}", there.stderr);
+        }
+    }
+    for verb in [&["log"][..], &["log", "--head"]] {
+        let mut log = site.program();
+        let log = log.args(["staging"]).args(verb).env("GATEKIT_LEDGER", "sqlite:typo.db");
+        let log = done(log.output().unwrap());
+        assert_eq!(log.exit, Some(0));
+        assert!(log.stderr.contains("there is no ledger at `typo.db`"), "{}", log.stderr);
+    }
+    let plan = ["staging", "plan", "--text", "v2", "--ledger", "sqlite:new.db"];
+    assert!(!site.people(&plan).stderr.contains("no ledger"), "a ship would make it");
+    assert!(!site.dir.path().join("typo.db").exists());
+}
+
 #[test]
 fn help_tells_no_value_of_the_environment() {
     let site = Site::new();
