@@ -26,6 +26,9 @@ struct Release {
     /// The words that must not be in it
     #[arg(long, value_name = "WORD")]
     forbid: Vec<String>,
+    /// The words that somebody has to answer for
+    #[arg(long, value_name = "WORD")]
+    doubt: Vec<String>,
     /// Append a full stop
     #[arg(long)]
     dot: bool,
@@ -58,7 +61,7 @@ fn main() -> ExitCode {
         .pipeline("staging", async |release: Release, env: Env| {
             let file = TextFile::of(&release, &env)?;
             Pipeline::to(env.target().as_str())
-                .gate(enforced(forbid(release.forbid)?))
+                .gate(enforced(words(release.forbid, release.doubt)?))
                 .deploy(file.clone())
                 .rollback_with(Former)
                 .verify(enforced(still(file)?))
@@ -76,18 +79,22 @@ fn main() -> ExitCode {
         .run()
 }
 
-/// A gate that refuses a text with one of those words in it.
-fn forbid(words: Vec<String>) -> Result<impl gatekit_core::Gate> {
-    let described = json!(words);
+/// A gate that refuses a text with one of those words in it, or waits until somebody has answered for
+/// one.
+fn words(forbid: Vec<String>, doubt: Vec<String>) -> Result<impl gatekit_core::Gate> {
+    let described = json!([forbid, doubt]);
     let gate = gate_fn("words", move |cx| {
-        let words = words.clone();
-        async move {
-            let text = cx.candidate().inputs.get("text").cloned().unwrap_or_default();
-            Ok(match words.into_iter().find(|word| text.contains(word.as_str())) {
-                Some(word) => Verdict::Fail(Finding::new(FORBIDDEN, format!("`{word}` is in it"))),
-                None => Verdict::pass([Evidence::read("text", "candidate", json!(text.len()))]),
-            })
-        }
+        let text = cx.candidate().inputs.get("text").cloned().unwrap_or_default();
+        let find = |words: &[String]| {
+            let found = words.iter().find(|word| text.contains(word.as_str()));
+            found.map(|word| Finding::new(FORBIDDEN, format!("`{word}` is in it")))
+        };
+        let verdict = match (find(&forbid), find(&doubt)) {
+            (Some(found), _) => Verdict::Fail(found),
+            (None, Some(found)) => Verdict::Wait(found),
+            _ => Verdict::pass([Evidence::read("text", "candidate", json!(text.len()))]),
+        };
+        async { Ok(verdict) }
     })?;
     Ok(gate.described(described))
 }

@@ -16,6 +16,9 @@ gatekit_core::codes! {
     /// A secret that is never journalled was not given.
     USAGE_SECRET = "usage.secret",
         next: "give it by its flag or environment variable";
+    /// No run was named whose candidate may pass, and the newest has ended.
+    WAIVER_WHICH = "waiver.which",
+        next: "name the run that was blocked";
     /// The journalled arguments of a run cannot be read by this build.
     CONFIG_ARGUMENTS = "config.arguments",
         next: "give the run's own arguments, or resume with the build that began it";

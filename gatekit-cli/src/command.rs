@@ -144,7 +144,7 @@ pub(crate) struct Waive {
     /// Why, for the journal
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
     pub(crate) reason: String,
-    /// The run that was blocked [default: the newest]
+    /// The run that was blocked [default: the newest that has not ended; one that has is named]
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<RunId>,
 }
@@ -234,7 +234,8 @@ fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
         ))
         .after_help(format!(
             "Example:\n  {program} waive --stage checks --for 2h --reason 'the checker is down, \
-             tests ran by hand'"
+             tests ran by hand'\n\nA gate that fails ends its run: what to type then, with the run, \
+             is what it answers."
         )),
     );
     verbs.push(rebuilt("verify", "Ask the verify gates about what is live now"));

@@ -7,7 +7,7 @@ use clap::FromArgMatches;
 use clap_complete::Shell;
 use gatekit_core::ledger::{Body, LockState, TargetState, Word};
 use gatekit_core::{
-    Engine, Error, NextAction, Pending, Request, Result, RunId, RunReport, Running, Verb,
+    Effect, Engine, Error, NextAction, Pending, Request, Result, RunId, RunReport, Running, Verb,
 };
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +17,7 @@ use crate::code;
 use crate::command::{self, Plan, Reconcile, Rollback, Ship, Waive, needed};
 use crate::env::usage;
 use crate::log::log;
-use crate::output::warn;
+use crate::output::{quoted, warn};
 use crate::recipe::Shared;
 
 /// Prints a shell's completions.
@@ -323,11 +323,15 @@ async fn word(call: &mut Call, word: Word) -> Answer<u8> {
 
 async fn waive(call: &mut Call) -> Answer<u8> {
     let flags: Waive = flags(call)?;
-    let (run, opened) = opened(call, flags.run).await?;
+    let (run, opened) = blocked(call, &flags).await?;
     let ready = call.rebuilt(&opened).await?;
     let engine = acting(Engine::new(call.env.ledger()?), call);
-    let until =
-        engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await?;
+    let until = engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await;
+    // Whoever named none is told which one it was that was looked at.
+    let until = until.map_err(|error| match flags.run {
+        Some(_) => error,
+        None => error.with_context("run", run),
+    })?;
     let request = engine.request(call.env.target(), run).await?;
     let version = request.candidate.version.as_deref().unwrap_or("without a version");
     let text = format!(
@@ -340,6 +344,38 @@ async fn waive(call: &mut Call) -> Answer<u8> {
     });
     let next = [NextAction::verb(Verb::Resume, &[]), NextAction::verb(Verb::Ship, &[])];
     Ok(call.voice.done(&text, line, &next))
+}
+
+/// The run whose gate is answered for, and the arguments it was opened with: the one named, else the
+/// newest that has not ended. What has ended may be anybody's: it is suggested, not taken.
+async fn blocked(call: &Call, flags: &Waive) -> Answer<(RunId, Value)> {
+    if flags.run.is_none()
+        && let Some(ledger) = call.env.ledger_to_read()?
+    {
+        let engine = Engine::new(ledger);
+        if let Some(open) = engine.newest_open(call.env.target()).await? {
+            return Ok((open.run, open.arguments));
+        }
+        let (ended, _) = opened(call, None).await?;
+        let request = engine.request(call.env.target(), ended).await?;
+        let error =
+            Error::new(code::WAIVER_WHICH, "the newest run has ended: name the one you mean")
+                .with_effect(Effect::None)
+                .with_context("newest", ended)
+                .with_context("asked for by", &request.requester)
+                .with_context("ships", request.candidate.version.as_deref().unwrap_or("no version"))
+                .with_next(NextAction::outside(waive_of(call, flags, ended)));
+        return Err(error.into());
+    }
+    opened(call, flags.run).await
+}
+
+/// The same waiver, of a run that is named.
+fn waive_of(call: &Call, flags: &Waive, run: RunId) -> String {
+    let lasts = call.given.get_raw("lasts").into_iter().flatten().next().unwrap_or_default();
+    let (lasts, reason) = (quoted(&lasts.to_string_lossy()), quoted(&flags.reason));
+    let words = format!("waive {run} --stage {} --for {lasts} --reason {reason}", flags.stage);
+    format!("{} {words}{}", call.voice.program, call.voice.flags)
 }
 
 /// The run that is named, else the newest, and the arguments it was opened with.

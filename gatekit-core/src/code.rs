@@ -110,9 +110,9 @@ codes! {
     /// The run waits for no word on that stage.
     APPROVAL_NOTHING = "approval.nothing",
         next: "`status` lists the stages that wait for somebody's word";
-    /// The run waits for words on several stages, and none was named.
+    /// Several runs wait for a word, or several stages of one, and none was named.
     APPROVAL_WHICH = "approval.which",
-        next: "name the stage by `--stage`";
+        next: "name the run, and the stage by `--stage`; `status` lists them";
     /// The run was granted its target, or ended, before the word came.
     APPROVAL_TOO_LATE = "approval.too_late",
         next: "ship anew; the new run asks again";

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::site::{Site, done};
 
 const SHIP: [&str; 4] = ["production", "ship", "--text", "v1"];
@@ -62,21 +64,60 @@ fn a_run_that_is_told_to_wait_hears_the_approval_in_its_own_process() {
     assert_eq!(site.text("production").as_deref(), Some("v1"));
 }
 
+/// The words of a command that was suggested.
+fn words_of(command: &Value) -> Vec<String> {
+    let mut shell = std::process::Command::new("sh");
+    let line = command.as_str().unwrap().strip_prefix("files ").unwrap();
+    let split = shell.args(["-c", &format!("printf '%s\\n' {line}")]).output().unwrap();
+    String::from_utf8(split.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn a_gate_is_waived_for_one_candidate_with_a_reason() {
     let site = Site::new();
     let bad = ["staging", "ship", "--text", "a bad one", "--forbid", "bad"];
-    site.json(&bad).expect(1, "refused", Some("gate.failed"));
+    let refused = site.json(&bad).expect(1, "refused", Some("gate.failed"));
+    let run = refused["run"].as_str().unwrap();
     let waive = ["staging", "waive", "--stage", "words", "--for", "1h", "--reason"];
     let no_reason = site.json(&[&waive[..], &[" "]].concat());
     assert_eq!(no_reason.exit, Some(2));
-    let other = ["staging", "waive", "--stage", "other", "--for", "1h", "--reason", "why"];
+    let other = ["staging", "waive", run, "--stage", "other", "--for", "1h", "--reason", "why"];
     site.json(&other).expect(1, "refused", Some("waiver.nothing"));
-    let waived = site.json(&[&waive[..], &["legal agreed"]].concat()).expect(0, "waived", None);
+
+    // It has ended, and might be anybody's: it is suggested.
+    let which = site.json(&[&waive[..], &["legal agreed, it's fine"]].concat());
+    let which = which.expect(1, "refused", Some("waiver.which"));
+    let suggested = words_of(&which["next"][0]["command"]);
+    let suggested: Vec<_> = suggested.iter().map(String::as_str).collect();
+    assert_eq!(suggested[..3], ["staging", "waive", run]);
+    assert_eq!(suggested.last(), Some(&"legal agreed, it's fine"));
+    let waived = site.json(&suggested).expect(0, "waived", None);
     assert!(waived["until"].as_str().is_some());
+    assert_eq!(waived["run"], run);
     site.json(&bad).expect(0, "released", None);
     let another = ["staging", "ship", "--text", "another bad one", "--forbid", "bad"];
     site.json(&another).expect(1, "refused", Some("gate.failed"));
+}
+
+#[test]
+fn a_waiver_is_of_the_newest_run_that_has_not_ended() {
+    let site = Site::new();
+    let ship = |text: &str, flag: &str| {
+        site.json(&["staging", "ship", "--text", text, flag, text]).line()["run"].clone()
+    };
+    let _older = ship("strange", "--doubt");
+    let open = ship("odd", "--doubt");
+    let _ended = ship("bad", "--forbid");
+    let waive = ["staging", "waive", "--stage", "words", "--for", "1h", "--reason", "legal agreed"];
+    let waived = site.json(&waive).expect(0, "waived", None);
+    assert_eq!(waived["run"], open);
+    assert!(site.people(&waive).stdout.contains(open.as_str().unwrap()), "people are told, too");
+    let other = ["staging", "waive", "--stage", "x", "--for", "1h", "--reason", "y"];
+    let nothing = site.json(&other).expect(1, "refused", Some("waiver.nothing"));
+    assert!(nothing["message"].as_str().unwrap().contains(open.as_str().unwrap()), "{nothing:#}");
+    site.json(&["staging", "resume", open.as_str().unwrap()]).expect(0, "released", None);
+    // What waits from before a release is over.
+    site.json(&waive).expect(1, "refused", Some("waiver.which"));
 }
 
 #[test]
@@ -141,9 +182,10 @@ fn what_is_waived_is_told_and_a_plan_knows_it() {
     let flags = ["--text", "a bad one", "--forbid", "bad"];
     let ship = [&["staging", "ship"][..], &flags].concat();
     let plan = [&["staging", "plan", "--gates"][..], &flags].concat();
-    site.json(&ship).expect(1, "refused", Some("gate.failed"));
+    let refused = site.json(&ship).expect(1, "refused", Some("gate.failed"));
     site.json(&plan).expect(1, "refused", Some("gate.failed"));
-    let waive = ["staging", "waive", "--stage", "words", "--for", "1h", "--reason", "legal agreed"];
+    let run = refused["run"].as_str().unwrap();
+    let waive = ["staging", "waive", run, "--stage", "words", "--for", "1h", "--reason", "agreed"];
     let waived = site.json(&waive).expect(0, "waived", None);
     assert_eq!(waived["candidate"]["inputs"]["text"], "a bad one");
     site.json(&plan).expect(0, "planned", None);

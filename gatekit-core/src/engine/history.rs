@@ -358,7 +358,7 @@ impl RunHistory {
         self.carrier.as_ref().is_some_and(|process| process.liveness() == Liveness::Alive)
     }
 
-    fn pending(&self) -> Pending {
+    pub(crate) fn pending(&self) -> Pending {
         Pending { run: self.run, arguments: self.arguments.clone(), touched: self.touched }
     }
 }

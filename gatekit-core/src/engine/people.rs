@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Engine;
-use super::history::RunHistory;
+use super::history::{Pending, RunHistory};
 use crate::candidate::Candidate;
 use crate::code;
 use crate::digest::Digest;
@@ -69,6 +69,29 @@ impl Engine {
                 let request = self.request(target, run).await?;
                 if !request.over && !request.waiting.is_empty() {
                     asking.push(request);
+                }
+            }
+        }
+    }
+
+    /// The newest run that has not ended, whether it is under way, parked or left. One from before the
+    /// newest release is not looked at: nobody goes on with it.
+    ///
+    /// # Errors
+    /// Those of the ledger.
+    pub async fn newest_open(&self, target: &TargetName) -> Result<Option<Pending>> {
+        let mut before = None;
+        loop {
+            let page = self.ledger.read_kind(target, "opened", before, 32).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            before = Some(last.seq);
+            for record in page {
+                let run = record.decode()?.run;
+                let history = RunHistory::read(&*self.ledger, target, run).await?;
+                if history.closed.is_none() {
+                    return Ok(Some(history.pending()));
+                } else if history.made_a_state() {
+                    return Ok(None);
                 }
             }
         }

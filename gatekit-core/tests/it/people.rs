@@ -444,3 +444,21 @@ async fn a_closure_is_a_gate() {
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
     assert_eq!(facts(&bench, "who").await, ["ann"]);
 }
+
+#[tokio::test]
+async fn the_newest_open_run_is_told_until_something_is_released() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let engine = by(&bench, "ann");
+    let newest = async || engine.newest_open(&target()).await.unwrap().map(|open| open.run);
+    assert_eq!(newest().await, None);
+    let waits = gated(&world, enforced(gate("checks", [Says::Wait])));
+    assert_eq!(engine.ship(&waits, candidate("v2")).await.outcome, Outcome::Waiting);
+    let parked = engine.ship(&waits, candidate("v3")).await;
+    assert_eq!(parked.outcome, Outcome::Waiting);
+    let fails = gated(&world, enforced(gate("checks", [Says::Fail])));
+    assert_eq!(engine.ship(&fails, candidate("v4")).await.outcome, Outcome::Refused);
+    assert_eq!(newest().await, parked.run);
+    let passes = gated(&world, enforced(gate("checks", [Says::Pass])));
+    assert_eq!(engine.ship(&passes, candidate("v5")).await.outcome, Outcome::Released);
+    assert_eq!(newest().await, None);
+}
