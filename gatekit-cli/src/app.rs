@@ -341,6 +341,33 @@ mod tests {
         reason: String,
     }
 
+    /// A group that is called as an argument of some verb.
+    #[derive(Args, Serialize, serde::Deserialize)]
+    #[group(id = "reason")]
+    struct Group {
+        #[arg(long)]
+        tag: String,
+    }
+
+    /// Groups and arguments that are no other's.
+    #[derive(Args, Serialize, serde::Deserialize)]
+    struct Decides {
+        #[arg(long)]
+        decision: String,
+        #[arg(long, group = "sources")]
+        tag: Option<String>,
+        #[arg(long, group = "sources")]
+        branch: Option<String>,
+    }
+
+    #[derive(Args, Serialize, serde::Deserialize)]
+    struct Stops {
+        #[arg(long, group = "sources")]
+        tag: Option<String>,
+        #[arg(long, group = "sources")]
+        all: bool,
+    }
+
     fn never() -> Result<Shipment> {
         Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
     }
@@ -349,6 +376,7 @@ mod tests {
     fn arguments_and_verbs_that_clash_with_others_are_refused_whichever_verb_is_called() {
         assert_eq!(app(|app| app.pipeline("a", async |_: Fine, _| never())), 0);
         assert_eq!(app(|app| app.pipeline("a", async |_: Clashes, _| never())), 2);
+        assert_eq!(app(|app| app.pipeline("a", async |_: Group, _| never())), 2);
         assert_eq!(
             app(|app| app
                 .pipeline("a", async |_: Fine, _| never())
@@ -365,5 +393,25 @@ mod tests {
             })
         };
         assert_eq!((variant("stop"), variant("status")), (0, 2));
+    }
+
+    #[test]
+    fn groups_of_a_pipeline_hold_for_every_verb_that_takes_its_arguments() {
+        let place = tempfile::tempdir().unwrap();
+        let call = |words: &[&str]| {
+            let ledger = place.path().join("ledger.db");
+            let app = App::new("x").ledger(move |_| Ok(ledger.clone()));
+            let app = app.pipeline("a", async |_: Decides, _| never());
+            let app = app.variant("stop", "about", async |_: Stops, _| never());
+            app.run_from([&["x"], words].concat().into_iter().map(OsString::from).collect())
+        };
+        assert_eq!(call(&["resume", "--tag", "v1"]), 0, "there is nothing to resume");
+        assert_eq!(call(&["reconcile", "--decision", "none"]), 0);
+        for verb in ["resume", "reconcile", "status"] {
+            assert_eq!(call(&[verb, "--tag", "v1", "--branch", "main"]), 2, "{verb}");
+            assert_eq!(call(&[verb, "--branch", "main", "--all"]), 2, "{verb}, of two variants");
+        }
+        let both = ["reconcile", "--adopt", "--roll-back", "--reason", "why"];
+        assert_eq!(call(&both), 2, "its own");
     }
 }

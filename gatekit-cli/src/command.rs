@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, Args, Command};
+use clap::{Arg, ArgAction, ArgGroup, Args, Command};
 use clap_complete::Shell;
 use gatekit_core::ledger::{Decision, Head};
 use gatekit_core::{RunId, StageId};
@@ -65,21 +65,24 @@ pub(crate) struct Rollback {
     pub(crate) reason: String,
 }
 
+/// Named so that no pipeline's own argument or group is called the same.
+const DECISION: &str = "gatekit.decision";
+
 // `reconcile`.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Reconcile {
     /// The new release stays: it must be live and pass verification
-    #[arg(long, group = "decision", requires = "reason")]
+    #[arg(long, group = DECISION, requires = "reason")]
     pub(crate) adopt: bool,
     /// The old release is live
-    #[arg(long, group = "decision", requires = "reason")]
+    #[arg(long, group = DECISION, requires = "reason")]
     pub(crate) confirm_old: bool,
     /// Undo what the run began
-    #[arg(long, group = "decision", requires = "reason")]
+    #[arg(long, group = DECISION, requires = "reason")]
     pub(crate) roll_back: bool,
     /// Free the target whatever is live, and answer for it
-    #[arg(long = "override", group = "decision", requires = "reason")]
+    #[arg(long = "override", group = DECISION, requires = "reason")]
     pub(crate) overrule: bool,
     /// Why, for the journal; a decision needs one
     #[arg(long, value_name = "TEXT", value_parser = not_empty)]
@@ -242,12 +245,22 @@ fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
     verbs
 }
 
-/// Adds the arguments of all recipes, none of which is needed.
+/// Adds the arguments of all recipes, none of which is needed, with their groups.
 fn with_update(command: Command, recipes: &[Shared]) -> Command {
     let mut seen = Vec::new();
+    let mut groups: Vec<ArgGroup> = Vec::new();
     let mut command = command;
     for recipe in recipes {
         let own = recipe.augment_for_update(Command::new("own"));
+        for group in own.get_groups() {
+            let Some(at) = groups.iter().position(|it| it.get_id() == group.get_id()) else {
+                groups.push(group.clone());
+                continue;
+            };
+            let known: Vec<_> = groups[at].get_args().cloned().collect();
+            let more = group.get_args().filter(|id| !known.contains(id)).cloned();
+            groups[at] = groups[at].clone().args(more);
+        }
         for arg in own.get_arguments() {
             if !seen.contains(arg.get_id()) {
                 seen.push(arg.get_id().clone());
@@ -255,7 +268,7 @@ fn with_update(command: Command, recipes: &[Shared]) -> Command {
             }
         }
     }
-    command
+    command.groups(groups)
 }
 
 /// What two arguments of a verb, or two verbs, have in common that they must not: clap looks for it
@@ -273,6 +286,12 @@ pub(crate) fn clash(command: &Command, above: &[&Arg]) -> Option<String> {
             return Some(format!("the program has two arguments `{name}` of the verb `{verb}`"));
         }
         known.push(arg);
+    }
+    for group in command.get_groups() {
+        if known.iter().any(|arg| arg.get_id() == group.get_id()) {
+            let (name, verb) = (group.get_id(), command.get_name());
+            return Some(format!("the program has an argument and a group `{name}` of `{verb}`"));
+        }
     }
     let global: Vec<&Arg> = known.into_iter().filter(|arg| arg.is_global_set()).collect();
     let mut verbs = Vec::new();

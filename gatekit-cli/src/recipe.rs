@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use clap::builder::Resettable;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command, value_parser};
 use gatekit_core::{Candidate, Effect, Error, NextAction, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,7 +86,9 @@ where
     }
 
     fn augment_for_update(&self, command: Command) -> Command {
-        command.args(own::<A>().iter().filter(|arg| !arg.is_positional()).map(optional))
+        let args = own::<A>();
+        let args = args.iter().filter(|arg| !arg.is_positional());
+        command.args(args.map(optional)).groups(groups::<A>())
     }
 
     fn make<'a>(&'a self, given: &'a ArgMatches, env: &'a Env) -> Made<'a> {
@@ -106,6 +109,26 @@ where
 /// The arguments of `A`.
 fn own<A: Args>() -> Vec<Arg> {
     A::augment_args(Command::new("own")).get_arguments().cloned().collect()
+}
+
+/// The groups of `A`, none of which is needed or demands anything, without positional arguments.
+/// Which arguments exclude each other is as it was for the ship.
+fn groups<A: Args>() -> Vec<ArgGroup> {
+    let own = own::<A>();
+    let (positional, named): (Vec<_>, Vec<_>) = own.iter().partition(|arg| arg.is_positional());
+    let mut command = A::augment_args(Command::new("own"));
+    // Groups that only their arguments name are known then.
+    command.build();
+    let groups = command.get_groups().map(|group| {
+        let mut optional = group.clone().required(false).requires(Resettable::Reset);
+        if !positional.is_empty() {
+            // It may exclude one that is not there, which clap does not take, and nobody can ask it.
+            optional = optional.conflicts_with(Resettable::Reset);
+        }
+        let known = group.get_args().filter(|id| named.iter().any(|arg| arg.get_id() == *id));
+        optional.arg(Resettable::Reset).args(known.cloned())
+    });
+    groups.collect()
 }
 
 /// The same argument, absent unless it is given: no default, none that another one demands, and a
@@ -167,9 +190,14 @@ where
     };
     // None of them is looked at by its environment here: they are given word by word.
     let command = Command::new("again").no_binary_name(true);
-    let command =
-        command.args(own::<A>().iter().map(|arg| optional(arg).env(None::<&str>).required(false)));
+    let args = own::<A>();
+    let args = args.iter().map(|arg| optional(arg).env(None::<&str>).required(false));
+    let command = command.args(args).groups(groups::<A>());
     let with = |words: &[OsString]| -> Result<A> {
+        if words.is_empty() {
+            // An update with nothing makes arguments that are optional together, and were not given.
+            return read();
+        }
         let matches = command.clone().try_get_matches_from(words).map_err(|error| usage(&error))?;
         let mut args = read()?;
         args.update_from_arg_matches(&matches).map_err(|error| usage(&error))?;
@@ -184,16 +212,25 @@ where
             continue;
         }
         let own_words = words_of(arg, given);
-        if to_json(&with(&own_words)?)? == kept {
-            words.extend(own_words);
-        } else if given.value_source(id) == Some(ValueSource::CommandLine) {
-            let what = format!("`{}` is not what the run was opened with", flag(arg));
-            return Err(Error::new(code::CONFIG_ARGUMENTS, what)
-                .with_effect(Effect::None)
-                .with_next(NextAction::outside("leave it out, or ship anew")));
+        match with(&own_words) {
+            Ok(args) if to_json(&args)? != kept => {
+                if given.value_source(id) == Some(ValueSource::CommandLine) {
+                    return Err(other(&format!("`{}`", flag(arg))));
+                }
+            }
+            // What is understood only beside the others is judged with them.
+            Ok(_) | Err(_) => words.extend(own_words),
         }
     }
-    with(&words)
+    let args = with(&words)?;
+    if to_json(&args)? == kept { Ok(args) } else { Err(other("what was given")) }
+}
+
+fn other(given: &str) -> Error {
+    let what = format!("{given} is not what the run was opened with");
+    Error::new(code::CONFIG_ARGUMENTS, what)
+        .with_effect(Effect::None)
+        .with_next(NextAction::outside("leave it out, or ship anew"))
 }
 
 fn flag(arg: &Arg) -> String {
@@ -236,3 +273,87 @@ fn candidate_of(arguments: &Value) -> Candidate {
 
 /// A recipe that is shared by the verbs.
 pub(crate) type Shared = Arc<dyn Recipe>;
+
+#[cfg(test)]
+mod tests {
+    use secrecy::{ExposeSecret as _, SecretString};
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Exactly one of both, and no place beside it.
+    #[derive(Debug, Args, Serialize, Deserialize)]
+    #[group(required = true, multiple = false, conflicts_with = "place")]
+    struct Source {
+        #[arg(long)]
+        image: Option<String>,
+        #[arg(long)]
+        directory: Option<String>,
+    }
+
+    /// Both or neither.
+    #[derive(Debug, Args)]
+    struct Login {
+        #[arg(long)]
+        user: String,
+        #[arg(long)]
+        password: SecretString,
+    }
+
+    #[derive(Debug, Args, Serialize, Deserialize)]
+    struct Release {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        #[serde(skip)]
+        login: Option<Login>,
+        #[arg(long, group = "speed")]
+        fast: bool,
+        #[arg(long, group = "speed")]
+        slow: bool,
+        place: Option<String>,
+    }
+
+    fn recipe() -> impl Recipe {
+        let build = async |_: Release, _: Env| -> Result<Shipment> {
+            Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
+        };
+        Of { verb: "ship", about: "ships", build, args: std::marker::PhantomData }
+    }
+
+    /// What a verb that rebuilds the run understands of these words.
+    fn given(words: &[&str]) -> Result<ArgMatches, clap::Error> {
+        let command = Command::new("resume").no_binary_name(true);
+        recipe().augment_for_update(command).try_get_matches_from(words)
+    }
+
+    #[test]
+    fn what_excludes_each_other_in_a_ship_does_so_when_it_is_given_again() {
+        for fine in [&[][..], &["--image=a"], &["--directory=a", "--slow"], &["--user=u"]] {
+            assert!(given(fine).is_ok(), "{fine:?}");
+        }
+        for both in [&["--image=a", "--directory=b"][..], &["--fast", "--slow"]] {
+            let error = given(both).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{both:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_that_belong_together_are_given_again_together() {
+        let journalled = json!({
+            "source": {"image": "a", "directory": null}, "fast": true, "slow": false, "place": null,
+        });
+        let again = |words: &[&str]| given_again::<Release>(&journalled, &given(words).unwrap());
+        assert!(again(&[]).unwrap().login.is_none());
+        let release = again(&["--user=u", "--password=secret", "--image=a"]).unwrap();
+        let login = release.login.unwrap();
+        assert_eq!((login.user.as_str(), login.password.expose_secret()), ("u", "secret"));
+        assert_eq!(release.source.image.as_deref(), Some("a"));
+        assert_eq!(again(&["--user=u"]).unwrap_err().code().area(), "usage");
+        for other in ["--image=b", "--directory=a", "--slow"] {
+            let error = again(&["--user=u", "--password=secret", other]).unwrap_err();
+            assert_eq!(*error.code(), code::CONFIG_ARGUMENTS, "{other}: {error}");
+        }
+    }
+}
