@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use gatekit::Outcome;
 use tempfile::TempDir;
+use yaml_rust2::{Yaml, YamlLoader};
 
 /// The script that the examples share; it needs jq.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../command-deploy/sign.sh");
-const ACTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/action.yml");
 const TOKEN: &str = "canary-of-the-sign";
 
 /// What a step left behind.
@@ -30,12 +31,15 @@ impl Step {
     }
 }
 
+/// A file of this example.
+fn yaml(path: &str) -> Yaml {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    YamlLoader::load_from_str(&text).unwrap().remove(0)
+}
+
 /// The text of the step's script, from the action's own file.
 fn script_of_the_action() -> String {
-    let action = fs::read_to_string(ACTION).unwrap();
-    let (_, script) = action.split_once("run: |\n").unwrap();
-    let lines = script.lines().take_while(|line| line.starts_with("        "));
-    lines.map(|line| format!("{}\n", line.trim_start())).collect()
+    yaml("action.yml")["runs"]["steps"][0]["run"].as_str().unwrap().to_owned()
 }
 
 fn file(place: &Path, name: &str) -> PathBuf {
@@ -117,18 +121,74 @@ fn a_release_that_is_rejected_ends_refused() {
 /// The workflows name what there is.
 #[test]
 fn the_workflows_call_the_action_with_inputs_that_it_has() {
-    let action = fs::read_to_string(ACTION).unwrap();
-    for workflow in ["release", "approve"] {
-        let path = format!("{}/workflows/{workflow}.yml", env!("CARGO_MANIFEST_DIR"));
-        let text = fs::read_to_string(path).unwrap();
-        let given = text.lines().skip_while(|line| line.trim() != "with:");
-        let names = given.filter_map(|line| line.strip_prefix("          ")?.split_once(": "));
-        let names: Vec<_> = names.filter(|(name, _)| !name.contains(' ')).collect();
-        assert!(!names.is_empty(), "{workflow}");
-        for (name, _) in names {
-            if name.chars().all(char::is_lowercase) {
-                assert!(action.contains(&format!("\n  {name}:\n")), "{workflow}: {name}");
-            }
+    let action = yaml("action.yml");
+    for (workflow, job) in [("release", "release"), ("approve", "approve")] {
+        let workflow = yaml(&format!("workflows/{workflow}.yml"));
+        let steps = workflow["jobs"][job]["steps"].as_vec().unwrap();
+        let calls = steps.iter().filter(|it| it["uses"].as_str() == Some(USED));
+        let names = calls.flat_map(|it| it["with"].as_hash().unwrap().keys());
+        let names: Vec<_> = names.map(|name| name.as_str().unwrap()).collect();
+        assert!(names.len() > 2, "{job}: {names:?}");
+        for name in names {
+            assert!(!action["inputs"][name].is_badvalue(), "{job}: {name}");
         }
+    }
+}
+
+/// The action as its workflows call it.
+const USED: &str = "./examples/github-action";
+
+/// Every end that a step can tell; empty when it was killed before it could tell any.
+const ENDS: [&str; 11] = [
+    "",
+    Outcome::Released.as_str(),
+    Outcome::Unchanged.as_str(),
+    Outcome::Refused.as_str(),
+    Outcome::Superseded.as_str(),
+    Outcome::RolledBack.as_str(),
+    Outcome::Stuck.as_str(),
+    Outcome::Failed.as_str(),
+    Outcome::Waiting.as_str(),
+    Outcome::Interrupted.as_str(),
+    Outcome::Overridden.as_str(),
+];
+
+/// What GitHub makes of a step's condition after a ship that ended so. It knows no more of the language
+/// than the workflow uses.
+fn holds(condition: &str, end: &str, cancelled: bool) -> bool {
+    let terms: Vec<_> = condition.split(" && ").collect();
+    // Without a function of the status a step is for jobs that are well.
+    let runs = !cancelled || terms.contains(&"always()");
+    runs && terms.into_iter().filter(|term| *term != "always()").all(|term| {
+        let list = term.strip_prefix("contains(fromJSON('").unwrap();
+        let list = list.strip_suffix("'), steps.ship.outputs.outcome)").unwrap();
+        serde_json::from_str::<Vec<String>>(list).unwrap().iter().any(|it| it == end)
+    })
+}
+
+/// As the README says: what was cut off is brought to its end, whatever became of the job; after any
+/// other end `resume` would take up somebody else's run. The job ends as the ship did.
+#[test]
+fn what_was_cut_off_is_resumed_and_the_job_ends_as_the_ship_did() {
+    let release = yaml("workflows/release.yml");
+    let steps = release["jobs"]["release"]["steps"].as_vec().unwrap();
+    let at = |verb: &str| steps.iter().position(|it| it["with"]["verb"].as_str() == Some(verb));
+    let (ship, resume) = (at("ship").unwrap(), at("resume").unwrap());
+    assert!(ship < resume);
+    assert_eq!(steps[ship]["id"].as_str(), Some("ship"), "the conditions are about it");
+    assert_eq!(steps[ship]["continue-on-error"].as_bool(), Some(true), "75 is no failure");
+    assert!(!yaml("action.yml")["outputs"]["outcome"].is_badvalue());
+    assert!(steps[resume]["with"]["run"].is_badvalue(), "a step that was killed has told no run");
+    let last = steps.last().unwrap();
+    assert_eq!(last["env"]["OUTCOME"].as_str(), Some("${{ steps.ship.outputs.outcome }}"));
+    for (end, cancelled) in ENDS.into_iter().flat_map(|end| [(end, false), (end, true)]) {
+        let cut_off = ["", "interrupted", "stuck"].contains(&end);
+        let resumes = holds(steps[resume]["if"].as_str().unwrap(), end, cancelled);
+        assert_eq!(resumes, cut_off, "`{end}`, cancelled: {cancelled}");
+        assert!(holds(last["if"].as_str().unwrap(), end, cancelled));
+        let mut bash = Command::new("bash");
+        bash.args(["-e", "-c", last["run"].as_str().unwrap()]).env("OUTCOME", end);
+        let well = ["released", "unchanged", "waiting"].contains(&end);
+        assert_eq!(bash.status().unwrap().success(), well, "`{end}`");
     }
 }
