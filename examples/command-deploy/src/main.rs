@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use gatekit::cli::{App, Env, Shipment};
 use gatekit::local::{Command, CommandDeploy, Program};
-use gatekit::{Candidate, Code, Error, Pipeline, Result, enforced};
+use gatekit::{Candidate, Code, Effect, Error, NextAction, Pipeline, Result, enforced};
 use serde::{Deserialize, Serialize};
 
 /// What is released.
@@ -27,16 +27,19 @@ fn main() -> ExitCode {
     App::new("command-deploy")
         .about("Shows a text on a sign, by a shell script.")
         .version(env!("CARGO_PKG_VERSION"))
-        .ledger(|_| Ok("ledger.db".into()))
-        .pipeline("local/sign", async |sign: Sign, env: Env| build(sign, &env))
+        .pipeline("local/sign", async |sign: Sign, env: Env| build(sign, &env).await)
         .run()
 }
 
-fn build(mut sign: Sign, env: &Env) -> Result<Shipment> {
+/// The note that tells which sign a target is.
+const SIGN: &str = "sign";
+
+async fn build(mut sign: Sign, env: &Env) -> Result<Shipment> {
     if env.plans_anew() {
         // Whoever resumes it may stand elsewhere.
         sign.sign = absolute(sign.sign)?;
         sign.script = absolute(sign.script)?;
+        same_sign(&sign.sign.to_string_lossy(), env).await?;
     }
     let (file, text) = (sign.sign.to_string_lossy().into_owned(), sign.text.clone());
     let deploy = CommandDeploy::new("sign", Program::new(&sign.script).env("SIGN", &file))?;
@@ -52,7 +55,25 @@ fn build(mut sign: Sign, env: &Env) -> Result<Shipment> {
         .build()?;
     Shipment::new(pipeline)
         .with_candidate(move || Ok(Candidate::new().with_version(text)))
+        .with_note(SIGN, file)
         .with_arguments(&sign)
+}
+
+/// Whether the target is that sign, by the ledger, which is one for all directories of a user: its
+/// releases are of one sign.
+async fn same_sign(file: &str, env: &Env) -> Result<()> {
+    let known = env.noted(SIGN).await?;
+    let Some(known) = known.as_ref().and_then(|known| known.as_str()).filter(|it| *it != file)
+    else {
+        return Ok(());
+    };
+    let other = format!("target `{}` is another sign", env.target());
+    let next = format!("pass `--sign {known}`, or name another target with `--target`");
+    Err(Error::new(Code::new("usage.sign"), other)
+        .with_context("journalled", known)
+        .with_context("given", file)
+        .with_effect(Effect::None)
+        .with_next(NextAction::outside(next)))
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf> {
