@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::thread;
 use std::time::Duration;
 
 use gatekit_core::Result;
@@ -109,9 +110,15 @@ fn failed(target: &Process, source: io::Error) -> gatekit_core::Error {
         .with_context("pid", target.pid)
 }
 
+/// How many looks in a row must find nothing. One alone misses who has started another one and ended
+/// since the list of processes was read, and who is just becoming another program.
+const CLEAN_LOOKS: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+
 /// Kills every process whose environment sets `name` to `value`, also what they start meanwhile.
 pub(crate) fn kill_marked(name: &str, value: &str) {
     let mark = format!("{name}={value}").into_bytes();
+    let mut clean = 0;
     // What forks faster than it is killed for so long is more than a command gone wild.
     for _ in 0..200 {
         let mut found = false;
@@ -127,8 +134,12 @@ pub(crate) fn kill_marked(name: &str, value: &str) {
                 let _ = pidfd_send_signal(handle, Signal::KILL);
             }
         }
-        if !found {
+        clean = if found { 0 } else { clean + 1 };
+        if clean == CLEAN_LOOKS {
             return;
+        }
+        if clean > 0 {
+            thread::sleep(BETWEEN_LOOKS);
         }
     }
 }
