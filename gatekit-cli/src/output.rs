@@ -177,6 +177,7 @@ impl Voice {
                 "fence": lock.fence,
                 "live": known,
                 "run": lock.run,
+                "along_with": lock.along_with,
                 "queue": lock.queue,
                 "holder": lock.holder,
                 "code": code.or_else(|| unknown.as_ref().map(|failure| &failure.code)),
@@ -209,6 +210,9 @@ impl Voice {
             say(&format!("holder  {} (pid {}), run {}", holder.actor, holder.pid, holder.run));
         } else if let Some(run) = lock.run {
             say(&format!("run     {run}"));
+        }
+        if let Some(leading) = &lock.along_with {
+            say(&format!("locked  along with {leading}: see its status and log"));
         }
         for (place, waiter) in lock.queue.iter().enumerate() {
             let absent = if waiter.alive { "" } else { ", not heard of: skipped" };

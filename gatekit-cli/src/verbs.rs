@@ -219,11 +219,15 @@ async fn pending(call: &Call) -> Result<Option<Pending>> {
 
 /// There is nothing to do: a success that changes nothing.
 async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<RunReport> {
+    let lock = state(call).await?;
+    if let Some(report) = RunReport::settled_elsewhere(call.env.target().clone(), &lock) {
+        return Ok(report);
+    }
     let nothing = Error::new(code, format!("there is nothing to {verb}"))
         .with_next(NextAction::verb(Verb::Status, &[]));
     let nothing = call.env.without_ledger(nothing);
     // There is nothing to do whether or not it can be told what is live.
-    let live = match call.live(&state(call).await?).await {
+    let live = match call.live(&lock).await {
         Ok(live) => live,
         Err(problem) if problem.is_usage() => return Err(problem),
         Err(_) => None,
@@ -258,6 +262,10 @@ async fn status(call: &Call) -> Answer<u8> {
 
 fn next_of(lock: &TargetState, waits: &[Request], call: &Call) -> Vec<NextAction> {
     match lock.state {
+        LockState::Suspect if lock.along_with.is_some() => {
+            let report = RunReport::settled_elsewhere(call.env.target().clone(), lock);
+            report.map(|report| report.next).unwrap_or_default()
+        }
         LockState::Suspect => vec![
             NextAction::verb(Verb::Resume, &[]),
             NextAction::verb(Verb::Reconcile, &[]).by("operator"),

@@ -245,6 +245,9 @@ codes! {
     /// There is nothing to resume.
     RESUME_NOTHING = "resume.nothing",
         next: "`ship`: no run is left open";
+    /// The run is one of another target, along with which this one was locked.
+    RESUME_ELSEWHERE = "resume.elsewhere",
+        next: "`resume` or `reconcile` with the pipeline of the target that is named";
     /// The pipeline is not the one that the run began with.
     RESUME_FINGERPRINT = "resume.fingerprint",
         next: "resume with the pipeline and the arguments that the run began with, or `reconcile`";

@@ -330,6 +330,20 @@ impl ApplyContext {
         })
     }
 
+    /// The fence of a target that is [locked along](crate::PipelineBuilder::also_lock): what is
+    /// written there is marked with that target's own fence.
+    ///
+    /// # Errors
+    /// `lock.lost` when the run does not hold that target.
+    pub fn fence_of(&self, target: &TargetName) -> Result<Fence> {
+        let hold = self.recorder.hold();
+        let fence = hold.and_then(|hold| hold.fence_of(target));
+        fence.ok_or_else(|| {
+            let message = format!("the run does not hold `{target}`");
+            Error::new(code::LOCK_LOST, message).with_effect(Effect::None)
+        })
+    }
+
     /// Journals a receipt in the middle of `apply`, durably before it returns: a resumed run gets it as
     /// `earlier`, and when `apply` errs it is the receipt by which its effect is located and undone.
     ///

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::deployer::Live;
 use crate::error::{Failure, NextAction};
 use crate::id::{Fence, RunId, TargetName};
+use crate::ledger::refusal::left_suspect;
+use crate::ledger::{LockState, TargetState};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -118,5 +120,18 @@ impl RunReport {
             failure: Some(why),
             live,
         }
+    }
+
+    /// The report of a call that would settle `target`, and cannot: a run of another target, along
+    /// with which it was locked, has left it suspect. `stuck`, with `lock.suspect` and where to go;
+    /// `None` when the state is another.
+    #[must_use]
+    pub fn settled_elsewhere(target: TargetName, state: &TargetState) -> Option<Self> {
+        let (run, leading) = (state.run?, state.along_with.as_ref()?);
+        if state.state != LockState::Suspect {
+            return None;
+        }
+        let why = left_suspect(&target, leading, run, state.fence).to_failure();
+        Some(Self { outcome: Outcome::Stuck, ..Self::nothing_to_do(target, why, None) })
     }
 }

@@ -181,7 +181,7 @@ fn a_deploy_tells_what_it_does_and_since_when_beside_the_run() {
     world.shows(&["* waiting in the queue: 1 ahead                 5s"]);
     world.progress(Some("web"), "hashes files");
     let scopes = vec![StageScope::new(stage("web"), Digest::of("s"), "shows v2")];
-    world.step(Body::Granted { ticket: 1, lineage: Lineage::Unknown, scopes });
+    world.step(Body::Granted { ticket: 1, lineage: Lineage::Unknown, scopes, also: [].into() });
     world.step(Body::Applying { stage: stage("web"), change: json!(1) });
     world.later(2);
     world.step(Body::Calling { stage: stage("web"), call: "switch the link".into() });

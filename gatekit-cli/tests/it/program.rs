@@ -1,6 +1,11 @@
 //! The command line: what is understood, journalled, rebuilt and told.
 
 use std::process::Command;
+use std::time::Duration;
+
+use gatekit_core::ledger::{Acquired, Body, Claim, Entry, Guard, Ledger as _};
+use gatekit_core::{RunId, StageId, TargetName};
+use gatekit_store::SqliteLedger;
 
 use crate::site::{Site, TOKEN, done};
 
@@ -265,4 +270,54 @@ fn help_tells_no_value_of_the_environment() {
         let help = site.people(&["staging", verb, "--help"]);
         assert!(!help.stdout.contains(TOKEN), "{}", help.stdout);
     }
+}
+
+/// Leaves `target` suspect by a run of another one, which has locked it along; gives that run.
+fn left_along(site: &Site, target: &str) -> RunId {
+    let ledger =
+        SqliteLedger::builder(site.dir.path().join("ledger.db")).durable(true).build().unwrap();
+    let (leading, along) = ["files/shop", target].map(|name| TargetName::new(name).unwrap()).into();
+    let claim = Claim::new(leading.clone(), RunId::generate(), "bob").along([along]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        ledger.enqueue(&claim).await.unwrap();
+        let lease = Duration::from_secs(60);
+        let Acquired::Granted(hold) = ledger.acquire(&claim, lease).await.unwrap() else {
+            panic!()
+        };
+        let stage = StageId::new("write").unwrap();
+        for body in [Body::Applying { stage, change: 1.into() }, Body::Left { why: "why".into() }] {
+            let entry = Entry::new(leading.clone(), claim.run, "bob", Some(hold.fence), body);
+            let guard =
+                Guard::Holder { run: claim.run, fence: hold.fence, lease_left: Duration::ZERO };
+            ledger.append(&leading, &entry, guard).await.unwrap();
+        }
+    });
+    claim.run
+}
+
+#[test]
+fn who_would_settle_a_target_that_was_locked_along_is_sent_to_the_one_it_was_locked_with() {
+    let site = Site::new();
+    let shipped = site.json(&["staging", "ship", "--text", "v1"]).expect(0, "released", None);
+    let run = left_along(&site, shipped["target"].as_str().unwrap()).to_string();
+    let calls: [&[&str]; 5] = [
+        &["staging", "ship", "--text", "v2"],
+        &["staging", "plan", "--text", "v2"],
+        &["staging", "resume"],
+        &["staging", "reconcile"],
+        &["staging", "reconcile", "--override", "--reason", "why"],
+    ];
+    for call in calls {
+        let line = site.json(call).expect(4, "stuck", Some("lock.suspect"));
+        let next = line["next"].to_string();
+        assert!(next.contains("files/shop"), "{call:?}: {next}");
+    }
+    let line = site.json(&["staging", "status"]).line();
+    let told = (&line["state"], &line["run"], &line["along_with"]);
+    assert_eq!(told, (&"suspect".into(), &run.into(), &"files/shop".into()));
+    assert!(line["next"].to_string().contains("files/shop"), "{line}");
+    let people = site.people(&["staging", "status"]);
+    assert!(people.stdout.contains("along with files/shop"), "{}", people.stdout);
+    assert_eq!(site.text("staging").as_deref(), Some("v1"));
 }

@@ -156,12 +156,14 @@ impl Run {
         if let Some(changed) = changed(&scopes, &self::scopes(before)) {
             return Err(refused(changed));
         }
-        self.record(Body::Granted { ticket, lineage, scopes: scopes.clone() }).await?;
+        let also = self.also();
+        self.record(Body::Granted { ticket, lineage, scopes: scopes.clone(), also }).await?;
         // From this entry on it is too late for a word about the run. One that came just before it has
         // to be heard.
         if !asked.is_empty() && self.somebody_spoke().await? {
             return Ok(None);
         }
+        self.point_along().await?;
         self.scopes = Some(scopes);
         Ok(Some(plans))
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::history::suspect_next;
 use super::queue;
 use super::run::{Run, Stop, described};
 use crate::code;
@@ -10,6 +9,7 @@ use crate::deployer::Live;
 use crate::error::{Error, Failure, NextAction, Verb};
 use crate::id::StageId;
 use crate::ledger::Body;
+use crate::ledger::refusal::suspect_next;
 use crate::outcome::{Outcome, RunReport};
 use crate::pipeline::OnInterrupt;
 

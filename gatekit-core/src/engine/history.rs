@@ -10,9 +10,10 @@ use crate::code;
 use crate::context::LastRelease;
 use crate::deployer::Live;
 use crate::digest::Digest;
-use crate::error::{Error, Failure, NextAction, Result, Verb};
+use crate::error::{Error, Failure, NextAction, Result};
 use crate::id::{RunId, StageId, TargetName};
-use crate::ledger::{Body, Entry, Ledger, Mode, Record, StageScope};
+use crate::ledger::refusal::with_its_pipeline;
+use crate::ledger::{Body, Entry, Ledger, LockState, Mode, Record, StageScope};
 use crate::outcome::Outcome;
 use crate::process::{Liveness, ProcessIdentity};
 use crate::time::Timestamp;
@@ -80,6 +81,8 @@ pub(crate) struct RunHistory {
     pub(crate) fingerprint: Digest,
     pub(crate) arguments: Value,
     pub(crate) scopes: Option<Vec<StageScope>>,
+    /// The targets that were locked along.
+    pub(crate) also: BTreeSet<TargetName>,
     pub(crate) begun: Vec<Begun>,
     /// Whether it may have changed the target.
     pub(crate) touched: bool,
@@ -103,8 +106,8 @@ impl RunHistory {
     /// Reads a run's history.
     ///
     /// # Errors
-    /// Those of the ledger; `ledger.entry` when an entry cannot be read; `resume.newer` when there
-    /// are entries of a kind that only a newer build knows.
+    /// Those of the ledger; `ledger.entry` when an entry cannot be read; `resume.elsewhere` when
+    /// the run is of another target; `resume.newer` when there are entries of a kind that only a newer build knows.
     pub(crate) async fn read(ledger: &dyn Ledger, target: &TargetName, run: RunId) -> Result<Self> {
         Self::replay(run, &ledger.read_run(target, run).await?)
     }
@@ -114,13 +117,19 @@ impl RunHistory {
             Error::new(code::LEDGER_ENTRY, format!("run `{run}` does not begin with its opening"))
         };
         let (first, rest) = records.split_first().ok_or_else(unopened)?;
-        let Entry {
-            at,
-            body: Body::Opened { mode, candidate, fingerprint, arguments, process, .. },
-            ..
-        } = first.decode()?
-        else {
-            return Err(unopened());
+        let Entry { at, body, .. } = first.decode()?;
+        let (mode, candidate, fingerprint, arguments, process) = match body {
+            Body::Opened { mode, candidate, fingerprint, arguments, process, .. } => {
+                (mode, candidate, fingerprint, arguments, process)
+            }
+            Body::LockedAlong { with, .. } => {
+                let what =
+                    format!("run `{run}` is one of `{with}`, which locked this target along");
+                return Err(Error::new(code::RESUME_ELSEWHERE, what)
+                    .with_context("target", &with)
+                    .with_next(with_its_pipeline(&with)));
+            }
+            _ => return Err(unopened()),
         };
         let mut history = Self {
             run,
@@ -130,6 +139,7 @@ impl RunHistory {
             fingerprint,
             arguments,
             scopes: None,
+            also: BTreeSet::new(),
             begun: Vec::new(),
             touched: false,
             already: BTreeSet::new(),
@@ -156,7 +166,10 @@ impl RunHistory {
         match body {
             Body::Continued { process } => self.carrier = Some(process),
             Body::Parked { .. } | Body::Left { .. } => self.carrier = None,
-            Body::Granted { scopes, .. } => self.scopes = Some(scopes),
+            Body::Granted { scopes, also, .. } => {
+                self.scopes = Some(scopes);
+                self.also = also.into_keys().collect();
+            }
             Body::Applying { stage, change } => {
                 self.touched = true;
                 let again = self.recoveries.tried_again(&stage, &mut self.begun);
@@ -327,7 +340,11 @@ pub struct Pending {
 /// newest that neither ended nor is under way, unless something was released since.
 pub(crate) async fn pending(ledger: &dyn Ledger, target: &TargetName) -> Result<Option<Pending>> {
     let state = ledger.state(target).await?;
-    if let Some(run) = state.run {
+    if state.along_with.is_some() && state.state == LockState::Suspect {
+        // Nothing of its own can go on before that is settled where it belongs.
+        return Ok(None);
+    }
+    if let Some(run) = state.run.filter(|_| state.along_with.is_none()) {
         let history = RunHistory::read(ledger, target, run).await?;
         return Ok(Some(history.pending()));
     }
@@ -368,12 +385,4 @@ pub(crate) fn granted(scopes: &mut Option<Vec<StageScope>>, scope: StageScope) {
     let scopes = scopes.get_or_insert_default();
     scopes.retain(|other| other.stage != scope.stage);
     scopes.push(scope);
-}
-
-/// The next actions when a target is suspect.
-pub(crate) fn suspect_next() -> [NextAction; 2] {
-    [
-        NextAction::verb(Verb::Resume, &[]),
-        NextAction::verb(Verb::Reconcile, &["--reason", "TEXT"]).by("operator"),
-    ]
 }

@@ -12,13 +12,14 @@ use super::ending::nothing_left;
 use super::gates::blocked;
 use super::history::Releases;
 use super::interrupt::Interrupter;
+use super::queue::suspect;
 use super::run::{Run, Stop};
 use crate::candidate::Candidate;
 use crate::code;
 use crate::context::Hearing;
 use crate::deployer::Live;
 use crate::digest::Digest;
-use crate::error::{Error, Failure, NextAction, Result, Verb};
+use crate::error::{Error, Failure, Result};
 use crate::gate::{Enforcement, GateSlot};
 use crate::id::{RunId, StageId};
 use crate::ledger::{LockState, StageScope};
@@ -92,12 +93,13 @@ impl Engine {
                 return Ok(preview);
             }
         }
-        let state = self.ledger.state(pipeline.target()).await?;
-        if state.state == LockState::Suspect {
-            let suspect = "the target is suspect: nobody ships until that is settled";
-            let error = Error::new(code::LOCK_SUSPECT, suspect)
-                .with_next(NextAction::verb(Verb::Resume, &[]));
-            preview.stop = Some((Outcome::Stuck, error.to_failure()));
+        for target in run.claim.targets() {
+            let state = self.ledger.state(target).await?;
+            if let (LockState::Suspect, Some(left)) = (state.state, state.run) {
+                let leading = state.along_with.as_ref().unwrap_or(target);
+                let stop = suspect(pipeline.target(), leading, left, state.fence);
+                preview.stop.get_or_insert(told(stop));
+            }
         }
         if !gates {
             return Ok(preview);

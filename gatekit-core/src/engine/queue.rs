@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::LONGEST;
-use super::history::suspect_next;
 use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Result, Verb};
-use crate::id::{Fence, RunId};
+use crate::id::{Fence, RunId, TargetName};
+use crate::ledger::refusal::{left_suspect, suspect_next};
 use crate::ledger::{Acquired, Body, Hold, Holder};
 use crate::outcome::Outcome;
 
@@ -29,10 +29,19 @@ impl Run {
             let acquired = self.ledger.acquire(&self.claim, self.settings.lease).await;
             match acquired {
                 Ok(Acquired::Granted(hold)) => {
+                    if let Some(error) = self.not_claimed(&hold) {
+                        self.ledger
+                            .release(&hold)
+                            .await
+                            .map_err(|error| self.ledger_stop(error))?;
+                        return Err(Stop::End(Outcome::Failed, error));
+                    }
                     self.hold(hold)?;
                     return Ok(ticket);
                 }
-                Ok(Acquired::Suspect { run, fence }) => return Err(suspect(run, fence)),
+                Ok(Acquired::Suspect { target, run, fence }) => {
+                    return Err(suspect(self.pipeline.target(), &target, run, fence));
+                }
                 Ok(Acquired::Waiting { ahead, holder }) => {
                     let now = waiting(ahead, holder.as_ref());
                     if told.is_none() {
@@ -70,6 +79,34 @@ impl Run {
         }
     }
 
+    /// Why what was granted is not what was claimed: a ledger that knows nothing of further targets
+    /// would leave them to anybody.
+    pub(crate) fn not_claimed(&self, hold: &Hold) -> Option<Error> {
+        let claimed: Vec<_> = self.claim.targets().skip(1).collect();
+        if hold.also.keys().eq(claimed.iter().copied()) {
+            return None;
+        }
+        let held: Vec<_> = hold.also.keys().collect();
+        let what = "the ledger has locked other targets along than those that were claimed";
+        Some(
+            Error::new(code::LEDGER_GUARD, what)
+                .with_context("claimed", format!("{claimed:?}"))
+                .with_context("locked", format!("{held:?}"))
+                .with_next(NextAction::verb(Verb::Status, &[])),
+        )
+    }
+
+    /// Leaves in the chains of the targets that are locked along where this run's entries are: before
+    /// anything of theirs may be touched.
+    pub(crate) async fn point_along(&self) -> Result<(), Stop> {
+        if self.recorder.hold().is_none_or(|hold| hold.also.is_empty()) {
+            return Ok(());
+        }
+        let state = self.ledger.state(self.pipeline.target()).await;
+        let head = state.map_err(|error| self.ledger_stop(error))?.head;
+        self.recorder.point_along(&head).await.map_err(|error| self.ledger_stop(error))
+    }
+
     async fn take_ticket(&self) -> Result<u64, Stop> {
         let ticket = self.ledger.enqueue(&self.claim).await;
         ticket.map_err(|error| self.ledger_stop(error))
@@ -88,7 +125,8 @@ impl Run {
                 Ok(hold) => {
                     self.report_takeover(&hold).await;
                     self.recorder.set_touched();
-                    return self.hold(hold);
+                    self.hold(hold)?;
+                    return self.point_along().await;
                 }
                 Err(error) if Instant::now() < patience && *error.code() == code::LOCK_HELD => {
                     if !told {
@@ -143,17 +181,8 @@ fn not_taken_over(error: Error) -> Stop {
 }
 
 /// A target that another run left suspect ends a call at once.
-pub(crate) fn suspect(run: RunId, fence: Fence) -> Stop {
-    let mut error = Error::new(
-        code::LOCK_SUSPECT,
-        "the target is suspect: its holder vanished after it began to change it",
-    )
-    .with_context("left by", run)
-    .with_context("fence", fence);
-    for next in suspect_next() {
-        error = error.with_next(next);
-    }
-    Stop::End(Outcome::Stuck, error)
+pub(crate) fn suspect(own: &TargetName, target: &TargetName, run: RunId, fence: Fence) -> Stop {
+    Stop::End(Outcome::Stuck, left_suspect(own, target, run, fence))
 }
 
 fn waiting(ahead: u64, holder: Option<&Holder>) -> String {
@@ -161,7 +190,7 @@ fn waiting(ahead: u64, holder: Option<&Holder>) -> String {
         Some(holder) => {
             format!("held by run {} of {} (pid {})", holder.run, holder.actor, holder.pid)
         }
-        None => "nobody holds the target".to_owned(),
+        None => "nobody holds what it claims".to_owned(),
     };
     format!("waiting in the queue: {ahead} ahead, {held}")
 }

@@ -96,10 +96,16 @@ impl Run {
         let state = self.ledger.state(self.pipeline.target()).await;
         let state = state.map_err(|error| self.ledger_stop(error))?;
         match (state.state, state.run) {
-            (LockState::Suspect | LockState::Mutating, Some(run)) if run == self.id() => {
+            (LockState::Suspect | LockState::Mutating, Some(run))
+                if run == self.id() && state.along_with.is_none() =>
+            {
                 Ok(state.holder)
             }
-            (LockState::Suspect, Some(other)) => Err(suspect(other, state.fence)),
+            (LockState::Suspect, Some(other)) => {
+                let own = self.pipeline.target();
+                let target = state.along_with.as_ref().unwrap_or(own);
+                Err(suspect(own, target, other, state.fence))
+            }
             (lock, _) => {
                 let nothing = Error::new(
                     code::RECONCILE_NOTHING,

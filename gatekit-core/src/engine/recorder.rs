@@ -112,6 +112,21 @@ impl Recorder {
         Ok(record)
     }
 
+    /// Leaves in the chain of each target that is locked along that the run's entries come after
+    /// `head`, the present end of its own chain.
+    pub(crate) async fn point_along(&self, head: &Head) -> Result<()> {
+        let Some(hold) = self.hold() else { return Ok(()) };
+        for (name, fence) in &hold.also {
+            let body = Body::LockedAlong { with: hold.target.clone(), head: head.clone() };
+            let actor = self.0.actor.clone();
+            let entry = Entry::new(name.clone(), hold.run, actor, Some(*fence), body);
+            let guard = Guard::Holder { run: hold.run, fence: *fence, lease_left: Duration::ZERO };
+            let record = self.0.ledger.append(name, &entry, guard).await?;
+            self.step(&record, entry);
+        }
+        Ok(())
+    }
+
     /// Reports an entry that is already durable.
     pub(crate) fn step(&self, record: &Record, entry: Entry) {
         let head = Head { seq: record.seq, hash: record.hash.clone() };

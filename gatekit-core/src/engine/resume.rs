@@ -2,10 +2,11 @@
 
 use super::caught::caught;
 use super::ending::nothing_left;
-use super::history::{RunHistory, suspect_next};
+use super::history::RunHistory;
 use super::run::{Run, Stop};
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
+use crate::ledger::refusal::suspect_next;
 use crate::ledger::{Body, Holder, Mode};
 use crate::outcome::{Outcome, RunReport};
 
@@ -48,6 +49,9 @@ impl Run {
         }
         if let Err(stop) = self.take_over().await {
             return self.unheld(stop).await;
+        }
+        if let Some(error) = self.recorder.hold().and_then(|hold| self.not_claimed(&hold)) {
+            return self.halt(Stop::Lost(error)).await;
         }
         if let Err(stop) = self.fence_off().await {
             return self.halt(stop).await;

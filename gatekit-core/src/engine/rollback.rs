@@ -95,6 +95,7 @@ impl Run {
     async fn ready_to_go_back(&mut self, to: RunId, undo: &[RunId]) -> Result<Vec<Begun>, Stop> {
         let begun = self.changes(undo).await?;
         self.reversible(&begun)?;
+        self.claim_what_they_had(undo).await?;
         let ticket = self.queue().await?;
         self.still_open().await?;
         let now = self.way(Some(&to.to_string())).await?;
@@ -119,7 +120,9 @@ impl Run {
                 ));
             }
         }
-        self.record(Body::Granted { ticket, lineage: Lineage::Older, scopes: Vec::new() }).await?;
+        let (lineage, scopes, also) = (Lineage::Older, Vec::new(), self.also());
+        self.record(Body::Granted { ticket, lineage, scopes, also }).await?;
+        self.point_along().await?;
         self.safe_point()?;
         Ok(begun)
     }
@@ -171,6 +174,16 @@ impl Run {
         Ok(begun)
     }
 
+    /// What the undone runs had locked along is touched again, whatever the pipeline locks by now.
+    async fn claim_what_they_had(&mut self, undo: &[RunId]) -> Result<(), Stop> {
+        for run in undo {
+            let history = RunHistory::read(&*self.ledger, self.pipeline.target(), *run).await;
+            let also = history.map_err(|error| self.ledger_stop(error))?.also;
+            self.claim = self.claim.clone().along(also);
+        }
+        Ok(())
+    }
+
     fn reversible(&self, begun: &[Begun]) -> Result<(), Stop> {
         for begun in begun {
             let one_way = |why: String| {
@@ -211,7 +224,8 @@ impl Run {
             Err(error) => return self.ledger_stop(error),
         };
         if let (LockState::Suspect, Some(run)) = (state.state, state.run) {
-            return suspect(run, state.fence);
+            let own = self.pipeline.target();
+            return suspect(own, state.along_with.as_ref().unwrap_or(own), run, state.fence);
         }
         let live = match self.pipeline.live().await {
             Ok(live) => live,

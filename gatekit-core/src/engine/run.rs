@@ -1,5 +1,6 @@
 //! One run: its state and its waits.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::code;
 use crate::context::{ApplyContext, Hearing, PlanContext, RunFacts};
 use crate::deployer::Location;
 use crate::error::{Error, Failure, Result};
-use crate::id::{RunId, StageId};
+use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::ledger::{Body, Claim, Hold, Ledger, StageScope};
 use crate::outcome::Outcome;
 use crate::pipeline::{Deploy, Pipeline};
@@ -99,7 +100,7 @@ impl Run {
                 actor.clone(),
                 events.clone(),
             ),
-            claim: Claim::new(target, run, actor),
+            claim: Claim::new(target, run, actor).along(pipeline.also_lock.iter().cloned()),
             deadline: Instant::now() + settings.deadline,
             facts: Arc::new(facts),
             hearing: Arc::default(),
@@ -115,6 +116,11 @@ impl Run {
             events,
             interrupter,
         }
+    }
+
+    /// What is locked along, and under which fences.
+    pub(crate) fn also(&self) -> BTreeMap<TargetName, Fence> {
+        self.recorder.hold().map(|hold| hold.also).unwrap_or_default()
     }
 
     pub(crate) fn id(&self) -> RunId {

@@ -1,5 +1,7 @@
 //! The journal's entries: what happened to a target, in the order it happened.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,6 +17,8 @@ use crate::pipeline::Then;
 use crate::process::ProcessIdentity;
 use crate::time::Timestamp;
 use crate::verdict::Verdict;
+
+use super::chain::Head;
 
 /// The version of the entry format that this build writes.
 pub const ENTRY_VERSION: u32 = 1;
@@ -220,8 +224,18 @@ pub enum Body {
     /// The run waits, for a gate or (without a stage) in the queue. It holds nothing and goes on with
     /// `resume`.
     Parked { stage: Option<StageId>, why: String },
-    /// The lock was granted, and this is what the run will touch.
-    Granted { ticket: u64, lineage: Lineage, scopes: Vec<StageScope> },
+    /// The lock was granted, and this is what the run will touch; `also`, the targets that are locked
+    /// along, and their fences.
+    Granted {
+        ticket: u64,
+        lineage: Lineage,
+        scopes: Vec<StageScope>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        also: BTreeMap<TargetName, Fence>,
+    },
+    /// The target is locked along with another one, for a run of that one: its entries are in that
+    /// one's chain, of which `head` was the end.
+    LockedAlong { with: TargetName, head: Head },
     /// A deploy begins: from here on the target counts as touched.
     Applying { stage: StageId, change: Value },
     /// A permit was given for one write.
@@ -330,6 +344,7 @@ impl Body {
             Self::Queued { .. } => "queued",
             Self::Parked { .. } => "parked",
             Self::Granted { .. } => "granted",
+            Self::LockedAlong { .. } => "locked_along",
             Self::Applying { .. } => "applying",
             Self::Calling { .. } => "calling",
             Self::Checkpoint { .. } => "checkpoint",

@@ -36,6 +36,9 @@ impl Entry {
                 let fence = self.fence.unwrap_or_default();
                 format!("granted under fence {fence}{}", aside(&summaries(scopes)))
             }
+            Body::LockedAlong { with, head } => {
+                format!("{} is locked along with {with}, entries after {}", self.target, head.seq)
+            }
             Body::Applying { stage, .. } => format!("{stage}: applying"),
             Body::Calling { stage, call } => format!("{stage}: {call}"),
             Body::Checkpoint { .. } | Body::Applied { .. } => return None,

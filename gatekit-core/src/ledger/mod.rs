@@ -6,6 +6,7 @@ mod line;
 mod memory;
 pub mod refusal;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,14 @@ use crate::process::ProcessIdentity;
 /// [`append`](Self::append) on the target that succeeds. Until then the holder, if it lives after all,
 /// still has the newest fence and may go on under it.
 ///
+/// # Several targets
+/// A claim may name further targets that are to be locked [along](Claim::also) with its own, the
+/// *leading* one. It stands in the queue of each, and is granted all of them at once or none. From then
+/// on, until it is freed, the lock of the leading target is the lock of the others too: they are held,
+/// mutating and suspect with it, and it is renewed, released and taken over for all. Each has a fence
+/// of its own, a new one with every grant and every takeover. The run's entries are in the chain of
+/// the leading target; in each of the others it leaves a [`Body::LockedAlong`].
+///
 /// # For implementors
 /// [`MemoryLedger`] is the reference: its state machine is the contract as code.
 ///
@@ -58,12 +67,18 @@ pub trait Ledger: Debug + Send + Sync + 'static {
 
     /// Takes a place in the queue and gives its ticket, the lower the sooner. Idempotent: a run
     /// keeps the ticket it has.
+    ///
+    /// A claim on several targets takes a place in each of their queues, all in one transaction, so
+    /// that any two claims stand in the same order wherever they meet; the ticket is that of the
+    /// leading target. A run that stands in other queues than its claim on that target names leaves
+    /// them, and joins all that it names anew.
     async fn enqueue(&self, claim: &Claim) -> Result<u64>;
 
     /// Asks for the lock, and tells the ledger that this waiter still waits.
     ///
     /// Grants when the target is free and the run has the lowest ticket among the waiters whose
-    /// process is not proven dead and that asked within [`WAITER_TTL`]. A skipped waiter keeps its
+    /// process is not proven dead and that asked within [`WAITER_TTL`]; of several targets, when that
+    /// is so of each of them. A skipped waiter keeps its
     /// ticket. Every grant has a fence of its own, greater than any before, and uses the ticket up. The
     /// claim that holds the lock is given the same hold again, its lease begun anew; another claim of
     /// the same run waits like anybody else, because two processes must never share a fence.
@@ -86,10 +101,10 @@ pub trait Ledger: Debug + Send + Sync + 'static {
         tokio::time::sleep(longest.min(Duration::from_millis(100))).await;
     }
 
-    /// Gives the place in the queue up. Idempotent.
+    /// Gives the place in the queue up, and in those that it was joined with. Idempotent.
     async fn leave(&self, target: &TargetName, run: RunId) -> Result<()>;
 
-    /// Makes the lease last `hold.lease` from now. Allowed even when it had lapsed, as long as the
+    /// Makes the lease last `hold.lease` from now, that of the leading target for all. Allowed even when it had lapsed, as long as the
     /// fence is still the newest and nobody found the target suspect.
     ///
     /// The engine renews all leases of a process on one thread: an implementation that blocks it
@@ -99,8 +114,8 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// `lock.lost` when the run no longer holds it under that fence.
     async fn renew(&self, hold: &Hold) -> Result<()>;
 
-    /// Gives an untouched target back: `held` becomes `free`. Changes nothing when the run does not
-    /// hold it under that fence; tells whether it did.
+    /// Gives an untouched target back, the leading one for all: `held` becomes `free`. Changes nothing
+    /// when the run does not hold it under that fence; tells whether it did.
     ///
     /// # Errors
     /// `lock.mutating` when the target was touched: that ends only with an entry.
@@ -109,7 +124,8 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// Takes a suspect target over for its own run, to resume or reconcile it: a new fence, state
     /// `mutating`, and an entry [`Body::Resumed`], in one transaction, which also takes the run's
     /// ticket back, if it has one. The claim that took it over is given the same hold again, its lease
-    /// begun anew.
+    /// begun anew. Taken over with it, whatever the claim names, are the targets that were locked along
+    /// with it, each under a new fence; none of those can be taken over by itself.
     ///
     /// # Errors
     /// `lock.held` while a holder is alive or its lease has not lapsed; `lock.not_suspect` when
@@ -122,7 +138,8 @@ pub trait Ledger: Debug + Send + Sync + 'static {
     /// # Errors
     /// `lock.lost` when the guard does not hold; `lock.lease_short` when less of the lease is
     /// left than it asks for; `ledger.guard` when an entry that needs the lock comes without one, or
-    /// one names another run or fence than its guard; `ledger.entry` when it names another target;
+    /// one names another run or fence than its guard, or would change the lock of a target that is
+    /// locked along with another; `ledger.entry` when it names another target;
     /// `lock.held` when one that ends its run (see [`Body::ends_run`]) comes without the lock although
     /// that run has it, or left the target suspect.
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record>;
@@ -154,8 +171,10 @@ pub const WAITER_TTL: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Claim {
-    /// The target.
+    /// The target; the leading one of several.
     pub target: TargetName,
+    /// The targets that are to be locked along with it.
+    pub also: BTreeSet<TargetName>,
     /// The run that asks, and later owns the lock.
     pub run: RunId,
     /// Who acts: a claim, shown to others.
@@ -173,11 +192,26 @@ impl Claim {
     pub fn new(target: TargetName, run: RunId, actor: impl Into<String>) -> Self {
         Self {
             target,
+            also: BTreeSet::new(),
             run,
             actor: actor.into(),
             process: ProcessIdentity::current(),
             id: ClaimId::generate(),
         }
+    }
+
+    /// Claims those targets along with its own, which it may name without effect.
+    #[must_use]
+    pub fn along(mut self, also: impl IntoIterator<Item = TargetName>) -> Self {
+        self.also.extend(also);
+        self.also.remove(&self.target);
+        self
+    }
+
+    /// All targets that it is about, the leading one first.
+    pub fn targets(&self) -> impl Iterator<Item = &TargetName> {
+        let also = self.also.iter().filter(|name| **name != self.target);
+        std::iter::once(&self.target).chain(also)
     }
 }
 
@@ -193,13 +227,28 @@ pub struct Hold {
     pub fence: Fence,
     /// How long the lease lasts from each renewal. A ledger may cut it to whole milliseconds.
     pub lease: Duration,
+    /// What is locked along with the target, and under which fences.
+    pub also: BTreeMap<TargetName, Fence>,
 }
 
 impl Hold {
     /// A hold of that run under that fence.
     #[must_use]
     pub fn new(target: TargetName, run: RunId, fence: Fence, lease: Duration) -> Self {
-        Self { target, run, fence, lease }
+        Self { target, run, fence, lease, also: BTreeMap::new() }
+    }
+
+    /// The fence under which that target is held, if it is.
+    #[must_use]
+    pub fn fence_of(&self, target: &TargetName) -> Option<Fence> {
+        if *target == self.target { Some(self.fence) } else { self.also.get(target).copied() }
+    }
+
+    /// With those targets held along with it.
+    #[must_use]
+    pub fn along(mut self, also: BTreeMap<TargetName, Fence>) -> Self {
+        self.also = also;
+        self
     }
 }
 
@@ -217,8 +266,10 @@ pub enum Acquired {
         /// Who holds the target.
         holder: Option<Holder>,
     },
-    /// The target is suspect: nobody is granted until that run is resumed or reconciled.
+    /// A target is suspect: nobody is granted it until that run is resumed or reconciled.
     Suspect {
+        /// The target of that run: of several, the leading one.
+        target: TargetName,
         /// The run that left it.
         run: RunId,
         /// The fence under which it was left.
@@ -323,6 +374,9 @@ pub struct TargetState {
     pub fence: Fence,
     /// The run that holds the target or left it suspect.
     pub run: Option<RunId>,
+    /// The target of that run, when this one is locked along with it: there its entries are, and
+    /// there it is resumed and reconciled.
+    pub along_with: Option<TargetName>,
     /// Who holds it; `None` when free or suspect.
     pub holder: Option<Holder>,
     /// How much of the holder's lease is left.
@@ -341,6 +395,7 @@ impl TargetState {
             state: LockState::Free,
             fence: Fence::default(),
             run: None,
+            along_with: None,
             holder: None,
             lease_left: None,
             queue: Vec::new(),

@@ -76,6 +76,18 @@ impl Refusal<'_> {
         self.error(code::LOCK_NOT_SUSPECT, message).with_context("asked by", run)
     }
 
+    /// `lock.not_suspect`: `run` is to be taken over at a target that is locked along with another.
+    #[must_use]
+    pub fn led_by(&self, leading: &TargetName, run: RunId) -> Error {
+        let message = "the target is locked along with another: it is taken over there";
+        Error::new(code::LOCK_NOT_SUSPECT, message)
+            .with_effect(Effect::None)
+            .with_context("target", self.target)
+            .with_context("locked along with", leading)
+            .with_context("asked by", run)
+            .with_next(with_its_pipeline(leading))
+    }
+
     /// Says who holds the target, and under which fence.
     fn error(&self, code: Code, message: &str) -> Error {
         let mut error = Error::new(code, message)
@@ -99,6 +111,44 @@ impl Refusal<'_> {
     }
 }
 
+/// Who left a target suspect, or is asked about, is a run of another target.
+pub(crate) fn with_its_pipeline(target: &TargetName) -> NextAction {
+    NextAction::outside(format!("`resume` or `reconcile` with the pipeline of `{target}`"))
+}
+
+/// `lock.suspect`: nobody is granted `own`. `target` is that of the run that left it, along with which
+/// it may have been locked.
+pub(crate) fn left_suspect(
+    own: &TargetName,
+    target: &TargetName,
+    run: RunId,
+    fence: Fence,
+) -> Error {
+    let mut error = Error::new(
+        code::LOCK_SUSPECT,
+        "the target is suspect: its holder vanished after it began to change it",
+    )
+    .with_context("left by", run);
+    if own == target {
+        error = error.with_context("fence", fence);
+    } else {
+        error = error.with_context("target", target).with_next(with_its_pipeline(target));
+        return error.with_next(NextAction::verb(Verb::Status, &[]));
+    }
+    for next in suspect_next() {
+        error = error.with_next(next);
+    }
+    error
+}
+
+/// The next actions when a target is suspect.
+pub(crate) fn suspect_next() -> [NextAction; 2] {
+    [
+        NextAction::verb(Verb::Resume, &[]),
+        NextAction::verb(Verb::Reconcile, &["--reason", "TEXT"]).by("operator"),
+    ]
+}
+
 /// `ledger.guard`: an entry that needs the lock came without one.
 #[must_use]
 pub fn unguarded(entry: &Entry) -> Error {
@@ -109,6 +159,13 @@ pub fn unguarded(entry: &Entry) -> Error {
 #[must_use]
 pub fn misguarded(entry: &Entry) -> Error {
     misfit("a journal entry names another run or fence than the lock it uses", entry)
+}
+
+/// `ledger.guard`: an entry of a target that is locked along would change the lock, which is the
+/// leading target's.
+#[must_use]
+pub fn not_leading(entry: &Entry) -> Error {
+    misfit("an entry would change the lock of a target that is locked along with another", entry)
 }
 
 fn misfit(message: &str, entry: &Entry) -> Error {

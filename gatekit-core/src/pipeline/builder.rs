@@ -26,6 +26,7 @@ pub struct Deploying(());
 #[derive(Debug)]
 pub struct Whole {
     target: String,
+    also_lock: Vec<String>,
     on_interrupt: OnInterrupt,
 }
 
@@ -91,7 +92,11 @@ impl Pipeline {
     pub fn to(target: impl Into<String>) -> PipelineBuilder<Gating> {
         PipelineBuilder {
             stages: Stages::default(),
-            part: Whole { target: target.into(), on_interrupt: OnInterrupt::of_environment() },
+            part: Whole {
+                target: target.into(),
+                also_lock: Vec::new(),
+                on_interrupt: OnInterrupt::of_environment(),
+            },
             state: PhantomData,
         }
     }
@@ -128,6 +133,22 @@ impl<State> PipelineBuilder<State> {
     /// What the first interrupt does after the target was touched.
     pub fn on_interrupt(mut self, choice: OnInterrupt) -> Self {
         self.part.on_interrupt = choice;
+        self
+    }
+
+    /// Locks further targets along with the pipeline's own, like a database that several services are
+    /// released with: nobody changes any of them until the run has closed. The run waits in the
+    /// queues of all, and takes all at once when it is first in each; each has a
+    /// [fence](crate::ApplyContext::fence_of) of its own. When the run leaves its target suspect, they
+    /// are too, and are settled with it. The journal of each is told where the run's entries are.
+    ///
+    /// It is a lock, and no more: a deployer marks what it writes with the fence of the pipeline's own
+    /// target, unless it asks for the other's, and nothing is released *to* the others.
+    ///
+    /// A name that is not valid, or the pipeline's own, is a mistake that
+    /// [`build`](PipelineBuilder::build) tells.
+    pub fn also_lock(mut self, targets: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.part.also_lock.extend(targets.into_iter().map(Into::into));
         self
     }
 }
@@ -199,11 +220,17 @@ impl PipelineBuilder<Deploying> {
     /// The pipeline.
     ///
     /// # Errors
-    /// `config.name` when the name of the target or of a group is not valid, or an id is too long
+    /// `config.name` when the name of a target or of a group is not valid, or an id is too long
     /// with the names of its groups; `config.duplicate_stage` when two stages have one id;
     /// `config.pipeline` when a part of it can never take effect where it stands.
     pub fn build(self) -> Result<Pipeline> {
         let target = TargetName::new(self.part.target)?;
+        let also_lock = self.part.also_lock.into_iter().map(TargetName::new);
+        let also_lock = also_lock.collect::<Result<BTreeSet<_>>>()?;
+        if also_lock.contains(&target) {
+            let message = "a pipeline locks its own target anyway: `also_lock` names others";
+            return Err(Error::new(code::CONFIG_PIPELINE, message).with_context("target", &target));
+        }
         let stages = self.stages;
         if let Some(mistake) = stages.mistake {
             return Err(mistake.with_context("target", &target));
@@ -245,6 +272,9 @@ impl PipelineBuilder<Deploying> {
                 "at_most": recovery.at_most,
             }));
         }
+        if !also_lock.is_empty() {
+            described.push(json!({"also_lock": also_lock}));
+        }
         let mut seen = BTreeSet::new();
         if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
             return Err(Error::new(
@@ -259,6 +289,7 @@ impl PipelineBuilder<Deploying> {
             steps: stages.steps,
             recoveries: stages.recoveries,
             on_interrupt: self.part.on_interrupt,
+            also_lock,
             fingerprint: Digest::of_json(&json!(described)),
         })
     }

@@ -6,6 +6,7 @@ mod group;
 mod intercept;
 mod recovery;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub struct Pipeline {
     pub(crate) steps: Vec<Step>,
     pub(crate) recoveries: Vec<Recovery>,
     pub(crate) on_interrupt: OnInterrupt,
+    pub(crate) also_lock: BTreeSet<TargetName>,
     fingerprint: Digest,
 }
 
@@ -122,6 +124,12 @@ impl Pipeline {
     #[must_use]
     pub fn target(&self) -> &TargetName {
         &self.target
+    }
+
+    /// The targets that are locked along with it.
+    #[must_use]
+    pub fn also_lock(&self) -> &BTreeSet<TargetName> {
+        &self.also_lock
     }
 
     /// The digest of the stages' ids, order and descriptions. Crate versions are no part of it.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod along;
 mod busy;
 mod codes;
 mod compile_fail;

@@ -48,5 +48,5 @@ fn the_entries_of_these_tests_are_of_every_kind() {
             input::body(&mut arbitrary::Unstructured::new(&data)).unwrap().kind()
         })
         .collect();
-    assert_eq!(kinds.len(), 27, "{kinds:?}");
+    assert_eq!(kinds.len(), 28, "{kinds:?}");
 }

@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub(crate) earlier: Vec<Option<String>>,
     /// The receipts that `roll_back` was given.
     pub(crate) undone_by: Vec<Option<String>>,
+    /// The fences of the target that is [locked along](ALONG), where it was.
+    pub(crate) along: Vec<Fence>,
     /// The stages that deployers and rollbacks were told they are.
     pub(crate) stages: BTreeSet<String>,
 }
@@ -165,6 +167,7 @@ impl Deployer for Fake {
         let permit = cx.permit("write").await?;
         {
             let mut state = self.world.lock();
+            state.along.extend(cx.fence_of(&TargetName::new(ALONG).unwrap()).ok());
             state.live = change.1.clone();
             state.writes.push((format!("{}:{}", self.id, change.1), permit.fence()));
         }
@@ -355,6 +358,9 @@ pub(crate) struct Bench {
 }
 
 pub(crate) const TARGET: &str = "test/app";
+
+/// A target that some pipelines lock along with it.
+pub(crate) const ALONG: &str = "test/db";
 
 pub(crate) fn target() -> TargetName {
     TargetName::new(TARGET).unwrap()

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// in step. Far enough below [`WAITER_TTL`] for a busy ledger, which may make it late.
 pub(super) const BEAT: Duration = Duration::from_millis(6500);
 
-/// How often the first in line looks whether the holder still lives.
+/// How often a waiter looks whether the one that it watches still lives.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// How many rings of one bell are answered at once within a second. Further ones have to wait for
@@ -27,8 +27,8 @@ pub(super) struct Told {
     pub(super) claim: Claim,
     pub(super) lease: Duration,
     pub(super) answer: Acquired,
-    /// The holder, for the first in line alone: it watches whether that one lives.
-    pub(super) holder: Option<ProcessIdentity>,
+    /// Whom it watches, whether that one lives.
+    pub(super) watched: Option<ProcessIdentity>,
 }
 
 /// What is due for a waiter.
@@ -39,13 +39,13 @@ pub(super) struct Due {
 }
 
 impl Due {
-    /// Whether the ledger is to be asked; `false` when a look at the holder tells enough.
+    /// Whether the ledger is to be asked; `false` when a look at whom it watches tells enough.
     pub(super) fn asks(&self) -> bool {
         self.beat
     }
 
-    pub(super) fn holder_is_dead(&self) -> bool {
-        self.told.holder.as_ref().is_some_and(|holder| holder.liveness() == Liveness::Dead)
+    pub(super) fn watched_is_dead(&self) -> bool {
+        self.told.watched.as_ref().is_some_and(|watched| watched.liveness() == Liveness::Dead)
     }
 }
 
@@ -99,7 +99,7 @@ impl Bell {
 
     fn due_at(&self) -> Option<Instant> {
         let told = self.told.as_ref().filter(|_| self.waiting > 0)?;
-        let watches = told.holder.is_some();
+        let watches = told.watched.is_some();
         Some(if watches { self.beat_at.min(self.look_at) } else { self.beat_at })
     }
 
@@ -198,9 +198,9 @@ impl Bells {
         let mut bells = self.lock();
         let Some(bell) = bells.get_mut(&claim.id) else { return };
         match news {
-            News::Nothing(holder) => {
+            News::Nothing(watched) => {
                 if let Some(told) = &mut bell.told {
-                    told.holder = holder;
+                    told.watched = watched;
                 }
             }
             News::OfOthers => {
@@ -245,7 +245,7 @@ mod tests {
         let claim = Claim::new(TargetName::new("t").unwrap(), RunId::generate(), "me");
         assert!(!bells.attend(&claim), "it has not asked before");
         let answer = Acquired::Waiting { ahead: 0, holder: None };
-        bells.tell(Told { claim: claim.clone(), lease: SECOND, answer, holder: None });
+        bells.tell(Told { claim: claim.clone(), lease: SECOND, answer, watched: None });
         let waiting = bells.wait(&claim).unwrap();
         (bells, claim, waiting)
     }
@@ -309,15 +309,15 @@ mod tests {
         let (bells, claim, _waiting) = waiting();
         let now = Instant::now();
         let answer = Acquired::Waiting { ahead: 0, holder: None };
-        let holder = Some(claim.process.clone());
-        let told = Told { claim: claim.clone(), lease: SECOND, answer, holder };
+        let watched = Some(claim.process.clone());
+        let told = Told { claim: claim.clone(), lease: SECOND, answer, watched };
         bells.attend(&claim);
         bells.tell(told.clone());
         assert!(bells.due_at().unwrap() >= now + LOOK, "it has just asked");
         let mut bell = Bell { told: Some(told), waiting: 1, ..Bell::new(now) };
         bell.set_beat(&claim, now);
         let due = bell.due(now).unwrap();
-        assert!(!due.asks() && !due.holder_is_dead(), "a look is enough");
+        assert!(!due.asks() && !due.watched_is_dead(), "a look is enough");
         assert_eq!(bell.due_at(), Some(now + LOOK));
         assert!(bell.due(now).is_none());
     }

@@ -45,10 +45,12 @@ impl Doorbell {
         self.listener.get_or_init(|| Listener::bind().ok()).as_ref()
     }
 
-    /// Rings a waiter, here or in another process.
-    pub(super) fn ring(&self, caller: Option<Caller>) {
-        if let (Some(caller), Some(listener)) = (caller, self.listener()) {
-            listener.ring(caller);
+    /// Rings waiters, here or in other processes.
+    pub(super) fn ring(&self, callers: impl IntoIterator<Item = Caller>) {
+        for caller in callers {
+            if let Some(listener) = self.listener() {
+                listener.ring(caller);
+            }
         }
     }
 

@@ -207,7 +207,7 @@ impl Inner {
         self.doorbell.ring(asked.next);
         if let Acquired::Waiting { .. } = asked.answer {
             let answer = asked.answer.clone();
-            bells.tell(Told { claim: claim.clone(), lease, answer, holder: asked.holder });
+            bells.tell(Told { claim: claim.clone(), lease, answer, watched: asked.watched });
         } else {
             bells.forget(claim);
         }
@@ -224,7 +224,7 @@ impl Inner {
             Ok(Some(asked)) => {
                 self.doorbell.ring(asked.next);
                 let same = asked.answer == told.answer;
-                if same { News::Nothing(asked.holder) } else { News::OfOthers }
+                if same { News::Nothing(asked.watched) } else { News::OfOthers }
             }
             // Whatever is wrong with the ledger is for the waiter to be told.
             Ok(None) | Err(_) => News::Turn,
@@ -378,8 +378,8 @@ mod tests {
             inner.acquire(claim, lease).unwrap();
         }
         let asked = inner.write(|conn, now| queue::acquire(conn, now, &waiter, lease, None));
-        let Asked { answer, holder, .. } = asked.unwrap();
-        let told = Told { claim: waiter, lease, answer, holder };
+        let Asked { answer, watched, .. } = asked.unwrap();
+        let told = Told { claim: waiter, lease, answer, watched };
         let news = inner.news_for(&told);
         assert!(matches!(news, News::Nothing(Some(_))), "{news:?}");
     }

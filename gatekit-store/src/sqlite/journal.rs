@@ -1,13 +1,13 @@
 //! The transactions of the journal.
 
-use gatekit_core::ledger::refusal::{misguarded, misplaced, unguarded};
-use gatekit_core::ledger::{Entry, Guard, Head, Record, link};
+use gatekit_core::ledger::refusal::{misguarded, misplaced, not_leading, unguarded};
+use gatekit_core::ledger::{Entry, Guard, Head, LockEffect, Record, link};
 use gatekit_core::{Digest, Error, RunId, TargetName};
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 
 use super::clock::Moment;
 use super::error::Fault;
-use super::lock::{Lock, integer, number};
+use super::lock::{Lock, Seen, integer, number};
 use super::queue::Rung;
 
 pub(super) fn append(
@@ -20,43 +20,52 @@ pub(super) fn append(
     if entry.target != *target {
         return Err(misplaced(target, entry).into());
     }
-    let mut lock = Lock::load_or_create(conn, target)?;
-    let before = lock.state;
+    let mut seen = Seen::load_or_create(conn, target)?;
+    let before = seen.lock().state;
     match guard {
         Guard::Open if entry.body.is_open() => {
             if entry.fence.is_some() {
                 return Err(misguarded(entry).into());
             }
-            lock.reap(now);
-            if entry.body.ends_run() && lock.run == Some(entry.run) {
-                return Err(lock.refusal(target).goes_on().into());
+            seen.lock_mut().reap(now);
+            if entry.body.ends_run() && seen.lock().run == Some(entry.run) {
+                return Err(seen.refusal().goes_on().into());
             }
         }
         Guard::Holder { run, fence, lease_left } => {
             // The holder's own lapse is nobody's business until somebody has reaped it.
-            let Some(tenure) = lock.tenure_under(run, fence) else {
-                return Err(lock.refusal(target).lost(run, fence).into());
+            let Some(tenure) = seen.tenure_under(run, fence) else {
+                return Err(seen.refusal().lost(run, fence).into());
             };
             let left = tenure.left(now);
             if left < lease_left {
-                return Err(lock.refusal(target).lease_short(left, lease_left).into());
+                return Err(seen.refusal().lease_short(left, lease_left).into());
             }
             if entry.run != run || entry.fence != Some(fence) {
                 return Err(misguarded(entry).into());
             }
+            if seen.leading().is_some() && entry.body.lock_effect() != LockEffect::None {
+                return Err(not_leading(entry).into());
+            }
         }
         _ => return Err(unguarded(entry).into()),
     }
-    let record = insert(conn, &mut lock, entry)?;
+    let record = insert(conn, &mut seen.own, entry)?;
     if matches!(guard, Guard::Holder { .. }) {
-        lock.apply(entry.body.lock_effect());
+        seen.lock_mut().apply(entry.body.lock_effect());
     }
-    if lock.state == before {
-        lock.save_head(conn)?;
-    } else {
-        lock.save(conn)?;
+    let changed = seen.lock().state != before;
+    if changed {
+        seen.lock().save(conn)?;
     }
-    Rung::of(conn, now, target, &lock, record)
+    if !changed || seen.leading().is_some() {
+        seen.own.save_head(conn)?;
+    }
+    if !changed {
+        // Nobody has more reason to ask than before.
+        return Ok(Rung { answer: record, next: Vec::new() });
+    }
+    Rung::of(conn, now, seen.lock(), record)
 }
 
 /// Writes the next record of the chain and moves the head of `lock`, which the caller saves.

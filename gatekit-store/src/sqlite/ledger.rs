@@ -191,7 +191,10 @@ impl Ledger for SqliteLedger {
 
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
         let (claim, port) = (claim.clone(), self.0.doorbell.port());
-        self.write("take a ticket", move |conn, now| queue::enqueue(conn, now, &claim, port)).await
+        self.write_and_ring("take a ticket", move |conn, now| {
+            queue::enqueue(conn, now, &claim, port)
+        })
+        .await
     }
 
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {

@@ -106,7 +106,7 @@ impl Ears {
             }
             let Some(ledger) = self.ledger.upgrade() else { return };
             for due in due {
-                let news = if due.holder_is_dead() {
+                let news = if due.watched_is_dead() {
                     News::Turn
                 } else if due.asks() {
                     ledger.news_for(&due.told)

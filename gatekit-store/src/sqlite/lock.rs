@@ -6,7 +6,7 @@ use gatekit_core::ledger::refusal::Refusal;
 use gatekit_core::ledger::{Claim, Head, Hold, Holder, LockEffect, LockState};
 use gatekit_core::process::{Liveness, ProcessIdentity};
 use gatekit_core::{ClaimId, Fence, RunId, TargetName};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, named_params, params};
 
 use super::clock::Moment;
 use super::error::Fault;
@@ -16,12 +16,21 @@ use super::error::Fault;
 pub(super) struct Lock {
     /// The number by which the journal knows the target.
     pub(super) no: i64,
+    pub(super) name: TargetName,
     pub(super) state: LockState,
     pub(super) fence: Fence,
     pub(super) run: Option<RunId>,
     /// Present while it is held or mutating.
     pub(super) tenure: Option<Tenure>,
     pub(super) head: Head,
+    along: Option<Along>,
+}
+
+/// Along with which target another one is locked, while that has this fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Along {
+    no: i64,
+    fence: Fence,
 }
 
 /// Who holds a target, and until when.
@@ -37,15 +46,48 @@ pub(super) struct Tenure {
     pub(super) end: Moment,
 }
 
+/// A statement that reads whole rows, for [`Lock::decode`].
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT no, name, state, fence, run, ticket, claim, actor, process, lease, end_boot, \
+             end_millis, head_seq, head_hash, along, along_fence FROM target ",
+            $which
+        )
+    };
+}
+
 impl Lock {
     /// The row of a target; `None` while nobody has ever written to it.
     pub(super) fn load(conn: &Connection, target: &TargetName) -> Result<Option<Self>, Fault> {
-        let sql = "SELECT no, state, fence, run, ticket, claim, actor, process, lease, end_boot, \
-                   end_millis, head_seq, head_hash FROM target WHERE name = ?1";
+        let sql = select!("WHERE name = ?1");
+        Self::query(conn, sql, params![target.as_str()])
+    }
+
+    fn query(conn: &Connection, sql: &str, key: &[&dyn ToSql]) -> Result<Option<Self>, Fault> {
         conn.prepare_cached(sql)?
-            .query_row([target.as_str()], |row| Ok(Self::decode(row)))
+            .query_row(key, |row| Ok(Self::decode(row)))
             .optional()?
             .transpose()
+    }
+
+    /// The row of the target along with which this one is locked.
+    fn leading(&self, conn: &Connection) -> Result<Option<Self>, Fault> {
+        let Some(Along { no, fence }) = self.along else { return Ok(None) };
+        let sql = select!("WHERE no = ?1 AND fence = ?2");
+        Self::query(conn, sql, params![no, integer(fence.0)])
+    }
+
+    /// The rows of the targets that are locked along with this one.
+    pub(super) fn along(&self, conn: &Connection) -> Result<Vec<Self>, Fault> {
+        let sql = select!("INDEXED BY target_along WHERE along = ?1 AND along_fence = ?2");
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query(params![self.no, integer(self.fence.0)])?;
+        let mut along = Vec::new();
+        while let Some(row) = rows.next()? {
+            along.push(Self::decode(row)?);
+        }
+        Ok(along)
     }
 
     /// The row of a target that is about to be written to.
@@ -58,8 +100,8 @@ impl Lock {
                    VALUES (?1, 'free', 0, ?2, ?3) RETURNING no";
         let row = params![target.as_str(), integer(head.seq), head.hash.as_str()];
         let no = conn.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
-        let (state, fence) = (LockState::Free, Fence::default());
-        Ok(Self { no, state, fence, run: None, tenure: None, head })
+        let (name, state, fence) = (target.clone(), LockState::Free, Fence::default());
+        Ok(Self { no, name, state, fence, run: None, tenure: None, head, along: None })
     }
 
     fn decode(row: &Row<'_>) -> Result<Self, Fault> {
@@ -85,8 +127,14 @@ impl Lock {
             }),
             _ => None,
         };
+        let along = match row.get::<_, Option<i64>>("along")? {
+            Some(no) => Some(Along { no, fence: Fence(number(row.get("along_fence")?)?) }),
+            None => None,
+        };
         Ok(Self {
             no: row.get("no")?,
+            name: parse(&row.get::<_, String>("name")?, "target")?,
+            along,
             state,
             fence: Fence(number(row.get("fence")?)?),
             run: run.transpose()?,
@@ -102,7 +150,8 @@ impl Lock {
         let sql = "UPDATE target SET state = :state, fence = :fence, run = :run, ticket = :ticket, \
                    claim = :claim, actor = :actor, process = :process, lease = :lease, \
                    end_boot = :end_boot, end_millis = :end_millis, head_seq = :head_seq, \
-                   head_hash = :head_hash WHERE no = :no";
+                   head_hash = :head_hash, along = :along, along_fence = :along_fence \
+                   WHERE no = :no";
         let tenure = self.tenure.as_ref();
         conn.prepare_cached(sql)?.execute(named_params! {
             ":no": self.no,
@@ -118,6 +167,8 @@ impl Lock {
             ":end_millis": tenure.map(|tenure| integer(tenure.end.millis)),
             ":head_seq": integer(self.head.seq),
             ":head_hash": self.head.hash.as_str(),
+            ":along": self.along.map(|along| along.no),
+            ":along_fence": self.along.map(|along| integer(along.fence.0)),
         })?;
         Ok(())
     }
@@ -170,6 +221,7 @@ impl Lock {
         now: &Moment,
     ) -> Hold {
         self.state = state;
+        self.along = None;
         self.fence = self.fence.next();
         self.run = Some(claim.run);
         let lease = kept(lease);
@@ -182,6 +234,14 @@ impl Lock {
             end: now.after(lease),
         });
         Hold::new(claim.target.clone(), claim.run, self.fence, lease)
+    }
+
+    /// Makes it what the lock of `leading` is from now on, under a fence of its own.
+    pub(super) fn follow(&mut self, leading: &Self) -> Fence {
+        (self.state, self.run, self.tenure) = (LockState::Free, None, None);
+        self.along = Some(Along { no: leading.no, fence: leading.fence });
+        self.fence = self.fence.next();
+        self.fence
     }
 
     /// The tenure, if that very claim holds the lock. Another claim of the same run does not: two
@@ -202,14 +262,55 @@ impl Lock {
         Some(Holder::new(self.run?, tenure.actor.clone(), tenure.process.pid))
     }
 
-    pub(super) fn refusal<'a>(&self, target: &'a TargetName) -> Refusal<'a> {
+    pub(super) fn refusal(&self) -> Refusal<'_> {
         Refusal {
-            target,
+            target: &self.name,
             state: self.state,
             fence: self.fence,
             run: self.run,
             holder: self.holder(),
         }
+    }
+}
+
+/// The lock of a target, whosoever's it is: its own, or that of the one along with which it is
+/// locked.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) own: Lock,
+    leading: Option<Lock>,
+}
+
+impl Seen {
+    pub(super) fn of(conn: &Connection, own: Lock) -> Result<Self, Fault> {
+        Ok(Self { leading: own.leading(conn)?, own })
+    }
+
+    pub(super) fn load_or_create(conn: &Connection, target: &TargetName) -> Result<Self, Fault> {
+        Self::of(conn, Lock::load_or_create(conn, target)?)
+    }
+
+    pub(super) fn lock(&self) -> &Lock {
+        self.leading.as_ref().unwrap_or(&self.own)
+    }
+
+    pub(super) fn lock_mut(&mut self) -> &mut Lock {
+        self.leading.as_mut().unwrap_or(&mut self.own)
+    }
+
+    /// The target along with which it is locked.
+    pub(super) fn leading(&self) -> Option<&Lock> {
+        self.leading.as_ref()
+    }
+
+    /// Whether that run holds it under that fence.
+    pub(super) fn tenure_under(&self, run: RunId, fence: Fence) -> Option<&Tenure> {
+        let own = self.lock().run == Some(run) && self.own.fence == fence;
+        self.lock().tenure.as_ref().filter(|_| own)
+    }
+
+    pub(super) fn refusal(&self) -> Refusal<'_> {
+        Refusal { target: &self.own.name, fence: self.own.fence, ..self.lock().refusal() }
     }
 }
 

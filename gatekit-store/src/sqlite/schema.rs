@@ -33,9 +33,15 @@ CREATE TABLE target (
     end_millis INTEGER,
     head_seq INTEGER NOT NULL,
     head_hash TEXT NOT NULL,
+    -- The number of the target along with which it is locked, while that has this fence.
+    along INTEGER REFERENCES target (no),
+    along_fence INTEGER,
     CHECK ((state = 'free') = (run IS NULL)),
-    CHECK ((state IN ('held', 'mutating')) = (process IS NOT NULL))
+    CHECK ((state IN ('held', 'mutating')) = (process IS NOT NULL)),
+    CHECK ((along IS NULL) = (along_fence IS NULL)),
+    CHECK (along IS NULL OR state = 'free')
 );
+CREATE INDEX target_along ON target (along, along_fence) WHERE along IS NOT NULL;
 
 -- A fence that goes back would let an overtaken holder write.
 CREATE TRIGGER target_fence BEFORE UPDATE OF fence ON target WHEN new.fence < old.fence
@@ -45,6 +51,8 @@ BEGIN SELECT RAISE(ABORT, 'a fence never goes back'); END;
 CREATE TABLE waiter (
     ticket INTEGER PRIMARY KEY AUTOINCREMENT,
     target TEXT NOT NULL,
+    -- The target of the claim, which has a place in each queue that it names.
+    leading TEXT NOT NULL,
     run TEXT NOT NULL,
     actor TEXT NOT NULL,
     process TEXT NOT NULL,
@@ -52,7 +60,7 @@ CREATE TABLE waiter (
     heard_millis INTEGER NOT NULL,
     claim TEXT NOT NULL,
     port INTEGER,
-    UNIQUE (target, run)
+    UNIQUE (leading, run, target)
 );
 CREATE INDEX waiter_turn ON waiter (target, ticket);
 
@@ -83,7 +91,7 @@ INSERT INTO meta (key, value) VALUES ('ledger_id', lower(hex(randomblob(16))));
 ";
 
 /// The names of [`TABLES`]' tables, indexes and triggers.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "journal",
     "journal_delete",
     "journal_kind",
@@ -91,6 +99,7 @@ const NAMES: [&str; 10] = [
     "journal_update",
     "meta",
     "target",
+    "target_along",
     "target_fence",
     "waiter",
     "waiter_turn",

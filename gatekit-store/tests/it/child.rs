@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use gatekit_core::RunId;
-use gatekit_core::ledger::{Claim, Ledger as _};
+use gatekit_core::ledger::Ledger as _;
 use gatekit_core::process::ProcessIdentity;
 use gatekit_store::SqliteLedger;
 
@@ -92,13 +92,18 @@ async fn entry() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let path = std::env::var_os("GATEKIT_TEST_LEDGER").unwrap();
     let run = std::env::var("GATEKIT_TEST_RUN").ok().map(|run| run.parse().unwrap());
-    let claim = Claim::new(target(), run.unwrap_or_else(RunId::generate), "a child");
+    let (role, mut claim) = match role.split_once(' ') {
+        Some((role, "both")) => (role, both()),
+        Some((role, "second")) => (role, lone()),
+        _ => (role.as_str(), claim()),
+    };
+    claim.run = run.unwrap_or(claim.run);
     let open = || SqliteLedger::builder(&path).durable(true).build();
     let code = |answer: gatekit_core::Result<()>| match answer {
         Ok(()) => "ok".to_owned(),
         Err(error) => format!("{} {error}", error.code()),
     };
-    match role.as_str() {
+    match role {
         "hold" | "mutate" | "wait" | "suspect" => {
             let ledger = open().unwrap();
             ledger.enqueue(&claim).await.unwrap();

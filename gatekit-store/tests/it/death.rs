@@ -41,7 +41,7 @@ async fn a_holder_that_dies_in_mid_change_leaves_the_target_suspect_at_once() {
     dead(&ledger, LockState::Suspect).await;
     refused(ledger.take_over(&next, LEASE).await, &code::LOCK_NOT_SUSPECT);
     let answer = ledger.acquire(&next, LEASE).await.unwrap();
-    assert_eq!(answer, Acquired::Suspect { run, fence: Fence(1) });
+    assert_eq!(answer, Acquired::Suspect { target: target(), run, fence: Fence(1) });
     let suspect = state(&ledger).await;
     assert_eq!((suspect.holder, suspect.lease_left, suspect.run), (None, None, Some(run)));
 

@@ -7,6 +7,7 @@
     reason = "helpers of tests, which fail by panicking as tests do"
 )]
 
+mod along;
 mod child;
 mod conformance;
 mod damage;

@@ -62,6 +62,21 @@ pub(crate) fn claim() -> Claim {
     Claim::new(target(), RunId::generate(), "somebody")
 }
 
+/// A target that some claims name along with it.
+pub(crate) fn second() -> TargetName {
+    TargetName::new("production/db").unwrap()
+}
+
+/// A claim of a new run on both.
+pub(crate) fn both() -> Claim {
+    claim().along([second()])
+}
+
+/// A claim of a new run on the second alone.
+pub(crate) fn lone() -> Claim {
+    Claim::new(second(), RunId::generate(), "somebody else")
+}
+
 pub(crate) fn stage() -> StageId {
     StageId::new("deploy").unwrap()
 }

@@ -11,13 +11,13 @@ use crate::child::{Actor, actor};
 use crate::support::*;
 
 /// Longer than any test may take: a wait that ends before was ended.
-const LONG: Duration = Duration::from_secs(600);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// No waiter asks again by itself within this time.
 const BEFORE_ANY_BEAT: Duration = Duration::from_secs(3);
 
 /// Waits and asks until it is told something else than to wait, as it was before.
-async fn turn(ledger: &dyn Ledger, claim: &Claim) -> Acquired {
+pub(crate) async fn turn(ledger: &dyn Ledger, claim: &Claim) -> Acquired {
     loop {
         ledger.wait_for_turn(claim, LONG).await;
         match ledger.acquire(claim, LEASE).await.unwrap() {
@@ -27,7 +27,7 @@ async fn turn(ledger: &dyn Ledger, claim: &Claim) -> Acquired {
     }
 }
 
-async fn waits(ledger: &dyn Ledger, claim: &Claim) {
+pub(crate) async fn waits(ledger: &dyn Ledger, claim: &Claim) {
     ledger.enqueue(claim).await.unwrap();
     let answer = ledger.acquire(claim, LEASE).await.unwrap();
     assert!(matches!(answer, Acquired::Waiting { .. }), "{answer:?}");
@@ -35,7 +35,7 @@ async fn waits(ledger: &dyn Ledger, claim: &Claim) {
 
 /// Tries it a few times: only a machine that is very slow needs a second one. Without the wake-up
 /// none would do, because no beat comes as early.
-async fn sooner_than_a_beat(mut attempt: impl AsyncFnMut() -> Duration) {
+pub(crate) async fn sooner_than_a_beat(mut attempt: impl AsyncFnMut() -> Duration) {
     let mut took = Vec::new();
     for _ in 0..5 {
         took.push(attempt().await);

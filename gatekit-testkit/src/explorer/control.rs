@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gatekit_core::ledger::Body;
+use gatekit_core::ledger::{Body, Hold};
 use gatekit_core::testing::Call;
-use gatekit_core::{Fence, Interrupter, StageId};
+use gatekit_core::{Fence, Interrupter, StageId, TargetName};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -18,6 +18,7 @@ use super::sites::{Class, Passed};
 #[derive(Debug)]
 pub(crate) struct Control {
     world: Arc<dyn World>,
+    target: TargetName,
     /// The deploys that have no way back.
     one_way: Vec<StageId>,
     state: Mutex<State>,
@@ -63,7 +64,12 @@ struct Process {
 }
 
 impl Control {
-    pub(crate) fn new(world: Arc<dyn World>, one_way: Vec<StageId>, script: Script) -> Self {
+    pub(crate) fn new(
+        world: Arc<dyn World>,
+        target: TargetName,
+        one_way: Vec<StageId>,
+        script: Script,
+    ) -> Self {
         let state = State {
             script,
             fired: Vec::new(),
@@ -81,7 +87,7 @@ impl Control {
             unseen: false,
             wrong: Vec::new(),
         };
-        Self { world, one_way, state: Mutex::new(state) }
+        Self { world, target, one_way, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -144,7 +150,9 @@ impl Control {
     }
 
     /// A fence was granted.
-    pub(crate) fn granted(&self, fence: Fence) {
+    pub(crate) fn granted(&self, hold: &Hold) {
+        // What is locked along has fences of its own.
+        let Some(fence) = hold.fence_of(&self.target) else { return };
         let mut state = self.lock();
         state.newest = state.newest.max(fence);
     }

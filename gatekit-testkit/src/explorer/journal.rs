@@ -16,11 +16,23 @@ use serde_json::Value;
 pub(super) struct Journal {
     pub(super) entries: Vec<Entry>,
     pub(super) state: TargetState,
+    /// Those of the targets that are locked along.
+    along: BTreeMap<TargetName, Self>,
 }
 
 impl Journal {
-    pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), state: TargetState::untouched() }
+    pub(super) fn new<'a>(along: impl IntoIterator<Item = &'a TargetName>) -> Self {
+        let along = along.into_iter().map(|name| (name.clone(), Self::new([]))).collect();
+        Self { entries: Vec::new(), state: TargetState::untouched(), along }
+    }
+
+    /// The target, and those that are locked along.
+    pub(super) fn targets(&self, target: &TargetName) -> Vec<TargetName> {
+        std::iter::once(target).chain(self.along.keys()).cloned().collect()
+    }
+
+    pub(super) fn states_along(&self) -> impl Iterator<Item = (&TargetName, LockState)> {
+        self.along.iter().map(|(name, along)| (name, along.state.state))
     }
 
     /// Reads what is new.
@@ -29,6 +41,9 @@ impl Journal {
         let after = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
         for record in ledger.read(target, after, usize::MAX).await? {
             self.entries.push(record.decode()?);
+        }
+        for (name, along) in &mut self.along {
+            Box::pin(along.read(ledger, name)).await?;
         }
         Ok(())
     }
@@ -106,10 +121,18 @@ impl Journal {
         }
         let kept = self.state.run == Some(run)
             && matches!(self.state.state, LockState::Mutating | LockState::Suspect);
+        let strays = |(_, along): &(&TargetName, &Self)| {
+            (along.state.state, along.state.run) != (self.state.state, self.state.run)
+        };
         match self.closed(run) {
             None if !kept => {
                 let state = self.state.state.as_str();
                 vec![format!("the run has begun a deploy, and the target is {state}")]
+            }
+            None if self.along.iter().any(|along| strays(&along)) => {
+                let states = self.states_along().map(|(name, state)| (name, state.as_str()));
+                let states: Vec<_> = states.collect();
+                vec![format!("the run has begun a deploy, and what is locked along is {states:?}")]
             }
             Some(Outcome::Released | Outcome::RolledBack | Outcome::Overridden) | None => {
                 Vec::new()
@@ -123,6 +146,7 @@ impl Journal {
         let mut wrong = self.check_admitted(run, stages);
         wrong.extend(self.check_order(run));
         wrong.extend(self.check_over(run));
+        wrong.extend(self.check_pointed(run));
         let (mut receipt, mut unwinding) = (false, false);
         for (_, body) in self.of(run) {
             match body {
@@ -238,6 +262,32 @@ impl Journal {
                     let known = receipts.get(stage).map(Vec::as_slice);
                     if matches!(known, Some([one]) if *one != receipt.as_ref()) {
                         wrong.push(format!("`{stage}` is undone with {receipt:?}"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        wrong
+    }
+
+    /// The chain of each target that is locked along tells where the run's entries are, before the
+    /// run touches anything, and again whenever a process takes it over.
+    fn check_pointed(&self, run: RunId) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut entered = 0;
+        for (at, body) in self.of(run) {
+            match body {
+                Body::Granted { .. } | Body::Resumed { .. } => entered = at,
+                Body::Applying { .. } | Body::RollingBack { .. } | Body::Calling { .. } => {
+                    for (name, along) in &self.along {
+                        let since = |seq: u64| (entered as u64 + 1..=at as u64).contains(&seq);
+                        let mut bodies = along.of(run).map(|(_, body)| body);
+                        if !bodies.any(|body| {
+                            matches!(body, Body::LockedAlong { head, .. } if since(head.seq))
+                        }) {
+                            let kind = body.kind();
+                            wrong.push(format!("`{kind}`, of which `{name}` was not told"));
+                        }
                     }
                 }
                 _ => {}

@@ -81,7 +81,7 @@ impl FaultyLedger {
         let claim = Claim::new(target.clone(), RunId::generate(), "somebody");
         self.inner.enqueue(&claim).await?;
         if let Acquired::Granted(hold) = self.inner.acquire(&claim, LAPSE / 2).await? {
-            self.actor.control.granted(hold.fence);
+            self.actor.control.granted(&hold);
             self.inner.release(&hold).await?;
         }
         self.inner.leave(target, claim.run).await
@@ -146,7 +146,7 @@ impl FaultyLedger {
     /// The lock was granted.
     fn granted(&self, hold: &Hold) {
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = hold.lease;
-        self.actor.control.granted(hold.fence);
+        self.actor.control.granted(hold);
     }
 }
 

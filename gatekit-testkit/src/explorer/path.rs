@@ -96,7 +96,9 @@ impl<'a> Path<'a> {
                 .then(|| stage.clone())
         };
         let one_way = stages.iter().filter_map(one_way).collect();
-        let control = Arc::new(Control::new(Arc::clone(world), one_way, script.clone()));
+        let target = pipeline.target().clone();
+        let control = Control::new(Arc::clone(world), target.clone(), one_way, script.clone());
+        let control = Arc::new(control);
         Self {
             scene,
             settles,
@@ -104,10 +106,10 @@ impl<'a> Path<'a> {
             script,
             candidate,
             control,
-            target: pipeline.target().clone(),
+            target,
             stages,
             trace: Vec::new(),
-            journal: Journal::new(),
+            journal: Journal::new(pipeline.also_lock()),
             story: None,
             offers: Vec::new(),
             frozen: Vec::new(),
@@ -150,7 +152,13 @@ impl<'a> Path<'a> {
         }
         self.check_final(run);
         self.ship_next()?;
-        look(self.scene, self.world, async |ledger| Journal::verify(&*ledger, &self.target).await)
+        let targets = self.journal.targets(&self.target);
+        look(self.scene, self.world, async |ledger| {
+            for target in &targets {
+                Journal::verify(&*ledger, target).await?;
+            }
+            Ok(())
+        })
     }
 
     /// What others do after the first process. Their leases, too, are those of the ledger.
@@ -335,6 +343,11 @@ impl<'a> Path<'a> {
         }
         if after.state.state != LockState::Free {
             self.wrong(format!("in the end the target is {}", after.state.state.as_str()));
+        }
+        for (name, state) in after.states_along() {
+            if state != LockState::Free {
+                self.wrong(format!("in the end `{name}` is {}", state.as_str()));
+            }
         }
         for wrong in after.check_end(ended.run, &self.stages) {
             self.wrong(format!("next ship: {wrong}"));

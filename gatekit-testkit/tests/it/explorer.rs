@@ -65,6 +65,8 @@ every_single_fault_of! {
     rejection = "a rejection";
     waiver = "a waived gate";
     overtaken = "a parked run that is overtaken";
+    locked_along = "a target locked along";
+    locked_along_and_failing = "a target locked along, and a failing verification";
     groups = "groups";
     recovery_and_new_plan = "a recovery and a new plan";
     recovery_and_same_change = "a recovery and the same change";

@@ -1,6 +1,5 @@
 //! The handle on a ledger in memory.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +7,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::target::{Target, World};
+use super::target::Target;
+use super::targets::Targets;
+use super::world::World;
 use crate::error::Result;
 use crate::id::{RunId, TargetName};
 use crate::ledger::{
@@ -30,7 +31,7 @@ struct Inner {
     began: Instant,
     /// Milliseconds by which a test has moved the clock forward.
     offset: Arc<AtomicU64>,
-    targets: Mutex<BTreeMap<TargetName, Target>>,
+    targets: Mutex<Targets>,
     /// Told of every call that may have ended somebody's wait.
     changed: Notify,
 }
@@ -61,7 +62,7 @@ impl MemoryLedger {
         Self(Arc::new(Inner { offset: millis, ..Inner::default() }))
     }
 
-    fn targets(&self) -> MutexGuard<'_, BTreeMap<TargetName, Target>> {
+    fn targets(&self) -> MutexGuard<'_, Targets> {
         // A panic inside has left every target as it was before its call or after it.
         self.0.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -76,33 +77,34 @@ impl MemoryLedger {
     }
 
     /// One transaction.
-    fn write<T>(&self, target: &TargetName, work: impl FnOnce(&mut Target, &World<'_>) -> T) -> T {
+    fn write<T>(&self, work: impl FnOnce(&mut Targets, &World<'_>) -> T) -> T {
         let mut targets = self.targets();
         // Asked under the mutex, so that time never goes back from one call to the next.
-        let answer = work(targets.entry(target.clone()).or_default(), &self.world());
+        let answer = work(&mut targets, &self.world());
         drop(targets);
         self.0.changed.notify_waiters();
         answer
     }
 
-    /// One look, which changes nothing.
-    fn look<T>(&self, target: &TargetName, work: impl FnOnce(&Target, &World<'_>) -> T) -> T {
-        let targets = self.targets();
-        match targets.get(target) {
-            Some(target) => work(target, &self.world()),
-            None => work(&Target::default(), &self.world()),
-        }
+    /// One look at a journal.
+    fn read_journal(
+        &self,
+        target: &TargetName,
+        work: impl FnOnce(&Target) -> Vec<Record>,
+    ) -> Vec<Record> {
+        self.targets().get(target).map(work).unwrap_or_default()
     }
 
     /// Whether `claim` would be told something new.
     fn is_its_turn(&self, claim: &Claim) -> bool {
-        let state = self.look(&claim.target, |target, world| target.state(world));
-        let first = state.queue.iter().find(|waiter| waiter.alive || waiter.run == claim.run);
-        match state.state {
-            LockState::Free => first.is_some_and(|waiter| waiter.run == claim.run),
-            LockState::Suspect => true,
-            LockState::Held | LockState::Mutating => false,
-        }
+        let (targets, world) = (self.targets(), self.world());
+        let states: Vec<_> = claim.targets().map(|name| targets.state(&world, name)).collect();
+        let is_first = |state: &TargetState| {
+            let first = state.queue.iter().find(|waiter| waiter.alive || waiter.run == claim.run);
+            first.is_some_and(|waiter| waiter.run == claim.run)
+        };
+        states.iter().any(|state| state.state == LockState::Suspect)
+            || states.iter().all(|state| state.state == LockState::Free && is_first(state))
     }
 }
 
@@ -117,11 +119,11 @@ impl Ledger for MemoryLedger {
     }
 
     async fn enqueue(&self, claim: &Claim) -> Result<u64> {
-        Ok(self.write(&claim.target, |target, world| target.enqueue(world, claim)))
+        Ok(self.write(|targets, world| targets.enqueue(world, claim)))
     }
 
     async fn acquire(&self, claim: &Claim, lease: Duration) -> Result<Acquired> {
-        self.write(&claim.target, |target, world| target.acquire(world, claim, lease))
+        self.write(|targets, world| targets.acquire(world, claim, lease))
     }
 
     async fn wait_for_turn(&self, claim: &Claim, longest: Duration) {
@@ -143,36 +145,37 @@ impl Ledger for MemoryLedger {
     }
 
     async fn leave(&self, target: &TargetName, run: RunId) -> Result<()> {
-        self.write(target, |target, _| target.leave(run));
+        self.write(|targets, _| targets.leave(target, run));
         Ok(())
     }
 
     async fn renew(&self, hold: &Hold) -> Result<()> {
-        self.write(&hold.target, |target, world| target.renew(world, hold))
+        self.write(|targets, world| targets.renew(world, hold))
     }
 
     async fn release(&self, hold: &Hold) -> Result<bool> {
-        self.write(&hold.target, |target, _| target.release(hold))
+        self.write(|targets, _| targets.release(hold))
     }
 
     async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
-        self.write(&claim.target, |target, world| target.take_over(world, claim, lease))
+        self.write(|targets, world| targets.take_over(world, claim, lease))
     }
 
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
-        self.write(target, |kept, world| kept.append(world, target, entry, guard))
+        self.write(|targets, world| targets.append(world, target, entry, guard))
     }
 
     async fn state(&self, target: &TargetName) -> Result<TargetState> {
-        Ok(self.look(target, |target, world| target.state(world)))
+        let targets = self.targets();
+        Ok(targets.state(&self.world(), target))
     }
 
     async fn read(&self, target: &TargetName, after: u64, limit: usize) -> Result<Vec<Record>> {
-        Ok(self.look(target, |target, _| target.read(after, limit)))
+        Ok(self.read_journal(target, |kept| kept.read(after, limit)))
     }
 
     async fn read_run(&self, target: &TargetName, run: RunId) -> Result<Vec<Record>> {
-        Ok(self.look(target, |target, _| target.read_run(run)))
+        Ok(self.read_journal(target, |kept| kept.read_run(run)))
     }
 
     async fn read_kind(
@@ -182,7 +185,7 @@ impl Ledger for MemoryLedger {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<Record>> {
-        Ok(self.look(target, |target, _| target.read_kind(kind, before, limit)))
+        Ok(self.read_journal(target, |kept| kept.read_kind(kind, before, limit)))
     }
 }
 
@@ -202,5 +205,24 @@ mod tests {
         assert!(ledger.is_its_turn(&first) && !ledger.is_its_turn(&second));
         offset.store(60_000, Ordering::SeqCst);
         assert!(ledger.is_its_turn(&first) && ledger.is_its_turn(&second));
+    }
+
+    #[tokio::test]
+    async fn it_is_the_turn_of_who_claims_several_when_it_is_in_each() {
+        let ledger = MemoryLedger::new();
+        let name = |name: &str| TargetName::new(name).unwrap();
+        let both = Claim::new(name("a"), RunId::generate(), "me").along([name("b")]);
+        let other = Claim::new(name("b"), RunId::generate(), "another");
+        for claim in [&other, &both] {
+            ledger.enqueue(claim).await.unwrap();
+        }
+        assert!(!ledger.is_its_turn(&both), "it is not first in the second queue");
+        let lease = Duration::from_secs(60);
+        let Acquired::Granted(hold) = ledger.acquire(&other, lease).await.unwrap() else {
+            panic!("it is first");
+        };
+        assert!(!ledger.is_its_turn(&both), "the second is held");
+        assert!(ledger.release(&hold).await.unwrap());
+        assert!(ledger.is_its_turn(&both));
     }
 }

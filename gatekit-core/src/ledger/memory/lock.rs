@@ -3,10 +3,10 @@
 use std::mem;
 use std::time::Duration;
 
-use super::target::World;
+use super::world::World;
 use crate::id::{ClaimId, Fence, RunId, TargetName};
 use crate::ledger::refusal::Refusal;
-use crate::ledger::{Claim, Hold, Holder, LockEffect, LockState};
+use crate::ledger::{Claim, Holder, LockEffect, LockState};
 use crate::process::ProcessIdentity;
 
 /// Fence and state of a lock.
@@ -27,6 +27,11 @@ pub(super) enum State {
     Mutating(Tenure),
     /// That run began to change the target and vanished.
     Suspect(RunId),
+    /// As the lock of the leading target, while that has this fence; free from then on.
+    Along {
+        with: TargetName,
+        fence: Fence,
+    },
 }
 
 /// Who holds a target, and until when.
@@ -68,11 +73,6 @@ impl Tenure {
         self.end = world.now.saturating_add(lease);
     }
 
-    /// What the holder is told.
-    pub(super) fn hold(&self, target: &TargetName, fence: Fence) -> Hold {
-        Hold::new(target.clone(), self.run, fence, self.lease)
-    }
-
     pub(super) fn left(&self, world: &World<'_>) -> Duration {
         self.end.saturating_sub(world.now)
     }
@@ -82,14 +82,14 @@ impl Lock {
     pub(super) fn tenure(&self) -> Option<&Tenure> {
         match &self.state {
             State::Held(tenure) | State::Mutating(tenure) => Some(tenure),
-            State::Free | State::Suspect(_) => None,
+            State::Free | State::Suspect(_) | State::Along { .. } => None,
         }
     }
 
     fn tenure_mut(&mut self) -> Option<&mut Tenure> {
         match &mut self.state {
             State::Held(tenure) | State::Mutating(tenure) => Some(tenure),
-            State::Free | State::Suspect(_) => None,
+            State::Free | State::Suspect(_) | State::Along { .. } => None,
         }
     }
 
@@ -127,21 +127,15 @@ impl Lock {
     }
 
     /// Gives the lock away, under a fence greater than any before.
-    pub(super) fn grant(
-        &mut self,
-        target: &TargetName,
-        into: fn(Tenure) -> State,
-        tenure: Tenure,
-    ) -> Hold {
+    pub(super) fn grant(&mut self, state: State) -> Fence {
         self.fence = self.fence.next();
-        let hold = tenure.hold(target, self.fence);
-        self.state = into(tenure);
-        hold
+        self.state = state;
+        self.fence
     }
 
     pub(super) fn state(&self) -> LockState {
         match self.state {
-            State::Free => LockState::Free,
+            State::Free | State::Along { .. } => LockState::Free,
             State::Held(_) => LockState::Held,
             State::Mutating(_) => LockState::Mutating,
             State::Suspect(_) => LockState::Suspect,
@@ -161,13 +155,7 @@ impl Lock {
         Some(Holder::new(tenure.run, tenure.actor.clone(), tenure.process.pid))
     }
 
-    pub(super) fn refusal<'a>(&self, target: &'a TargetName) -> Refusal<'a> {
-        Refusal {
-            target,
-            state: self.state(),
-            fence: self.fence,
-            run: self.run(),
-            holder: self.holder(),
-        }
+    pub(super) fn refusal<'a>(&self, target: &'a TargetName, fence: Fence) -> Refusal<'a> {
+        Refusal { target, state: self.state(), fence, run: self.run(), holder: self.holder() }
     }
 }

@@ -5,5 +5,7 @@ mod lock;
 #[cfg(test)]
 mod model;
 mod target;
+mod targets;
+mod world;
 
 pub use ledger::MemoryLedger;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
-use gatekit_core::ledger::{Body, Decision, Entry, GatePhase, Lineage, Mode, StageScope, Word};
+use gatekit_core::ledger::{
+    Body, Decision, Entry, GatePhase, Head, Lineage, Mode, StageScope, Word,
+};
 use gatekit_core::process::ProcessIdentity;
 use gatekit_core::{
     Candidate, Code, Digest, Effect, Enforcement, Error, Evidence, Failure, Fence, Finding, Live,
@@ -191,7 +193,7 @@ const OUTCOMES: [Outcome; 10] = [
 
 /// What happened: any kind, with any content.
 pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
-    Ok(match u.int_in_range(0..=26)? {
+    Ok(match u.int_in_range(0..=27)? {
         0 => Body::Opened {
             mode: mode(u)?,
             candidate: candidate(u)?,
@@ -213,6 +215,7 @@ pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
             ticket: u.arbitrary()?,
             lineage: *u.choose(&LINEAGES)?,
             scopes: vec![scope(u)?],
+            also: if u.arbitrary()? { [(target(u)?, fence(u)?)].into() } else { [].into() },
         },
         6 => Body::Applying { stage: stage(u)?, change: any_json(u, 3)? },
         7 => Body::Calling { stage: stage(u)?, call: u.arbitrary()? },
@@ -274,6 +277,10 @@ pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
             reason: u.arbitrary()?,
         },
         25 => Body::Waived { stage: stage(u)?, phase: *u.choose(&PHASES)?, waiver: u.arbitrary()? },
+        26 => Body::LockedAlong {
+            with: target(u)?,
+            head: Head { seq: u.arbitrary()?, hash: digest(u)? },
+        },
         _ => Body::Unknown,
     })
 }

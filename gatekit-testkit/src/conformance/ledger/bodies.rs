@@ -1,6 +1,8 @@
 //! What the suite writes into a journal.
 
-use gatekit_core::ledger::{Body, Decision, GatePhase, Lineage, Mode, StageScope};
+use std::collections::BTreeMap;
+
+use gatekit_core::ledger::{Body, Decision, GatePhase, Head, Lineage, Mode, StageScope};
 use gatekit_core::process::ProcessIdentity;
 use gatekit_core::{
     Candidate, Code, Digest, Enforcement, Error, Evidence, Failure, Fence, Live, Location, Outcome,
@@ -8,6 +10,7 @@ use gatekit_core::{
 };
 use serde_json::json;
 
+use super::bench::name;
 use super::check::ok;
 
 fn stage() -> StageId {
@@ -20,6 +23,10 @@ pub(super) fn applying() -> Body {
 
 pub(super) fn calling() -> Body {
     Body::Calling { stage: stage(), call: "write".to_owned() }
+}
+
+pub(super) fn locked_along() -> Body {
+    Body::LockedAlong { with: name("production/web"), head: Head::genesis() }
 }
 
 pub(super) fn queued() -> Body {
@@ -71,7 +78,9 @@ pub(super) fn bodies() -> Vec<Body> {
             ticket: 1,
             lineage: Lineage::Newer,
             scopes: vec![StageScope::new(stage(), Digest::of("scope"), "the service")],
+            also: BTreeMap::from([(name("production/db"), Fence(1))]),
         },
+        locked_along(),
         applying(),
         calling(),
         Body::Checkpoint { stage: stage(), receipt: json!("a receipt") },

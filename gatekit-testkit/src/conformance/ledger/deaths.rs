@@ -50,7 +50,8 @@ pub async fn a_dead_holder_leaves_what_it_touched_suspect(subject: &dyn Subject)
     ok(bench.ledger.enqueue(&next).await);
     let answer = ok(bench.ledger.acquire(&next, LEASE).await);
     let over = "nobody is granted over a suspect target";
-    same(over, answer, Acquired::Suspect { run: dead.run, fence: hold.fence });
+    let (target, run, fence) = (bench.target.clone(), dead.run, hold.fence);
+    same(over, answer, Acquired::Suspect { target, run, fence });
     let stranger = bench.ledger.take_over(&next, LEASE).await;
     refused("only its own run takes it over", stranger, &code::LOCK_NOT_SUSPECT);
     let taken = ok(bench.ledger.take_over(&bench.claim_of(dead.run), LEASE).await);

@@ -52,7 +52,8 @@ pub async fn a_lapsed_lease_makes_a_touched_target_suspect(subject: &dyn Subject
         (None, None),
     );
     let nobody = "nobody is granted over a suspect target";
-    let answer = Acquired::Suspect { run: zombie.run, fence: hold.fence };
+    let (target, run, fence) = (bench.target.clone(), zombie.run, hold.fence);
+    let answer = Acquired::Suspect { target, run, fence };
     for _ in 0..3 {
         same(nobody, ok(bench.ledger.acquire(&next, LEASE).await), answer.clone());
         let own = bench.claim_of(zombie.run);

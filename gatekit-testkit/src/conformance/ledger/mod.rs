@@ -46,6 +46,7 @@
 //! ledger::random_interleavings(&Memory, 10, 1);
 //! ```
 
+mod along;
 mod bench;
 mod bodies;
 mod check;
@@ -61,6 +62,14 @@ mod suite;
 mod takeover;
 mod turns;
 
+pub use along::{
+    a_claim_that_changes_joins_every_queue_anew,
+    a_lapse_is_recorded_for_all_that_are_locked_together,
+    claims_on_the_same_targets_never_wait_in_a_circle,
+    entries_of_a_target_that_is_locked_along_leave_the_lock_alone, leaving_gives_every_place_up,
+    several_targets_are_granted_at_once_or_not_at_all,
+    what_is_locked_along_is_suspect_and_taken_over_with_its_leading_target,
+};
 pub use concurrency::{
     many_handles_append_to_one_chain, many_threads_are_granted_one_at_a_time,
     what_was_answered_outlives_every_handle,

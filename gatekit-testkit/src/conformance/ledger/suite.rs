@@ -49,6 +49,13 @@ pub async fn all(subject: &dyn Subject) {
         super::many_threads_are_granted_one_at_a_time,
         super::many_handles_append_to_one_chain,
         super::who_waits_stays_heard_of,
+        super::a_claim_that_changes_joins_every_queue_anew,
+        super::a_lapse_is_recorded_for_all_that_are_locked_together,
+        super::claims_on_the_same_targets_never_wait_in_a_circle,
+        super::entries_of_a_target_that_is_locked_along_leave_the_lock_alone,
+        super::leaving_gives_every_place_up,
+        super::several_targets_are_granted_at_once_or_not_at_all,
+        super::what_is_locked_along_is_suspect_and_taken_over_with_its_leading_target,
     );
     if subject.capability().proves_deaths {
         run!(subject:

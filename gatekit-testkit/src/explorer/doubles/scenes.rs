@@ -51,6 +51,9 @@ pub fn all(ledgers: &Ledgers) -> Vec<DoubleScene> {
         scene("an approval", WEB, approved).saying(Word::Approve),
         scene("a rejection", WEB, approved).saying(Word::Reject).ending(Outcome::Refused),
         scene("a waived gate", WEB, waived).waiving("checks"),
+        scene("a target locked along", WEB, locked_along),
+        scene("a target locked along, and a failing verification", WEB, locked_along_fails)
+            .ending(Outcome::RolledBack),
         scene("groups", GROUPS, groups).ending(Outcome::RolledBack),
         scene("a recovery and a new plan", WEB, |place| recovery(place, Then::Replan))
             .repairing("history"),
@@ -200,6 +203,16 @@ fn approved(place: &Place) -> Result<Pipeline> {
 fn waived(place: &Place) -> Result<Pipeline> {
     let checks = gate("checks", place).says([Says::Fail]).of(NEW);
     deploying(builder().gate(enforced(checks)), fake("web", place)).build()
+}
+
+fn locked_along(place: &Place) -> Result<Pipeline> {
+    let smoke = enforced(gate("smoke", place).looking());
+    deploying(builder().also_lock(["test/db"]), fake("web", place)).verify(smoke).build()
+}
+
+fn locked_along_fails(place: &Place) -> Result<Pipeline> {
+    let smoke = enforced(gate("smoke", place).says([Says::Fail]).of(NEW));
+    deploying(builder().also_lock(["test/db"]), fake("web", place)).verify(smoke).build()
 }
 
 fn waits_under_the_lock(place: &Place) -> Result<Pipeline> {

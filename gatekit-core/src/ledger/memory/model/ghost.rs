@@ -20,6 +20,8 @@ pub(super) enum Broken {
     Robbed,
     /// The first in line at a free target was told to wait.
     Ignored,
+    /// Given other targets than those that belong together.
+    InPart,
     /// Taken over without an entry that says so, or with one although nothing changed.
     Unjournalled,
 }
@@ -66,6 +68,10 @@ impl Ghost {
         }
     }
 
+    pub(super) fn waits(&self, run: usize) -> bool {
+        self.waiting.iter().any(|waiting| waiting.run == run)
+    }
+
     pub(super) fn leave(&mut self, run: usize) {
         self.waiting.retain(|waiting| waiting.run != run);
     }
@@ -90,8 +96,7 @@ impl Ghost {
     }
 
     /// The process is granted the target, or takes it over.
-    pub(super) fn enter(&mut self, run: usize, process: usize, resumed: bool) {
-        self.leave(run);
+    pub(super) fn enter(&mut self, process: usize, resumed: bool) {
         (self.holder, self.lasts, self.resumed) = (Some(process), true, resumed);
     }
 

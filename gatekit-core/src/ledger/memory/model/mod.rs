@@ -8,3 +8,4 @@ mod canonical;
 mod check;
 mod ghost;
 mod processes;
+mod step;

@@ -4,23 +4,30 @@ use std::time::Duration;
 
 use stateright::{Model, Property};
 
-use super::super::target::{Target, World};
-use super::canonical::{NEWEST, NOW, OVERTAKEN, TICK, canonical, tick};
+use super::super::lock::State;
+use super::super::targets::Targets;
+use super::super::world::World;
+use super::canonical::{NEWEST, NOW, OVERTAKEN, TICK, canonical};
 use super::check;
 use super::ghost::{Broken, Ghost};
 use crate::error::Result;
 use crate::id::{ClaimId, Fence, RunId, StageId, TargetName};
-use crate::ledger::{Acquired, Body, Claim, Entry, Guard, Hold, Record};
+use crate::ledger::{Acquired, Body, Claim, Entry, Guard, Head, Hold, Record};
 use crate::outcome::Outcome;
 use crate::process::ProcessIdentity;
 use crate::time::Timestamp;
 
+/// How many targets there are, at most.
+pub(super) const TARGETS: usize = 2;
+
 /// Some processes of some runs.
 pub(super) struct Processes {
-    target: TargetName,
+    pub(super) names: [TargetName; TARGETS],
     at: Timestamp,
     /// The claim of each process.
-    claims: Vec<Claim>,
+    pub(super) claims: Vec<Claim>,
+    /// The targets that each process claims, the leading one first.
+    wants: Vec<Vec<usize>>,
     /// The run of each process, from 0.
     pub(super) runs: Vec<usize>,
     ids: Vec<RunId>,
@@ -30,19 +37,19 @@ pub(super) struct Processes {
     deaths: usize,
 }
 
-/// A target, and what each process knows.
+/// The targets, and what each process knows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Scene {
-    pub(super) target: Target,
+    pub(super) targets: Targets,
     pub(super) processes: Vec<Process>,
-    pub(super) ghost: Ghost,
+    pub(super) ghosts: [Ghost; TARGETS],
     pub(super) broken: Option<Broken>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(super) struct Process {
-    /// The last fence it was told of.
-    pub(super) fence: Option<Fence>,
+    /// The last fence of each target that it was told of.
+    pub(super) fences: [Option<Fence>; TARGETS],
     /// Proven. A process that is gone and cannot be proven dead, or that is stopped, is one that does
     /// not act (any more, or for a while): that needs no word of its own.
     pub(super) dead: bool,
@@ -64,10 +71,12 @@ pub(super) enum Action {
     Renew(usize),
     Release(usize),
     Append(usize, Kind),
+    /// An entry in the chain of that target, which is locked along.
+    Point(usize, usize),
     /// The run gives its place in the queue up: superseded, or parked for later.
     Leave(usize),
-    /// Somebody else's entry, which needs no lock.
-    Note,
+    /// Somebody else's entry about that target, which needs no lock.
+    Note(usize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,10 +89,20 @@ pub(super) enum Kind {
 impl Processes {
     /// One process for each of `runs`; `deaths` of them may die.
     pub(super) fn of(runs: &[usize], deaths: usize) -> Self {
-        let target = TargetName::new("t").unwrap();
+        Self::wanting(runs.iter().map(|&run| (run, vec![0])), deaths)
+    }
+
+    /// Processes of runs, each with the targets it claims.
+    pub(super) fn wanting(
+        of: impl IntoIterator<Item = (usize, Vec<usize>)>,
+        deaths: usize,
+    ) -> Self {
+        let (runs, wants): (Vec<usize>, Vec<Vec<usize>>) = of.into_iter().unzip();
+        let names = ["a", "b"].map(|name| TargetName::new(name).unwrap());
         let ids: Vec<RunId> = runs.iter().map(|_| RunId::generate()).collect();
-        let claim = |(number, &run): (usize, &usize)| {
-            let mut claim = Claim::new(target.clone(), ids[run], "");
+        let claim = |number: usize| {
+            let mut wanted = wants[number].iter().map(|&target| names[target].clone());
+            let mut claim = Claim::new(wanted.next().unwrap(), ids[runs[number]], "").along(wanted);
             claim.id = ClaimId::generate();
             claim.process = ProcessIdentity {
                 boot: String::new(),
@@ -93,14 +112,32 @@ impl Processes {
             };
             claim
         };
-        let claims = runs.iter().enumerate().map(claim).collect();
+        let claims = (0..runs.len()).map(claim).collect();
         let (at, stranger) = (Timestamp::now(), RunId::generate());
-        Self { target, at, claims, runs: runs.to_vec(), ids, stranger, deaths }
+        Self { names, at, claims, wants, runs, ids, stranger, deaths }
     }
 
     /// The id of a run.
     pub(super) fn id(&self, run: usize) -> RunId {
         self.ids[run]
+    }
+
+    /// What the lock of a target is.
+    pub(super) fn lock(&self, scene: &Scene, target: usize) -> State {
+        scene.targets.lock(&self.names[target]).state
+    }
+
+    /// The targets that the process claims, the leading one first.
+    pub(super) fn wants(&self, process: usize) -> impl Iterator<Item = usize> {
+        self.wants[process].iter().copied()
+    }
+
+    pub(super) fn leading(&self, process: usize) -> usize {
+        self.wants[process][0]
+    }
+
+    pub(super) fn target(&self, name: &TargetName) -> usize {
+        self.names.iter().position(|other| other == name).unwrap()
     }
 
     /// Calls the machine in a world where these processes are alive or dead.
@@ -109,203 +146,80 @@ impl Processes {
         work(&World { now: NOW, at: self.at, dead: &dead })
     }
 
-    /// Appends an entry of that process under the hold that it remembers.
+    /// Appends an entry of that process to its chain under the hold that it remembers.
     pub(super) fn append(&self, scene: &mut Scene, process: usize, body: Body) -> Result<Record> {
-        let (run, fence) = (self.claims[process].run, scene.processes[process].fence);
+        self.append_to(scene, process, self.leading(process), body)
+    }
+
+    /// Appends an entry that tells where the entries of that process are, under the fence that it
+    /// remembers of that target.
+    pub(super) fn point(&self, scene: &mut Scene, process: usize, target: usize) -> Result<Record> {
+        let with = self.claims[process].target.clone();
+        let body = Body::LockedAlong { with, head: Head::genesis() };
+        self.append_to(scene, process, target, body)
+    }
+
+    fn append_to(
+        &self,
+        scene: &mut Scene,
+        process: usize,
+        target: usize,
+        body: Body,
+    ) -> Result<Record> {
+        let (run, fence) = (self.claims[process].run, scene.processes[process].fences[target]);
         let guard = fence.map_or(Guard::Open, |fence| Guard::Holder {
             run,
             fence,
             lease_left: Duration::ZERO,
         });
-        let mut entry = Entry::new(self.target.clone(), run, "", fence, body);
+        let name = &self.names[target];
+        let mut entry = Entry::new(name.clone(), run, "", fence, body);
         entry.at = self.at;
-        let Scene { target, processes, .. } = scene;
-        self.call(processes, |world| target.append(world, &self.target, &entry, guard))
+        let Scene { targets, processes, .. } = scene;
+        self.call(processes, |world| targets.append(world, name, &entry, guard))
     }
 
     /// The hold that the process remembers.
     pub(super) fn hold(&self, scene: &Scene, process: usize) -> Option<Hold> {
-        let fence = scene.processes[process].fence?;
-        Some(Hold::new(self.target.clone(), self.claims[process].run, fence, TICK))
+        let Claim { target, run, .. } = &self.claims[process];
+        let fence = scene.processes[process].fences[self.leading(process)]?;
+        Some(Hold::new(target.clone(), *run, fence, TICK))
     }
 
     pub(super) fn acquire(&self, scene: &mut Scene, process: usize) -> Result<Acquired> {
-        let Scene { target, processes, .. } = scene;
-        self.call(processes, |world| target.acquire(world, &self.claims[process], TICK))
+        let Scene { targets, processes, .. } = scene;
+        self.call(processes, |world| targets.acquire(world, &self.claims[process], TICK))
     }
 
     pub(super) fn take_over(&self, scene: &mut Scene, process: usize) -> Result<Hold> {
-        let Scene { target, processes, .. } = scene;
-        self.call(processes, |world| target.take_over(world, &self.claims[process], TICK))
+        let Scene { targets, processes, .. } = scene;
+        self.call(processes, |world| targets.take_over(world, &self.claims[process], TICK))
     }
 
     /// An entry of somebody who has nothing to do with the runs, and needs no lock.
-    fn note(&self, scene: &mut Scene) -> Result<Record> {
+    pub(super) fn note(&self, scene: &mut Scene, target: usize) -> Result<Record> {
+        let name = &self.names[target];
         let mut entry =
-            Entry::new(self.target.clone(), self.stranger, "", None, Body::Queued { ticket: 1 });
+            Entry::new(name.clone(), self.stranger, "", None, Body::Queued { ticket: 1 });
         entry.at = self.at;
-        let Scene { target, processes, .. } = scene;
-        self.call(processes, |world| target.append(world, &self.target, &entry, Guard::Open))
+        let Scene { targets, processes, .. } = scene;
+        self.call(processes, |world| targets.append(world, name, &entry, Guard::Open))
     }
 
-    fn perform(&self, scene: &mut Scene, action: Action) {
-        let before = scene.target.lock.fence;
-        match action {
-            Action::Tick => {
-                tick(&mut scene.target);
-                scene.ghost.tick();
-            }
-            Action::Die(process) => scene.processes[process] = Process { fence: None, dead: true },
-            Action::Enqueue(process) => {
-                let claim = &self.claims[process];
-                let Scene { target, processes, ghost, .. } = scene;
-                let ticket = self.call(processes, |world| target.enqueue(world, claim));
-                // A claim that was granted is told the ticket it used.
-                if target.queue.places.contains_key(&ticket) {
-                    ghost.hear(self.runs[process], process);
-                }
-            }
-            Action::Acquire(process) | Action::AcquireUnheard(process) => {
-                let answer = self.acquire(scene, process);
-                let heard = action == Action::Acquire(process);
-                match answer {
-                    Ok(Acquired::Granted(hold)) => {
-                        let told = Told { how: Enter::Granted, before, fence: hold.fence, heard };
-                        self.enter(scene, process, told);
-                    }
-                    // The claim that holds the lock is given the same hold again.
-                    _ if scene.ghost.at_work(|_| false) == Some(process) => {
-                        scene.broken = Some(Broken::Robbed);
-                    }
-                    Ok(answer) => {
-                        let run = self.runs[process];
-                        let Scene { processes, ghost, .. } = &mut *scene;
-                        ghost.hear(run, process);
-                        let waits = matches!(answer, Acquired::Waiting { .. });
-                        let dead = |number: usize| processes[number].dead;
-                        if waits && ghost.is_free(dead) && ghost.is_first(run, dead) {
-                            scene.broken = Some(Broken::Ignored);
-                        }
-                    }
-                    Err(_) => {}
-                }
-            }
-            Action::TakeOver(process) | Action::TakeOverUnheard(process) => {
-                let heard = action == Action::TakeOver(process);
-                match self.take_over(scene, process) {
-                    Ok(hold) => {
-                        let told = Told { how: Enter::TookOver, before, fence: hold.fence, heard };
-                        self.enter(scene, process, told);
-                    }
-                    // The claim that took it over is given the same hold again.
-                    Err(_)
-                        if scene.ghost.resumed
-                            && scene.ghost.at_work(|_| false) == Some(process) =>
-                    {
-                        scene.broken = Some(Broken::Robbed);
-                    }
-                    Err(_) => {}
-                }
-            }
-            Action::Renew(process) => {
-                let Some(hold) = self.hold(scene, process) else { return };
-                let Scene { target, processes, .. } = &mut *scene;
-                let answer = self.call(processes, |world| target.renew(world, &hold));
-                if Self::holds(scene, process, before, answer.is_ok()) {
-                    scene.ghost.lasts = true;
-                }
-            }
-            Action::Release(process) => {
-                let Some(hold) = self.hold(scene, process) else { return };
-                let answer = scene.target.release(&hold);
-                // What was touched is not released.
-                if answer.is_ok()
-                    && Self::holds(scene, process, before, answer.is_ok_and(|freed| freed))
-                {
-                    scene.ghost.end();
-                }
-            }
-            Action::Append(process, kind) => {
-                let answer = self.append(scene, process, body(kind));
-                if Self::holds(scene, process, before, answer.is_ok()) {
-                    match kind {
-                        Kind::Applying => scene.ghost.touched = Some(self.runs[process]),
-                        Kind::Left => scene.ghost.end(),
-                        Kind::Closed => {
-                            scene.ghost.end();
-                            scene.ghost.touched = None;
-                        }
-                    }
-                }
-            }
-            Action::Leave(process) => {
-                scene.target.leave(self.claims[process].run);
-                scene.ghost.leave(self.runs[process]);
-            }
-            Action::Note => drop(self.note(scene)),
-        }
+    /// The newest fence of each target.
+    pub(super) fn fences(&self, scene: &Scene) -> [Fence; TARGETS] {
+        let newest = |name| scene.targets.get(name).map(|target| target.lock.fence);
+        self.names.each_ref().map(|name| newest(name).unwrap_or_default())
     }
 
-    /// A process was given the target, or is told again that it has it.
-    fn enter(&self, scene: &mut Scene, process: usize, told: Told) {
-        let run = self.runs[process];
-        let Told { how, before, fence, heard } = told;
-        let Scene { processes, ghost, .. } = &*scene;
-        let again = ghost.holder == Some(process) && fence == before;
-        scene.broken = if again {
-            (!scene.target.journal.is_empty()).then_some(Broken::Unjournalled)
-        } else if ghost.at_work(|other| processes[other].dead).is_some() {
-            Some(Broken::TwoHolders)
-        } else if how == Enter::Granted && ghost.touched.is_some() {
-            Some(Broken::OverSuspect)
-        } else if how == Enter::TookOver && ghost.touched != Some(run) {
-            Some(Broken::StrangeHeir)
-        } else if fence <= before {
-            Some(Broken::FenceBack)
-        } else if how == Enter::Granted && !ghost.is_first(run, |other| processes[other].dead) {
-            Some(Broken::OutOfTurn)
-        } else if scene.target.journal.len() != usize::from(how == Enter::TookOver) {
-            Some(Broken::Unjournalled)
-        } else {
-            None
-        };
-        if again {
-            scene.ghost.lasts = true;
-        } else {
-            scene.ghost.enter(run, process, how == Enter::TookOver);
-        }
-        if heard {
-            scene.processes[process].fence = Some(fence);
+    /// The process knows of the fences of a hold.
+    pub(super) fn remember(&self, scene: &mut Scene, process: usize, hold: &Hold) {
+        for (target, name) in self.names.iter().enumerate() {
+            if let Some(fence) = hold.fence_of(name) {
+                scene.processes[process].fences[target] = Some(fence);
+            }
         }
     }
-
-    /// Whether a call under the hold that the process remembers was accepted, and rightly so.
-    fn holds(scene: &mut Scene, process: usize, before: Fence, accepted: bool) -> bool {
-        let newest = scene.processes[process].fence == Some(before);
-        let own = newest && scene.ghost.holder == Some(process);
-        if accepted && !own {
-            scene.broken = Some(Broken::Zombie);
-        } else if !accepted && own && scene.ghost.lasts {
-            scene.broken = Some(Broken::Robbed);
-        }
-        accepted
-    }
-}
-
-/// What a process was told of its hold.
-struct Told {
-    how: Enter,
-    /// The newest fence until then.
-    before: Fence,
-    fence: Fence,
-    /// Whether it got the answer.
-    heard: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Enter {
-    Granted,
-    TookOver,
 }
 
 impl Model for Processes {
@@ -313,21 +227,25 @@ impl Model for Processes {
     type Action = Action;
 
     fn init_states(&self) -> Vec<Scene> {
-        let mut scene = Scene {
-            target: Target::default(),
+        let mut targets = Targets::default();
+        for name in &self.names {
+            targets.0.entry(name.clone()).or_default();
+        }
+        canonical(&mut targets);
+        vec![Scene {
+            targets,
             processes: vec![Process::default(); self.claims.len()],
-            ghost: Ghost::default(),
+            ghosts: std::array::from_fn(|_| Ghost::default()),
             broken: None,
-        };
-        canonical(&mut scene.target);
-        vec![scene]
+        }]
     }
 
     fn actions(&self, scene: &Scene, actions: &mut Vec<Action>) {
         if scene.broken.is_some() {
             return;
         }
-        actions.extend([Action::Tick, Action::Note]);
+        actions.push(Action::Tick);
+        actions.extend((0..TARGETS).map(Action::Note));
         let deaths = scene.processes.iter().filter(|process| process.dead).count();
         let living = scene.processes.iter().enumerate().filter(|(_, process)| !process.dead);
         for (number, process) in living {
@@ -339,11 +257,15 @@ impl Model for Processes {
                 Action::TakeOverUnheard(number),
                 Action::Leave(number),
             ]);
-            if process.fence.is_some() {
+            let leading = self.leading(number);
+            if process.fences[leading].is_some() {
                 actions.extend([Action::Renew(number), Action::Release(number)]);
                 let kinds = [Kind::Applying, Kind::Closed, Kind::Left];
                 actions.extend(kinds.map(|kind| Action::Append(number, kind)));
             }
+            let others = (0..TARGETS).filter(|&target| target != leading);
+            let known = others.filter(|&target| process.fences[target].is_some());
+            actions.extend(known.map(|target| Action::Point(number, target)));
             if deaths < self.deaths {
                 actions.push(Action::Die(number));
             }
@@ -353,20 +275,22 @@ impl Model for Processes {
     fn next_state(&self, scene: &Scene, action: Action) -> Option<Scene> {
         let mut next = scene.clone();
         self.perform(&mut next, action);
-        let newest = next.target.lock.fence;
-        if newest < scene.target.lock.fence {
+        let (before, newest) = (self.fences(scene), self.fences(&next));
+        if (0..TARGETS).any(|target| newest[target] < before[target]) {
             next.broken = Some(Broken::FenceBack);
         }
         for process in &mut next.processes {
-            let number = |fence| if fence == newest { NEWEST } else { OVERTAKEN };
-            process.fence = process.fence.map(number);
+            for (fence, newest) in process.fences.iter_mut().zip(newest) {
+                let number = |fence| if fence == newest { NEWEST } else { OVERTAKEN };
+                *fence = fence.map(number);
+            }
         }
-        canonical(&mut next.target);
+        canonical(&mut next.targets);
         (next != *scene).then_some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        check::properties(self.deaths)
+        check::properties(self.deaths, self.wants.iter().any(|wants| wants.len() > 1))
     }
 }
 

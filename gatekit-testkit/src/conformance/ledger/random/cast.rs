@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use gatekit_core::ledger::Claim;
 use gatekit_core::process::ProcessIdentity;
-use gatekit_core::{RunId, code};
+use gatekit_core::{RunId, TargetName, code};
 
 use super::super::bench::name;
 use super::op::{AGENTS, Act, Draw, Op, RUNS, TARGETS, Who};
@@ -15,6 +15,7 @@ use super::side::Answer;
 pub(super) struct Cast {
     pub(super) runs: Vec<RunId>,
     pub(super) agents: Vec<Agent>,
+    along: bool,
     dead: Vec<ProcessIdentity>,
     /// By target: who was granted last, and who asked for a ticket.
     last: [Option<usize>; TARGETS],
@@ -30,15 +31,18 @@ pub(super) struct Agent {
 }
 
 impl Cast {
-    /// A cast; nobody can die unless `deaths`.
-    pub(super) fn new(deaths: bool) -> std::io::Result<Self> {
+    /// A cast; nobody can die unless `deaths`. `along`: most claims name several
+    /// targets.
+    pub(super) fn new(deaths: bool, along: bool) -> std::io::Result<Self> {
         let runs: Vec<RunId> = (0..RUNS).map(|_| RunId::generate()).collect();
         // Two agents never die, so that there is always one who goes on.
         let dies = |agent| deaths && agent < AGENTS - 2;
-        let agents = (0..AGENTS).map(|agent| Agent::new(agent, runs[agent / 2], dies(agent)));
+        let agents =
+            (0..AGENTS).map(|agent| Agent::new(agent, runs[agent / 2], dies(agent), along));
         Ok(Self {
             agents: agents.collect::<std::io::Result<_>>()?,
             runs,
+            along,
             dead: Vec::new(),
             last: [None; TARGETS],
             queued: Default::default(),
@@ -105,13 +109,13 @@ impl Cast {
     pub(super) fn anew(&mut self, agent: usize) -> std::io::Result<()> {
         self.kill(agent);
         let mortal = self.is_dead(&self.agents[agent].claims[0].process);
-        self.agents[agent] = Agent::new(agent, self.runs[agent / 2], mortal)?;
+        self.agents[agent] = Agent::new(agent, self.runs[agent / 2], mortal, self.along)?;
         Ok(())
     }
 }
 
 impl Agent {
-    fn new(number: usize, run: RunId, dies: bool) -> std::io::Result<Self> {
+    fn new(number: usize, run: RunId, dies: bool, along: bool) -> std::io::Result<Self> {
         let mortal = if dies { Some(Mortal::spawn()?) } else { None };
         let mut process = ProcessIdentity::current();
         if let Some(mortal) = &mortal {
@@ -121,13 +125,22 @@ impl Agent {
             process.namespace = "pid:[1]".to_owned();
         }
         let claim = |target: usize| {
-            let target = name(&format!("production/target-{target}"));
-            let mut claim = Claim::new(target, run, format!("agent {number}"));
+            // Some alone, some in a circle, some all; and the agents of a run not the same.
+            let next =
+                (along && !(number + target).is_multiple_of(3)).then(|| (target + 1) % TARGETS);
+            let last = (along && (number + target) % 4 == 1).then(|| (target + 2) % TARGETS);
+            let also = next.into_iter().chain(last).map(called);
+            let claim = Claim::new(called(target), run, format!("agent {number}"));
+            let mut claim = claim.along(also);
             claim.process = process.clone();
             claim
         };
         Ok(Self { claims: (0..TARGETS).map(claim).collect(), mortal })
     }
+}
+
+fn called(target: usize) -> TargetName {
+    name(&format!("production/target-{target}"))
 }
 
 /// A real process that does nothing but live.

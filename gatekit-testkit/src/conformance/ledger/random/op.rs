@@ -14,7 +14,7 @@ use super::super::bodies::{applying, bodies, calling, closed, left, queued, stuc
 /// Two agents act for each run: a run that is resumed has two claims.
 pub(super) const AGENTS: usize = 6;
 pub(super) const RUNS: usize = AGENTS / 2;
-pub(super) const TARGETS: usize = 2;
+pub(super) const TARGETS: usize = 3;
 
 /// What time goes by. Every lease, and [`WAITER_TTL`](gatekit_core::ledger::WAITER_TTL), is a
 /// multiple of it, and every other limit is half a step beside: real time that passes meanwhile
@@ -119,9 +119,9 @@ impl fmt::Debug for Op {
     }
 }
 
-/// Sequences of up to `longest` calls; most of them about one target.
-pub(super) fn sequences(longest: usize) -> impl Strategy<Value = Vec<Draw>> {
-    let target = prop_oneof![9 => Just(0), 1 => 0..TARGETS];
+/// Sequences of up to `longest` calls; most of them about one target, unless one is locked `along`.
+pub(super) fn sequences(longest: usize, along: bool) -> impl Strategy<Value = Vec<Draw>> {
+    let target = prop_oneof![if along { 1 } else { 9 } => Just(0), 1 => 0..TARGETS];
     let draw = (target, call()).prop_map(|(target, (who, act))| Draw { who, target, act });
     vec(draw, 1..=longest)
 }

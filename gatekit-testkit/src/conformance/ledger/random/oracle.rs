@@ -51,10 +51,10 @@ impl Oracle {
             (_, Answer::Ticket(ticket)) => target.enqueued(claim, *ticket, now)?,
             (_, Answer::Waiting(ahead, _)) => target.told_to_wait(*ahead, claim, cast, now)?,
             (_, Answer::Suspect(..)) => target.heard(claim, now),
-            (Act::Acquire(lease), Answer::Granted(fence, _)) => {
+            (Act::Acquire(lease), Answer::Granted(fence, ..)) => {
                 target.granted(*fence, claim, *lease, cast, now)?;
             }
-            (Act::TakeOver(lease), Answer::TookOver(fence, _)) => {
+            (Act::TakeOver(lease), Answer::TookOver(fence, ..)) => {
                 target.taken_over(*fence, claim, *lease, cast, now)?;
             }
             (Act::Renew(lease), Answer::Renewed(fence)) => target.renewed(*fence, *lease, now)?,

@@ -63,13 +63,15 @@ fn one(runtime: &Runtime, subject: &dyn Subject, seed: u64) -> Result<(), String
         max_shrink_iters: 500,
         ..Config::default()
     };
+    // In every second case most runs claim two targets at once.
+    let along = seed.is_multiple_of(2);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let play = |draws: &[Draw]| {
         let began = Instant::now();
         let mut calls = Vec::new();
-        let failed = runtime.block_on(follow(subject, draws, &mut calls));
+        let failed = runtime.block_on(follow(subject, along, draws, &mut calls));
         // Real time may have changed an answer then.
         let slow = began.elapsed() > STEP / 3;
         failed.map_err(|what| Failed { what, calls, slow })
@@ -80,7 +82,7 @@ fn one(runtime: &Runtime, subject: &dyn Subject, seed: u64) -> Result<(), String
             false => TestCaseError::fail(failed.what),
         })
     };
-    match TestRunner::new_with_rng(config, rng).run(&sequences(LONGEST), attempt) {
+    match TestRunner::new_with_rng(config, rng).run(&sequences(LONGEST, along), attempt) {
         Ok(()) => Ok(()),
         Err(TestError::Abort(why)) => Err(why.to_string()),
         Err(TestError::Fail(why, draws)) => {
@@ -125,11 +127,12 @@ impl Failed {
 /// differ.
 async fn follow(
     subject: &dyn Subject,
+    along: bool,
     draws: &[Draw],
     calls: &mut Vec<(Op, Option<Answer>)>,
 ) -> Result<(), String> {
     let deaths = draws.iter().any(|draw| matches!(draw.act, Act::Die));
-    let cast = Cast::new(deaths && subject.capability().proves_deaths);
+    let cast = Cast::new(deaths && subject.capability().proves_deaths, along);
     let mut cast = cast.map_err(|error| error.to_string())?;
     let opened = subject.open().await.map_err(told)?;
     let mut subject = Side::new(opened, &cast).await.map_err(told)?;
@@ -148,7 +151,9 @@ async fn follow(
             *told = Some(answer.clone());
         }
         let expected = reference.perform(&op, &cast).await?;
-        oracle.hear(&op, &answer, &cast)?;
+        if !along {
+            oracle.hear(&op, &answer, &cast)?;
+        }
         if !answer.agrees(&expected) {
             return Err(format!("the last call must be answered {expected:?}"));
         }
@@ -159,7 +164,9 @@ async fn follow(
             if told_now != expected {
                 return Err(format!("it tells {told_now:?} afterwards, not {expected:?}"));
             }
-            oracle.compare(target, &told_now)?;
+            if !along {
+                oracle.compare(target, &told_now)?;
+            }
         }
     }
     for target in 0..TARGETS {

@@ -12,6 +12,9 @@ use super::super::subject::Opened;
 use super::cast::Cast;
 use super::op::{AGENTS, Act, Op, STEP, TARGETS, Under};
 
+/// The targets that are locked along, and their fences.
+pub(super) type Along = Vec<(TargetName, usize)>;
+
 /// What a call came to, in words that two ledgers must share: tickets and fences are numbered in the
 /// order in which they were first given, because their values are each ledger's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +22,11 @@ pub(super) enum Answer {
     /// The call was not made.
     Skipped,
     Ticket(usize),
-    Granted(usize, Duration),
+    Granted(usize, Duration, Along),
     /// How many are ahead, which is the oracle's to judge, and who holds.
     Waiting(u64, Option<Holder>),
-    Suspect(RunId, usize),
-    TookOver(usize, Duration),
+    Suspect(TargetName, RunId, usize),
+    TookOver(usize, Duration, Along),
     Left,
     /// Under which fence.
     Renewed(usize),
@@ -50,6 +53,7 @@ pub(super) struct Told {
     pub(super) state: LockState,
     pub(super) fence: usize,
     pub(super) run: Option<RunId>,
+    along_with: Option<TargetName>,
     holder: Option<Holder>,
     lease_left: Option<u32>,
     pub(super) queue: Vec<(usize, RunId, String, bool)>,
@@ -105,7 +109,10 @@ impl Side {
                 Err(error) => Err(error),
             },
             Act::TakeOver(lease) => match ledger.take_over(claim, STEP * *lease).await {
-                Ok(hold) => Ok(Answer::TookOver(self.given(op, &hold)?, hold.lease)),
+                Ok(hold) => {
+                    let (fence, along) = self.given(op, &hold)?;
+                    Ok(Answer::TookOver(fence, hold.lease, along))
+                }
                 Err(error) => Err(error),
             },
             Act::Leave => ledger.leave(&claim.target, claim.run).await.map(|()| Answer::Left),
@@ -153,23 +160,36 @@ impl Side {
 
     fn acquired(&mut self, op: &Op, answer: Acquired) -> Result<Answer, String> {
         Ok(match answer {
-            Acquired::Granted(hold) => Answer::Granted(self.given(op, &hold)?, hold.lease),
+            Acquired::Granted(hold) => {
+                let (fence, along) = self.given(op, &hold)?;
+                Answer::Granted(fence, hold.lease, along)
+            }
             Acquired::Waiting { ahead, holder } => Answer::Waiting(ahead, holder),
-            Acquired::Suspect { run, fence } => {
-                Answer::Suspect(run, self.rank(op.target, Some(fence)))
+            Acquired::Suspect { target, run, fence } => {
+                let number = self.targets.iter().position(|name| *name == target);
+                let number = number.ok_or_else(|| format!("nobody ever named `{target}`"))?;
+                Answer::Suspect(target, run, self.rank(number, Some(fence)))
             }
             other => return Err(format!("an answer that nobody knows: {other:?}")),
         })
     }
 
     /// Notes that the agent was given that hold.
-    fn given(&mut self, op: &Op, hold: &Hold) -> Result<usize, String> {
-        let rank = number(&mut self.fences[op.target], hold.fence)?;
-        let holds = &mut self.holds[op.agent * TARGETS + op.target];
-        if holds.last().is_none_or(|last| last.fence != hold.fence) {
-            holds.push(hold.clone());
+    fn given(&mut self, op: &Op, hold: &Hold) -> Result<(usize, Along), String> {
+        let mut ranks = Vec::new();
+        for target in 0..TARGETS {
+            let Some(fence) = hold.fence_of(&self.targets[target]) else { continue };
+            let rank = number(&mut self.fences[target], fence)?;
+            ranks.push((self.targets[target].clone(), rank));
+            let holds = &mut self.holds[op.agent * TARGETS + target];
+            if holds.last().is_none_or(|last| last.fence != fence) {
+                let target = self.targets[target].clone();
+                holds.push(Hold::new(target, hold.run, fence, hold.lease));
+            }
         }
-        Ok(rank)
+        let (own, along): (Along, Along) =
+            ranks.into_iter().partition(|(target, _)| *target == hold.target);
+        Ok((own.first().map_or(0, |(_, rank)| *rank), along))
     }
 
     /// The hold that the agent shows.
@@ -207,6 +227,7 @@ impl Side {
             state: state.state,
             fence: self.rank(target, Some(state.fence)),
             run: state.run,
+            along_with: state.along_with,
             holder: state.holder,
             lease_left: state.lease_left.map(steps),
             queue: queue.collect(),
