@@ -228,7 +228,8 @@ impl Engine {
 
     /// The run that `resume` and `reconcile` are about: the one that holds the target or left it
     /// suspect, else the newest that neither ended nor is under way, unless something was released
-    /// since.
+    /// since. `None` also while a run of another target, along with which this one was locked, has left
+    /// it suspect: see [`RunReport::settled_elsewhere`](crate::RunReport::settled_elsewhere).
     ///
     /// # Errors
     /// Those of the ledger.
