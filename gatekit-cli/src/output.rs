@@ -106,18 +106,7 @@ impl Voice {
             .to_string());
             return exit;
         }
-        let live = match &report.live {
-            Some(live) => format!("{live} is live on {}", report.target),
-            // Nothing is live, or nobody could tell: a report does not say which.
-            None => format!("target {}", report.target),
-        };
-        say(&format!("{}: {live}", report.outcome.as_str().replace('_', " ")));
-        if let Some(failure) = failure {
-            say(&format!("  {} [{}]", failure, failure.code));
-            for cause in &failure.causes {
-                say(&format!("  because: {cause}"));
-            }
-        }
+        say(&report.to_string());
         self.next_lines(&report.next, say);
         exit
     }

@@ -1,5 +1,7 @@
 //! How a run ends, and what the process says about it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::deployer::Live;
@@ -87,6 +89,10 @@ impl Outcome {
 }
 
 /// What a run came to: what the last line of a program's output says.
+///
+/// `Display` tells it to people, in several lines when it did not end as wished: how it ended and what
+/// is live, why, and because of what. What may be done next is not among them, for only the program
+/// knows how that is typed: see [`next`](Self::next).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "a run that is not looked at may have failed: see `outcome`"]
 #[non_exhaustive]
@@ -133,5 +139,19 @@ impl RunReport {
         }
         let why = left_suspect(&target, leading, run, state.fence).to_failure();
         Some(Self { outcome: Outcome::Stuck, ..Self::nothing_to_do(target, why, None) })
+    }
+}
+
+impl fmt::Display for RunReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.outcome.as_str().replace('_', " "))?;
+        match &self.live {
+            Some(live) => write!(f, "{live} is live on {}", self.target)?,
+            // Nothing is live, or nobody could tell: a report does not say which.
+            None => write!(f, "target {}", self.target)?,
+        }
+        let Some(failure) = &self.failure else { return Ok(()) };
+        write!(f, "\n  {failure} [{}]", failure.code)?;
+        failure.causes.iter().try_for_each(|cause| write!(f, "\n  because: {cause}"))
     }
 }

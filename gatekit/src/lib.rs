@@ -77,3 +77,8 @@ pub mod blocking;
 
 #[cfg(all(feature = "blocking", feature = "local", feature = "sqlite"))]
 pub mod guide;
+
+/// The programs of the README are compiled.
+#[cfg(all(doctest, feature = "blocking", feature = "cli", feature = "local", feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -44,9 +44,6 @@ fn run(verb: Option<&str>) -> Result<u8, Box<dyn Error>> {
         },
         _ => return Err("usage: build-script plan, ship or resume".into()),
     };
-    println!("{}", report.outcome.as_str());
-    if let Some(failure) = &report.failure {
-        eprintln!("{failure} [{}]", failure.code);
-    }
+    println!("{report}");
     Ok(report.outcome.exit_code())
 }

@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
     match run(&words).await {
         Ok(Some(report)) => {
-            println!("{}", report.outcome.as_str());
+            println!("{report}");
             report.outcome.exit_code().into()
         }
         Ok(None) => {

@@ -4,7 +4,9 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Claim, Ledger as _, MemoryLedger};
-use gatekit_core::{Engine, OnInterrupt, Outcome, Pipeline, Rollout, RunId, RunReport, code};
+use gatekit_core::{
+    Engine, OnInterrupt, Outcome, Pipeline, Rollout, RunId, RunReport, code, enforced,
+};
 
 use crate::ledgers::{BUSY, FailsRenewals};
 use crate::world::*;
@@ -157,6 +159,25 @@ async fn a_permit_that_the_ledger_does_not_give_is_not_asked_for_again() {
     let report = engine.ship(&plain(&world), candidate("v2")).await;
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert!(world.writes().is_empty(), "{report:?}");
+}
+
+/// Nothing was touched, and that is true whether or not it could be written down.
+#[tokio::test]
+async fn a_refusal_that_cannot_be_journalled_is_a_refusal_still() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let engine = engine(FailsRenewals::refusing(&bench, "closed", code::LEDGER_ENTRY));
+    let pipeline = Pipeline::to(TARGET)
+        .gate(enforced(gate("never", [Says::Fail])))
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let report = engine.ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    let failure = report.failure.unwrap();
+    assert_eq!(failure.code, code::GATE_FAILED);
+    let causes = failure.causes.join("; ");
+    assert!(causes.contains("the journal could not be written"), "{causes}");
 }
 
 /// The ledger writes the entry of a takeover, not the engine.

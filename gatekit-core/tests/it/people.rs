@@ -177,7 +177,18 @@ async fn an_approval_ages() {
 #[tokio::test]
 async fn a_run_with_patience_waits_for_its_approval_in_its_own_process() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
-    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    // It takes a moment, and after the wait it has all of its time for that.
+    let slow = gate_fn("slow", |_| async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Ok(Verdict::pass([Evidence::read("slow", "", Value::Null)]))
+    });
+    let pipeline = Pipeline::to(TARGET)
+        .gate(enforced(Approval::quorum(1)))
+        .gate(enforced(slow.unwrap()))
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
     let (sender, told) = mpsc::channel();
     let ann = by(&bench, "ann").with_patience(HOUR).reporter(Tells(sender));
     let running = ann.ship(&pipeline, candidate("v2"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::ledger::{
-    Acquired, Body, Claim, Entry, Guard, Ledger as _, LockState, MemoryLedger, Mode,
+    Acquired, Body, Claim, Decision, Entry, Guard, Ledger as _, LockState, MemoryLedger, Mode,
 };
 use gatekit_core::{
     Code, Digest, Evidence, Finding, Freshness, Gate, Outcome, Pipeline, PlanContext, Result,
@@ -168,6 +168,26 @@ async fn who_is_refused_while_another_has_touched_the_target_does_not_say_that_n
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert!(!report.next.is_empty());
     assert_eq!(bench.state().await.state, LockState::Suspect);
+}
+
+/// Whatever a person accepted: that is no success for who asked for a release.
+#[tokio::test]
+async fn a_ship_whose_target_a_person_has_freed_is_stuck() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let slow = Slow::default();
+    let ship = bench.engine().ship(&gated(&world, slow.clone()), candidate("v2"));
+    let run = ship.run();
+    slow.asked.notified().await;
+    let other = gated(&world, gate("approval", [Says::Pass]));
+    let report = engine(failing(&bench, 6)).resume(&other, run).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    bench.leases_lapse();
+    let freed = bench.engine().reconcile(&other, run, Some(Decision::Override), "it is dead").await;
+    assert_eq!(freed.outcome, Outcome::Overridden, "{freed:?}");
+    slow.go_on.notify_one();
+    let report = ship.await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::RESUME_NOTHING);
 }
 
 /// Like the resume of a ship: only one of them goes on, and says so at once.

@@ -230,13 +230,13 @@ async fn a_command_gate_conforms() {
 
 /// A sign that a script writes.
 #[derive(Debug)]
-struct Sign {
+pub(crate) struct Sign {
     home: TempDir,
     ledger: Arc<MemoryLedger>,
 }
 
 impl Sign {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sign = Self { home: tempfile::tempdir().unwrap(), ledger: Arc::default() };
         sign.script(include_str!("../../../examples/command-deploy/sign.sh"));
         sign
@@ -247,11 +247,11 @@ impl Sign {
         fs::set_permissions(self.path("sign.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
-    fn write(&self, text: &str, run: &str) {
+    pub(crate) fn write(&self, text: &str, run: &str) {
         fs::write(self.path("sign"), json!({"text": text, "run": run}).to_string()).unwrap();
     }
 
@@ -261,7 +261,7 @@ impl Sign {
         CommandDeploy::new("sign", program.secret("TOKEN", "CANARY-78".into())).unwrap()
     }
 
-    fn pipeline(&self) -> Pipeline {
+    pub(crate) fn pipeline(&self) -> Pipeline {
         let deploy = self.deploy();
         let undo = deploy.undo();
         Pipeline::to("test/sign").deploy(deploy).rollback_with(undo).build().unwrap()

@@ -1,4 +1,5 @@
-//! The release directory explored: a real deployer, on real files and processes, in real time.
+//! The release directory and a script explored: real deployers, on real files and processes, in real
+//! time.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,11 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::ledger::Ledger;
-use gatekit_core::{Candidate, Engine, Error, OnInterrupt, Outcome, Pipeline, Result, code};
+use gatekit_core::{
+    Candidate, Engine, Error, OnInterrupt, Outcome, Pipeline, Result, StageId, code,
+};
 use gatekit_local::{PreviousRelease, ReleaseDir};
 use gatekit_testkit::explorer::doubles::{PathLedger, in_memory};
 use gatekit_testkit::explorer::{Act, Explorer, Kind, Scene, Truth, Write};
 
+use crate::command::Sign;
 use crate::world::{SLEEP, World};
 
 /// The directory that a version is shipped from.
@@ -118,6 +122,107 @@ impl gatekit_testkit::explorer::World for Site {
 
 fn read(file: PathBuf) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
+}
+
+/// A script that writes a sign, as anybody would.
+#[derive(Debug)]
+struct Scripts;
+
+impl Scene for Scripts {
+    fn name(&self) -> String {
+        "a script".to_owned()
+    }
+
+    fn world(&self) -> Arc<dyn gatekit_testkit::explorer::World> {
+        Arc::new(Signpost { sign: Sign::new(), ledger: in_memory()() })
+    }
+
+    fn act(&self) -> Act {
+        Act::Ship(candidate("two"))
+    }
+
+    fn ends(&self) -> Outcome {
+        Outcome::Released
+    }
+
+    fn next(&self) -> Candidate {
+        candidate("three")
+    }
+
+    fn in_real_time(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Debug)]
+struct Signpost {
+    sign: Sign,
+    ledger: PathLedger,
+}
+
+impl Signpost {
+    fn shows(&self) -> String {
+        let sign: serde_json::Value =
+            serde_json::from_str(&read(self.sign.path("sign"))).unwrap_or_default();
+        sign["text"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[async_trait]
+impl gatekit_testkit::explorer::World for Signpost {
+    fn pipeline(&self, _: &Candidate) -> Pipeline {
+        self.sign.pipeline()
+    }
+
+    async fn ledger(&self) -> Result<Arc<dyn Ledger>> {
+        Ok(Arc::clone(&self.ledger.ledger))
+    }
+
+    fn advance(&self, by: Duration) {
+        (self.ledger.advance)(by);
+    }
+
+    async fn prepare(&self, _: Engine) -> Result<()> {
+        self.sign.write("one", "an earlier run");
+        Ok(())
+    }
+
+    fn truth(&self) -> Truth {
+        match &*self.shows() {
+            "one" => Truth::Old,
+            "two" => Truth::New,
+            "three" => Truth::Next,
+            other => Truth::Other(other.to_owned()),
+        }
+    }
+
+    /// A file system does not tell of its writes.
+    fn writes(&self, _: usize) -> Vec<Write> {
+        Vec::new()
+    }
+
+    fn has_intruder(&self) -> bool {
+        true
+    }
+
+    fn intrude(&self) {
+        self.sign.write("theirs", "theirs");
+    }
+
+    fn is_foreign(&self, _: &StageId) -> bool {
+        self.shows() == "theirs"
+    }
+}
+
+#[test]
+fn no_single_fault_makes_a_script_lie() {
+    let explorer = Explorer::new(&Scripts).singles_only().threads(16);
+    let exploration = explorer.explore();
+    println!("{exploration}");
+    if let Some((script, _)) = exploration.failures().first() {
+        println!("{}", explorer.replay(script));
+    }
+    exploration.assert_sound();
 }
 
 /// What waits is the service's start: many paths wait at once.
