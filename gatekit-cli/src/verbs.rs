@@ -315,9 +315,9 @@ async fn word(call: &mut Call, word: Word) -> Answer<u8> {
     // Nothing is made where there is nobody to speak to.
     let ledger = call.env.ledger_to_read()?.ok_or_else(|| nobody_asks(call))?;
     let request = in_question(call, &Engine::new(ledger), flags.run).await?;
-    let (run, target) = (request.run, call.env.target().clone());
+    let run = request.run;
     let engine = acting(Engine::new(call.env.ledger()?), call);
-    let stage = engine.answer(&target, run, flags.stage.as_ref(), word, flags.comment).await?;
+    let stage = engine.answer(&request, flags.stage.as_ref(), word, flags.comment).await?;
     let said = if word == Word::Approve { "approved" } else { "rejected" };
     let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.summary.as_str()).collect();
     let text = format!("{said}: `{stage}` of run {run}, which would touch: {}", scopes.join("; "));

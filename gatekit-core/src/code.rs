@@ -113,6 +113,9 @@ codes! {
     /// Several runs wait for a word, or several stages of one, and none was named.
     APPROVAL_WHICH = "approval.which",
         next: "name the run, and the stage by `--stage`; `status` lists them";
+    /// What the run would touch has changed since it was looked at.
+    APPROVAL_MOVED = "approval.moved",
+        next: "look at `status` again, and judge what it would touch now";
     /// The run was granted its target, or ended, before the word came.
     APPROVAL_TOO_LATE = "approval.too_late",
         next: "ship anew; the new run asks again";

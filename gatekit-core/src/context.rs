@@ -20,7 +20,6 @@ use crate::error::{Effect, Error, Result};
 use crate::event::{Event, EventBody};
 use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::ledger::{Body, Ledger, LockState, StageScope, Word};
-use crate::outcome::Outcome;
 use crate::time::Timestamp;
 
 /// The last release of the target by the journal.
@@ -35,8 +34,9 @@ pub struct LastRelease {
     pub live: Option<Live>,
     /// The facts of its evidence, gate by gate.
     pub facts: Vec<(StageId, Value)>,
-    /// When it ended, by the wall clock of the process that made it.
-    pub ended: Timestamp,
+    /// Since when it has been live: when the last run ended that put it there, brought it back or found
+    /// it, by the wall clock of that process.
+    pub live_since: Timestamp,
     pub(crate) opened: u64,
 }
 
@@ -61,8 +61,6 @@ pub struct Vote {
 /// What people said about a run, and what they had to judge.
 #[derive(Debug, Default)]
 pub(crate) struct Hearing {
-    /// Who opened the run.
-    pub(crate) requester: Option<String>,
     pub(crate) scopes: Vec<StageScope>,
     pub(crate) votes: Vec<(StageId, Vote)>,
     /// The gates that it has passed by a waiver, which may be over since.
@@ -72,13 +70,15 @@ pub(crate) struct Hearing {
 }
 
 /// What every stage of a run is told.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunFacts {
     pub(crate) run: RunId,
     pub(crate) target: TargetName,
     pub(crate) candidate: Candidate,
     pub(crate) intent: Digest,
     pub(crate) actor: String,
+    /// Who opened the run.
+    pub(crate) requester: String,
     pub(crate) last_release: Option<LastRelease>,
     /// The number of the target's last `closed` entry when that was read.
     pub(crate) last_closed: Option<u64>,
@@ -125,6 +125,7 @@ impl PlanContext {
             target,
             candidate,
             actor: "nobody".to_owned(),
+            requester: "nobody".to_owned(),
             last_release: None,
             last_closed: None,
             chain: None,
@@ -173,11 +174,11 @@ impl PlanContext {
     /// Who asked for this release: who opened the run, whoever carries it now.
     #[must_use]
     pub fn requester(&self) -> &str {
-        self.hearing.requester.as_deref().unwrap_or(&self.facts.actor)
+        &self.facts.requester
     }
 
     /// What people said about this stage of the run, oldest first. Told to the gates before the first
-    /// deploy alone.
+    /// deploy alone, and said only of those that [hear people](crate::Gate::hears_people).
     pub fn votes(&self) -> impl Iterator<Item = &Vote> {
         self.hearing.votes.iter().filter(|(stage, _)| *stage == self.stage).map(|(_, vote)| vote)
     }
@@ -209,23 +210,18 @@ impl PlanContext {
         Ok(Releases::read(self.ledger()?, target, 1).await?.last())
     }
 
-    /// Why the journal of a target does not tell what is live there now.
-    pub(crate) async fn is_unsettled(&self, target: &TargetName) -> Result<Option<String>> {
+    /// What is live on another target by its journal; the inner `Err` says why that does not tell.
+    pub(crate) async fn live_on(
+        &self,
+        target: &TargetName,
+    ) -> Result<Result<Option<LastRelease>, String>> {
         let ledger = self.ledger()?;
         let state = ledger.state(target).await?.state;
         if matches!(state, LockState::Mutating | LockState::Suspect) {
-            return Ok(Some(format!("`{target}` is {}", state.as_str())));
+            return Ok(Err(format!("`{target}` is {}", state.as_str())));
         }
-        for record in ledger.read_kind(target, "closed", None, 32).await? {
-            match record.decode()?.body {
-                Body::Closed { outcome: Outcome::Overridden, .. } => {
-                    return Ok(Some(format!("`{target}` was freed whatever is live on it")));
-                }
-                Body::Closed { outcome: Outcome::Released | Outcome::RolledBack, .. } => break,
-                _ => {}
-            }
-        }
-        Ok(None)
+        let live = Releases::read(ledger, target, 1).await?.live();
+        Ok(live.map_err(|why| format!("`{target}` {why}")))
     }
 
     fn ledger(&self) -> Result<&dyn Ledger> {

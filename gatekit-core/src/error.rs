@@ -82,6 +82,8 @@ pub enum Verb {
     Rollback,
     /// Approve a run that waits, or confirm what it waits for.
     Approve,
+    /// Answer for a gate that blocks, for a while and for one candidate.
+    Waive,
     /// Show what is live and who holds the target.
     Status,
     /// Show the journal.
@@ -98,6 +100,7 @@ impl Verb {
             Self::Reconcile => "reconcile",
             Self::Rollback => "rollback",
             Self::Approve => "approve",
+            Self::Waive => "waive",
             Self::Status => "status",
             Self::Log => "log",
         }

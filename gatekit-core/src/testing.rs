@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::candidate::Candidate;
 use crate::code;
-use crate::context::{ApplyContext, Hearing, PlanContext, Vote};
+use crate::context::{ApplyContext, Hearing, PlanContext, RunFacts, Vote};
 use crate::engine::{EventSender, Recorder};
 use crate::error::{Error, Result};
 use crate::event::Reporter;
@@ -50,8 +50,8 @@ pub fn with_words(mut plan: PlanContext, requester: &str, words: &[(&str, Word)]
         entry,
     };
     let votes = (1..).zip(words).map(|said| (plan.stage.clone(), vote(said))).collect();
-    let requester = Some(requester.to_owned());
-    plan.hearing = Arc::new(Hearing { requester, votes, ..Hearing::default() });
+    plan.hearing = Arc::new(Hearing { votes, ..Hearing::default() });
+    plan.facts = Arc::new(RunFacts { requester: requester.to_owned(), ..(*plan.facts).clone() });
     plan
 }
 

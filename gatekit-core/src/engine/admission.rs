@@ -29,6 +29,17 @@ pub(crate) type Asked = Vec<(Vec<GateSlot>, Instant)>;
 /// How often aged evidence that could not be rechecked in time sends a run back to its gates.
 const ADMISSIONS: usize = 3;
 
+/// What became of a look under the lock.
+#[derive(Debug)]
+enum Rechecked {
+    /// Everything holds, and the target is this run's.
+    Granted(Plans),
+    /// A gate waits, which this process has the patience for, but nobody who holds a lock.
+    Waits(Blocker),
+    /// It took too long for somebody who holds a lock, or somebody said something meanwhile.
+    Again,
+}
+
 impl Run {
     /// Opens the run and takes it to its end.
     pub(crate) async fn ship(mut self, candidate: Candidate) -> RunReport {
@@ -58,15 +69,21 @@ impl Run {
     /// From the gates to the last verification, of a run that has touched nothing yet.
     pub(crate) async fn forward(&mut self) -> Result<Outcome, Stop> {
         let patience = Instant::now() + self.settings.patience;
-        for _ in 0..ADMISSIONS {
+        let mut tries = 0;
+        while tries < ADMISSIONS {
             self.deadline = Instant::now() + self.settings.deadline;
             let plans = self.plan(self.deadline).await?;
             let asked = self.admit(&plans, patience).await?;
             let ticket = self.queue().await?;
             let opened = self.still_open().await?;
-            match self.recheck(&asked, &plans, opened, ticket).await? {
-                Some(plans) => return self.steps(plans).await,
-                None => give_back(self).await.map_err(|error| self.ledger_stop(error))?,
+            let rechecked = self.recheck(&asked, &plans, opened, ticket, patience).await?;
+            if let Rechecked::Granted(plans) = rechecked {
+                return self.steps(plans).await;
+            }
+            give_back(self).await.map_err(|error| self.ledger_stop(error))?;
+            match rechecked {
+                Rechecked::Waits(blocker) => self.wait_for_people(&blocker, patience).await?,
+                _ => tries += 1,
             }
         }
         Err(untouched(Error::new(
@@ -120,18 +137,26 @@ impl Run {
         Ok(asked)
     }
 
-    /// Under the lock: aged evidence again, lineage, every plan again. `None` when that took too
-    /// long for somebody who holds the lock, or somebody said something meanwhile.
+    /// Under the lock: lineage, every plan again, and last aged evidence again, so that no plan is
+    /// between an answer and the first deploy.
     async fn recheck(
         &mut self,
         asked: &Asked,
         before: &Plans,
         opened: u64,
         ticket: u64,
-    ) -> Result<Option<Plans>, Stop> {
+        patience: Instant,
+    ) -> Result<Rechecked, Stop> {
+        self.learn_what_changed().await.map_err(|error| self.ledger_stop(error))?;
+        let lineage = self.lineage(opened)?;
+        let plans = self.plan(self.deadline).await?;
+        let scopes = scopes(&plans);
+        if let Some(changed) = changed(&scopes, &self::scopes(before)) {
+            return Err(refused(changed));
+        }
         let limit = Instant::now() + RECHECK_LIMIT;
         if !asked.is_empty() {
-            self.hear(before).await?;
+            self.hear(&plans).await?;
         }
         for (set, at) in asked {
             let ages = |slot: &GateSlot| {
@@ -143,39 +168,47 @@ impl Run {
             }
             let blocker = self.ask_set(&aged, GatePhase::Recheck, limit).await?;
             if Instant::now() >= limit {
-                return Ok(None);
+                return Ok(Rechecked::Again);
             }
-            if let Some(blocker) = blocker {
-                return Err(self.stop_for(blocker).await?);
+            match blocker {
+                Some(blocker) if blocker.waits() && Instant::now() < patience => {
+                    return Ok(Rechecked::Waits(blocker));
+                }
+                Some(blocker) => return Err(self.stop_for(blocker).await?),
+                None => {}
             }
-        }
-        self.learn_what_changed().await.map_err(|error| self.ledger_stop(error))?;
-        let lineage = self.lineage(opened)?;
-        let plans = self.plan(self.deadline).await?;
-        let scopes = scopes(&plans);
-        if let Some(changed) = changed(&scopes, &self::scopes(before)) {
-            return Err(refused(changed));
         }
         let also = self.also();
         self.record(Body::Granted { ticket, lineage, scopes: scopes.clone(), also }).await?;
         // From this entry on it is too late for a word about the run. One that came just before it has
         // to be heard.
         if !asked.is_empty() && self.somebody_spoke().await? {
-            return Ok(None);
+            return Ok(Rechecked::Again);
         }
         self.point_along().await?;
         self.scopes = Some(scopes);
-        Ok(Some(plans))
+        Ok(Rechecked::Granted(plans))
     }
 
     /// What a gate that blocks means for a run that has touched nothing.
     async fn stop_for(&self, blocker: Blocker) -> Result<Stop, Stop> {
         let error = blocked(&blocker.stage, &blocker.verdict);
         if !blocker.waits() {
-            return Ok(refused(error));
+            return Ok(refused(self.with_waiver(&blocker.stage, error)));
         }
         self.ask_people().await?;
         Ok(Stop::Park(Some(blocker.stage), error))
+    }
+
+    /// Tells how somebody may answer for the gate instead, where that is allowed.
+    fn with_waiver(&self, stage: &StageId, error: Error) -> Error {
+        let slots = self.pipeline.gates.iter().flatten();
+        if !slots.into_iter().any(|slot| slot.id == *stage && slot.gate.may_be_waived()) {
+            return error;
+        }
+        let (run, stage) = (self.id().to_string(), stage.as_str());
+        let words = [&*run, "--stage", stage, "--for", "TIME", "--reason", "TEXT"];
+        error.with_next(NextAction::verb(Verb::Waive, &words).by("operator"))
     }
 
     /// How the candidate stands to what was released last, by the order in which the ledger saw them

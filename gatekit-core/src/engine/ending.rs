@@ -39,7 +39,8 @@ impl Run {
         match end {
             Ok(outcome) => self.close(outcome, None).await,
             Err(Stop::Interrupted) if self.touched() && unwinds => {
-                self.unwind(interrupted().to_failure()).await
+                let cause = self.interrupted().to_failure();
+                self.unwind(cause).await
             }
             Err(Stop::Broken(cause)) => self.unwind(cause.to_failure()).await,
             Err(stop) => self.halt(stop).await,
@@ -59,7 +60,10 @@ impl Run {
             Stop::Broken(error) if self.touched() => self.stuck(error.to_failure()).await,
             Stop::Broken(error) => self.close(Outcome::Refused, Some(error.to_failure())).await,
             Stop::Interrupted => self.leave().await,
-            Stop::LetGo => self.report(Outcome::Interrupted, Some(interrupted().to_failure())),
+            Stop::LetGo => {
+                let failure = self.interrupted().to_failure();
+                self.report(Outcome::Interrupted, Some(failure))
+            }
             Stop::Lost(error) => self.lost(error.to_failure()),
         }
     }
@@ -155,7 +159,7 @@ impl Run {
 
     /// Leaves the run for `resume`. A touched target becomes suspect, an untouched one free.
     async fn leave(self) -> RunReport {
-        let failure = interrupted().to_failure();
+        let failure = self.interrupted().to_failure();
         match self.recorder.append(Body::Left { why: failure.to_string() }).await {
             Err(error) if self.touched() => self.not_closed(error),
             Err(error) => self.unrecorded(Outcome::Interrupted, Some(failure), error).await,
@@ -193,15 +197,25 @@ impl Run {
         }
     }
 
+    fn interrupted(&self) -> Error {
+        Error::new(code::RUN_INTERRUPTED, "the run was interrupted").with_next(self.resume_next())
+    }
+
+    /// Several may wait on one target: this one is meant.
+    fn resume_next(&self) -> NextAction {
+        NextAction::verb(Verb::Resume, &[&self.id().to_string()])
+    }
+
     pub(crate) fn report(&self, outcome: Outcome, failure: Option<Failure>) -> RunReport {
         let mut next = failure.as_ref().map(|failure| failure.next.clone()).unwrap_or_default();
         if next.is_empty() {
-            let verb = match outcome {
-                Outcome::Waiting | Outcome::Interrupted => Some(Verb::Resume),
-                Outcome::RolledBack | Outcome::Failed => Some(Verb::Log),
+            next.extend(match outcome {
+                Outcome::Waiting | Outcome::Interrupted => Some(self.resume_next()),
+                Outcome::RolledBack | Outcome::Failed | Outcome::Refused => {
+                    Some(NextAction::verb(Verb::Log, &[]))
+                }
                 _ => None,
-            };
-            next.extend(verb.map(|verb| NextAction::verb(verb, &[])));
+            });
         }
         RunReport {
             outcome,
@@ -213,11 +227,6 @@ impl Run {
             next,
         }
     }
-}
-
-fn interrupted() -> Error {
-    Error::new(code::RUN_INTERRUPTED, "the run was interrupted")
-        .with_next(NextAction::verb(Verb::Resume, &[]))
 }
 
 /// The run has come to its end, in whichever process.

@@ -43,7 +43,6 @@ impl Run {
         for record in records {
             let entry = record.decode()?;
             match entry.body {
-                Body::Opened { .. } => hearing.requester = Some(entry.actor),
                 Body::Approval { stage, word, intent, scope, comment } => {
                     let binds = intent == self.facts.intent && scope == touched;
                     let (by, at, entry) = (entry.actor, entry.at, record.seq);
@@ -58,9 +57,12 @@ impl Run {
         Ok(hearing)
     }
 
-    /// Journals what the run would touch, for whoever has to judge it.
+    /// Journals what the run would touch, for whoever has to judge it, and where their word counts.
     pub(crate) async fn ask_people(&self) -> Result<(), Stop> {
-        self.record(Body::Planned { scopes: self.hearing.scopes.clone() }).await
+        let slots = self.pipeline.gates.iter().flatten();
+        let hears = slots.filter(|slot| slot.gate.hears_people()).map(|slot| slot.id.clone());
+        let (scopes, hears) = (self.hearing.scopes.clone(), hears.collect());
+        self.record(Body::Planned { scopes, hears }).await
     }
 
     /// Waits in this process until somebody may have said something, or it is time to ask again.
@@ -92,7 +94,8 @@ impl Run {
             let page = self.ledger.read(self.pipeline.target(), after, PAGE).await?;
             for record in &page {
                 let entry = record.decode()?;
-                if entry.run == self.id() && matches!(entry.body, Body::Approval { .. }) {
+                let word = matches!(entry.body, Body::Approval { .. } | Body::Waiver { .. });
+                if entry.run == self.id() && word {
                     return Ok(true);
                 }
             }

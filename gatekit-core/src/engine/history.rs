@@ -76,6 +76,8 @@ impl Begun {
 pub(crate) struct RunHistory {
     pub(crate) run: RunId,
     pub(crate) opened: u64,
+    /// Who opened it.
+    pub(crate) requester: String,
     pub(crate) mode: Mode,
     pub(crate) candidate: Candidate,
     pub(crate) fingerprint: Digest,
@@ -117,7 +119,7 @@ impl RunHistory {
             Error::new(code::LEDGER_ENTRY, format!("run `{run}` does not begin with its opening"))
         };
         let (first, rest) = records.split_first().ok_or_else(unopened)?;
-        let Entry { at, body, .. } = first.decode()?;
+        let Entry { at, actor, body, .. } = first.decode()?;
         let (mode, candidate, fingerprint, arguments, process) = match body {
             Body::Opened { mode, candidate, fingerprint, arguments, process, .. } => {
                 (mode, candidate, fingerprint, arguments, process)
@@ -134,6 +136,7 @@ impl RunHistory {
         let mut history = Self {
             run,
             opened: first.seq,
+            requester: actor,
             mode,
             candidate,
             fingerprint,
@@ -249,6 +252,12 @@ pub(crate) struct Releases {
     /// The number of the target's last `closed` entry.
     pub(crate) newest_closed: Option<u64>,
     pub(crate) stack: Vec<RunHistory>,
+    /// Since when what is live has been, at the latest: nothing was changed since.
+    since: Option<Timestamp>,
+    /// A run that found its candidate live, after the newest release.
+    found: Option<RunHistory>,
+    /// A person has freed the target whatever is live, and no run has found out since.
+    overridden: bool,
 }
 
 impl Releases {
@@ -258,7 +267,15 @@ impl Releases {
         target: &TargetName,
         limit: usize,
     ) -> Result<Self> {
-        let mut releases = Self { newest_opened: 0, newest_closed: None, stack: Vec::new() };
+        let mut releases = Self {
+            newest_opened: 0,
+            newest_closed: None,
+            stack: Vec::new(),
+            since: None,
+            found: None,
+            overridden: false,
+        };
+        let mut released = false;
         let mut undone = BTreeSet::new();
         let mut before = None;
         // The last few are enough for most; a long stretch of failed runs costs more.
@@ -272,11 +289,21 @@ impl Releases {
             releases.newest_closed = releases.newest_closed.or(newest);
             for record in page {
                 let entry = record.decode()?;
-                if !matches!(entry.body, Body::Closed { outcome: Outcome::Released, .. })
-                    || undone.contains(&entry.run)
-                {
+                let Body::Closed { outcome, .. } = entry.body else { continue };
+                if matches!(outcome, Outcome::Released | Outcome::RolledBack) {
+                    releases.since.get_or_insert(entry.at);
+                }
+                if !released && releases.found.is_none() {
+                    if outcome == Outcome::Unchanged {
+                        let found = RunHistory::read(ledger, target, entry.run).await?;
+                        releases.found = Some(found);
+                    }
+                    releases.overridden |= outcome == Outcome::Overridden;
+                }
+                if outcome != Outcome::Released || undone.contains(&entry.run) {
                     continue;
                 }
+                released = true;
                 let history = RunHistory::read(ledger, target, entry.run).await?;
                 releases.newest_opened = releases.newest_opened.max(history.opened);
                 match &history.mode {
@@ -292,14 +319,34 @@ impl Releases {
 
     /// The newest, as stages are told of it.
     pub(crate) fn last(&self) -> Option<LastRelease> {
-        self.stack.first().map(|history| LastRelease {
+        self.stack.first().map(|history| self.told(history, history.last_at))
+    }
+
+    /// What is live by the journal: the newest release, or another that a run has found there since.
+    /// `Err` says why the journal does not tell.
+    pub(crate) fn live(&self) -> Result<Option<LastRelease>, &'static str> {
+        if self.overridden {
+            return Err("was freed whatever is live on it");
+        }
+        let last = self.last();
+        let same = |found: &RunHistory| {
+            last.as_ref().is_some_and(|last| last.candidate.artifacts == found.candidate.artifacts)
+        };
+        Ok(match self.found.as_ref().filter(|found| !same(found)) {
+            Some(found) => Some(self.told(found, found.last_at)),
+            None => last,
+        })
+    }
+
+    fn told(&self, history: &RunHistory, ended: Timestamp) -> LastRelease {
+        LastRelease {
             run: history.run,
             candidate: history.candidate.clone(),
             live: history.live(),
             facts: history.facts.clone(),
-            ended: history.last_at,
+            live_since: self.since.filter(|since| *since > ended).unwrap_or(ended),
             opened: self.newest_opened,
-        })
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What people do about a run from outside: they look at what it waits for, approve or reject it,
 //! and answer for a gate that blocks it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Engine;
@@ -23,6 +24,8 @@ const LONGEST_WAIVER: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Request {
+    /// The target that it is released to.
+    pub target: TargetName,
     /// The run.
     pub run: RunId,
     /// Who asked for the release.
@@ -33,8 +36,10 @@ pub struct Request {
     pub intent: Digest,
     /// What it would touch.
     pub scopes: Vec<StageScope>,
-    /// The stages that wait, and for what.
+    /// The stages that wait, and for what: for a person's word, or for something else.
     pub waiting: Vec<(StageId, Finding)>,
+    /// The gates at which a word counts.
+    hears: BTreeSet<StageId>,
     /// The enforced gates that block it.
     blocked: Vec<StageId>,
     over: bool,
@@ -111,12 +116,14 @@ impl Engine {
             match (&mut request, entry.body) {
                 (None, Body::Opened { candidate, intent, .. }) => {
                     request = Some(Request {
+                        target: target.clone(),
                         run,
                         requester: entry.actor,
                         candidate,
                         intent,
                         scopes: Vec::new(),
                         waiting: Vec::new(),
+                        hears: BTreeSet::new(),
                         blocked: Vec::new(),
                         over: false,
                     });
@@ -132,24 +139,32 @@ impl Engine {
     }
 
     /// Says `word` about the stage `stage` of a run that waits for it, or about the only one that
-    /// does, and gives the stage. It holds for that run alone, and while that ships and touches what
-    /// it did when it was asked. The actor is that of [`Engine::with_actor`]. Idempotent.
+    /// does, and gives the stage. `seen` is what was judged: the word holds for that run alone, and
+    /// while that ships and touches what is told there. The actor is that of [`Engine::with_actor`].
+    /// Idempotent.
     ///
     /// # Errors
     /// Those of [`Engine::request`]; `approval.nothing` when the run waits for no word, or none on that
     /// stage; `approval.which` when several wait and none is named; `approval.own` for the approval of
-    /// who asked for the release; `approval.too_late` when the run has been granted its target, or has
-    /// ended, also when that happened meanwhile: the word is in the journal then, and changes nothing.
+    /// who asked for the release; `approval.moved` when the run would touch something else by now;
+    /// `approval.too_late` when the run has been granted its target, or has ended, also when that
+    /// happened meanwhile: the word is in the journal then, and changes nothing.
     pub async fn answer(
         &self,
-        target: &TargetName,
-        run: RunId,
+        seen: &Request,
         stage: Option<&StageId>,
         word: Word,
         comment: impl Into<String>,
     ) -> Result<StageId> {
+        let (target, run) = (&seen.target, seen.run);
         let request = self.request(target, run).await?;
         let (stage, finding) = request.stage_in_question(stage)?;
+        if request.scope() != seen.scope() {
+            let moved = "the run would touch something else by now: look again";
+            return Err(Error::new(code::APPROVAL_MOVED, moved)
+                .with_context("run", run)
+                .with_next(NextAction::verb(Verb::Status, &[])));
+        }
         let own = self.settings.actor == request.requester;
         if own && word == Word::Approve && finding.code == code::APPROVAL_WAITING {
             return Err(Error::new(code::APPROVAL_OWN, "who asks for a release cannot approve it")
@@ -160,7 +175,7 @@ impl Engine {
             stage: stage.clone(),
             word,
             intent: request.intent.clone(),
-            scope: StageScope::of_all(&request.scopes),
+            scope: request.scope(),
             comment: comment.into(),
         };
         let stage = stage.clone();
@@ -223,9 +238,15 @@ impl Engine {
 }
 
 impl Request {
+    /// The digest over what it would touch: what a word about it is bound to.
+    #[must_use]
+    pub fn scope(&self) -> Digest {
+        StageScope::of_all(&self.scopes)
+    }
+
     fn learn(&mut self, body: Body) {
         match body {
-            Body::Planned { scopes } => self.scopes = scopes,
+            Body::Planned { scopes, hears } => (self.scopes, self.hears) = (scopes, hears),
             Body::Verdict { stage, phase, enforcement, verdict } => {
                 // Asked before the queue, also when the target was granted before and given back.
                 self.over &= phase != GatePhase::Admission;
@@ -264,18 +285,17 @@ impl Request {
     /// The stage that a word is about, and what that waits for.
     fn stage_in_question(&self, named: Option<&StageId>) -> Result<(&StageId, &Finding)> {
         self.still_asks()?;
-        let stages =
-            || self.waiting.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
-        match (named, self.waiting.as_slice()) {
-            (Some(named), waiting) => waiting
-                .iter()
-                .find(|(stage, _)| stage == named)
-                .map(|(stage, finding)| (stage, finding))
-                .ok_or_else(|| {
+        let asks = self.waiting.iter().filter(|(stage, _)| self.hears.contains(stage));
+        let asks: Vec<_> = asks.map(|(stage, finding)| (stage, finding)).collect();
+        let stages = || asks.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
+        match (named, asks.as_slice()) {
+            (Some(named), asks) => {
+                asks.iter().find(|(stage, _)| *stage == named).copied().ok_or_else(|| {
                     let what = format!("the run does not wait for a word on `{named}`");
                     Error::new(code::APPROVAL_NOTHING, what).with_context("waits on", stages())
-                }),
-            (None, [(stage, finding)]) => Ok((stage, finding)),
+                })
+            }
+            (None, [only]) => Ok(*only),
             (None, []) => {
                 Err(Error::new(code::APPROVAL_NOTHING, "the run waits for nobody's word")
                     .with_context("run", self.run)

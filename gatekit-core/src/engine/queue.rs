@@ -66,7 +66,7 @@ impl Run {
                 let late = Error::new(code::QUEUE_TIMEOUT, "the wait in the queue took too long")
                     .with_context("waited", format!("{:?}", self.settings.queue_timeout))
                     .with_context("queue", told.unwrap_or_default())
-                    .with_next(NextAction::verb(Verb::Resume, &[]))
+                    .with_next(NextAction::verb(Verb::Resume, &[&self.id().to_string()]))
                     .with_next(NextAction::verb(Verb::Status, &[]));
                 return Err(Stop::Park(None, late));
             }

@@ -111,6 +111,7 @@ impl Run {
         let target = self.pipeline.target();
         let history = RunHistory::read(&*self.ledger, target, self.id()).await;
         let history = history.map_err(|error| self.ledger_stop(error))?;
+        self.requester.clone_from(&history.requester);
         let learned = self.learn(history.candidate.clone()).await;
         learned.map_err(|error| self.ledger_stop(error))?;
         Ok(history)

@@ -59,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) keeper: Option<LeaseKeeper>,
     /// The run was opened by an earlier call.
     pub(crate) recalled: bool,
+    /// Who opened it.
+    pub(crate) requester: String,
     /// The deploys in the order they were begun, with those found in place.
     pub(crate) begun: Vec<Begun>,
     pub(crate) recoveries: Recoveries,
@@ -87,6 +89,7 @@ impl Run {
             intent: candidate.intent(&target, pipeline.fingerprint()),
             candidate,
             actor: settings.actor.clone(),
+            requester: settings.actor.clone(),
             last_release: None,
             last_closed: None,
             chain: None,
@@ -106,6 +109,7 @@ impl Run {
             hearing: Arc::default(),
             keeper: None,
             recalled: false,
+            requester: settings.actor.clone(),
             begun: Vec::new(),
             recoveries: Recoveries::default(),
             scopes: None,
@@ -138,6 +142,7 @@ impl Run {
             intent: candidate.intent(self.pipeline.target(), self.pipeline.fingerprint()),
             candidate,
             actor: self.settings.actor.clone(),
+            requester: self.requester.clone(),
             last_release: releases.last(),
             last_closed: releases.newest_closed,
         });
@@ -271,9 +276,10 @@ impl Run {
         let mut tries = 0;
         loop {
             tries += 1;
-            let cx = self.context(&begun.stage, self.deadline);
-            let question = deploy.deploy.locate(&cx, &begun.change, begun.receipt.as_ref());
+            // The run may have used up its time, and has to be told the truth still.
             let patience = Instant::now() + Duration::from_secs(30);
+            let cx = self.context(&begun.stage, patience);
+            let question = deploy.deploy.locate(&cx, &begun.change, begun.receipt.as_ref());
             let location = match self.ask(&begun.stage, patience, question).await? {
                 Ok(location) => location,
                 Err(error) => Location::Unknown(described(&error.to_failure())),

@@ -79,7 +79,10 @@ impl Running {
             fence: None,
             failure: Some(failure.to_failure()),
             live: None,
-            next: vec![NextAction::verb(Verb::Status, &[]), NextAction::verb(Verb::Resume, &[])],
+            next: vec![
+                NextAction::verb(Verb::Status, &[]),
+                NextAction::verb(Verb::Resume, &[&run.to_string()]),
+            ],
         }
     }
 }

@@ -25,7 +25,8 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// release, from somebody not named by [`by`](Self::by), or when it is older than
 /// [`within`](Self::within) says; of several words of one person the last one counts. It is used up
 /// when the run begins its first deploy, because nothing asks for it any more. It cannot be waived.
-/// A rejection counts from those who may approve and from who asked, however old it is.
+/// A rejection counts from those who may approve and from who asked, however old it is, until the same
+/// person says otherwise.
 ///
 /// It belongs among the gates before the first deploy: nobody is heard about a run that holds its
 /// target, so that at a pause or as a verification it never passes.
@@ -120,16 +121,27 @@ impl Gate for Approval {
         false
     }
 
+    fn hears_people(&self) -> bool {
+        true
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         let now = Timestamp::now();
+        // The last word of each, about this plan if there is one: it takes back what was said before.
+        let mut last: BTreeMap<&str, &Vote> = BTreeMap::new();
+        for vote in cx.votes() {
+            if vote.binds || last.get(&*vote.by).is_none_or(|earlier| !earlier.binds) {
+                last.insert(&vote.by, vote);
+            }
+        }
         let mut counted = BTreeMap::new();
         let mut ignored = Vec::new();
-        for vote in cx.votes() {
+        for (by, vote) in last {
             match self.objection(vote, cx.requester(), now) {
                 None => {
-                    counted.insert(vote.by.as_str(), vote);
+                    counted.insert(by, vote);
                 }
-                Some(why) => ignored.push(format!("{} {why}", vote.by)),
+                Some(why) => ignored.push(format!("{by} {why}")),
             }
         }
         if let Some(vote) = counted.values().find(|vote| vote.word == Word::Reject) {
@@ -148,7 +160,7 @@ impl Gate for Approval {
         let run = cx.run().to_string();
         let finding = Finding::new(code::APPROVAL_WAITING, told.join("; "))
             .with_next(NextAction::verb(Verb::Approve, &[&run]).by("somebody else"))
-            .with_next(NextAction::verb(Verb::Resume, &[]));
+            .with_next(NextAction::verb(Verb::Resume, &[&run]));
         Ok(Verdict::Wait(finding))
     }
 }
@@ -192,6 +204,10 @@ impl Gate for Manual {
         json!({"manual": self.what})
     }
 
+    fn hears_people(&self) -> bool {
+        true
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         let word = cx.votes().filter(|vote| vote.binds).last();
         Ok(match word {
@@ -206,7 +222,7 @@ impl Gate for Manual {
                 let finding = Finding::new(code::MANUAL_WAITING, &*self.what)
                     .with_next(NextAction::outside(self.what.clone()))
                     .with_next(confirm)
-                    .with_next(NextAction::verb(Verb::Resume, &[]));
+                    .with_next(NextAction::verb(Verb::Resume, &[&run]));
                 Verdict::Wait(finding)
             }
         })

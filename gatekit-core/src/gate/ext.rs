@@ -86,8 +86,15 @@ impl<G: Gate> Gate for Timeout<G> {
         self.gate.may_be_waived()
     }
 
+    fn hears_people(&self) -> bool {
+        self.gate.hears_people()
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
-        timeout(self.limit, self.gate.check(cx)).await.unwrap_or_else(|_| {
+        // Told of it, the gate can say more than that it was late.
+        let cx =
+            PlanContext { deadline: cx.deadline.min(Instant::now() + self.limit), ..cx.clone() };
+        timeout(self.limit, self.gate.check(&cx)).await.unwrap_or_else(|_| {
             let late = format!("no answer within {:?}", self.limit);
             Ok(Verdict::Inconclusive(Finding::new(code::GATE_TIMEOUT, late)))
         })
@@ -118,6 +125,10 @@ impl<G: Gate> Gate for Retried<G> {
 
     fn may_be_waived(&self) -> bool {
         self.gate.may_be_waived()
+    }
+
+    fn hears_people(&self) -> bool {
+        self.gate.hears_people()
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
@@ -172,6 +183,10 @@ impl<G: Gate> Gate for When<G> {
         self.gate.may_be_waived()
     }
 
+    fn hears_people(&self) -> bool {
+        self.gate.hears_people()
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         if (self.condition)(cx) {
             return self.gate.check(cx).await;
@@ -206,6 +221,10 @@ impl<G: Gate, Other: Gate> Gate for All<G, Other> {
 
     fn may_be_waived(&self) -> bool {
         self.gate.may_be_waived() && self.other.may_be_waived()
+    }
+
+    fn hears_people(&self) -> bool {
+        self.gate.hears_people() || self.other.hears_people()
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {

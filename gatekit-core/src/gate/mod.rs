@@ -46,6 +46,12 @@ pub trait Gate: Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether what a person says of this gate counts: it looks at [`PlanContext::votes`]. Only then is
+    /// a word taken: see [`Engine::answer`](crate::Engine::answer). By default no.
+    fn hears_people(&self) -> bool {
+        false
+    }
+
     /// Looks, and judges.
     ///
     /// MUST NOT change the target: `cx` gives no permit to write. MUST be idempotent: the engine may

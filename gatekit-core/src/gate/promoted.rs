@@ -14,9 +14,11 @@ use crate::time::Timestamp;
 use crate::verdict::{Evidence, Finding, Verdict};
 
 /// Passes what is released on another target of the same ledger: the same artifacts, by their digests,
-/// verified and live there by the journal, and for long enough.
+/// live there by the journal, and for long enough. They were verified there as far as the pipeline of
+/// that target verifies anything.
 ///
-/// A candidate without artifacts is inconclusive: versions and commits are labels. So is a target that
+/// What counts is what the journal says is live now: a release, one that was brought back by a rollback
+/// or after a failure, or one that a ship has found there. A candidate without artifacts is inconclusive: versions and commits are labels. So is a target that
 /// is being changed, or that was left or freed without anybody knowing what is live. Whether it is
 /// still healthy there is not asked again; an alarm gate or a smoke gate can.
 ///
@@ -46,7 +48,8 @@ impl PromotedFrom {
         Ok(Self { id, target, soak: Duration::ZERO })
     }
 
-    /// Waits until it has been released there for that long, by the wall clocks of the two processes.
+    /// Waits until it has been live there for that long without interruption, by the wall clocks of the
+    /// two processes.
     pub fn soak(mut self, time: Duration) -> Self {
         self.soak = time;
         self
@@ -74,21 +77,24 @@ impl Gate for PromotedFrom {
             let finding = Finding::new(code::PROMOTION_NOT_LIVE, why);
             Verdict::Fail(finding.with_next(NextAction::outside(ship)))
         };
-        if let Some(why) = cx.is_unsettled(&self.target).await? {
-            return Ok(Verdict::Inconclusive(Finding::new(code::PROMOTION_NOT_LIVE, why)));
-        }
-        let Some(last) = cx.last_release_of(&self.target).await? else {
-            return Ok(not_live(format!("nothing was ever released to `{}`", self.target)));
+        let last = match cx.live_on(&self.target).await? {
+            Ok(Some(last)) => last,
+            Ok(None) => {
+                return Ok(not_live(format!("nothing was ever released to `{}`", self.target)));
+            }
+            Err(why) => {
+                return Ok(Verdict::Inconclusive(Finding::new(code::PROMOTION_NOT_LIVE, why)));
+            }
         };
         let facts = json!({
             "target": self.target, "run": last.run, "artifacts": last.candidate.artifacts,
-            "released": last.ended,
+            "live_since": last.live_since,
         });
         let evidence = Evidence::read("journal", facts.to_string(), facts);
         if last.candidate.artifacts != *ours {
             return Ok(not_live(format!("other artifacts are live on `{}`", self.target)));
         }
-        let soaked = Timestamp::now().since(last.ended);
+        let soaked = Timestamp::now().since(last.live_since);
         if soaked < self.soak {
             let left = Duration::from_secs((self.soak - soaked).as_secs().max(1));
             let message = format!("it has to prove itself on `{}` for {left:?} more", self.target);

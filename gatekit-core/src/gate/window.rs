@@ -156,8 +156,9 @@ impl When {
         if days == 0 && end <= begin {
             days = 7;
         }
-        // One of the week before may not be over.
-        [since, since + 7]
+        // One of the week before may not be over. Clocks that are put forward over midnight can have the
+        // coming one begin today.
+        [since - 7, since, since + 7]
             .into_iter()
             .map(|ago| {
                 let day = today.checked_sub(ago.days())?;
@@ -242,6 +243,18 @@ mod tests {
         ] {
             assert_eq!(frozen(&window, at).is_some(), is, "{at}");
         }
+    }
+
+    /// Santiago's clocks go from 24:00 on Saturday to 01:00: its Sunday begins an hour before itself.
+    #[test]
+    fn a_week_begins_early_where_clocks_are_put_forward_over_midnight() {
+        let window = || Window::in_zone("America/Santiago").unwrap();
+        let weekly = window().freeze_weekly("sun 00:00", "sun 12:00", "why").unwrap();
+        let dated = window().freeze("2026-09-06 00:00", "2026-09-06 12:00", "why").unwrap();
+        for at in ["2026-09-06T02:59:59Z", "2026-09-06T03:30:00Z", "2026-09-06T04:30:00Z"] {
+            assert_eq!(frozen(&weekly, at), frozen(&dated, at), "{at}");
+        }
+        assert!(frozen(&weekly, "2026-09-06T03:30:00Z").is_some());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The journal's entries: what happened to a target, in the order it happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -210,8 +210,9 @@ pub enum Body {
     Continued { process: ProcessIdentity },
     /// A gate was asked.
     Verdict { stage: StageId, phase: GatePhase, enforcement: Enforcement, verdict: Verdict },
-    /// What the deploys of a run that waits would touch, for whoever has to approve it.
-    Planned { scopes: Vec<StageScope> },
+    /// What the deploys of a run that waits would touch, for whoever has to approve it, and the gates
+    /// at which a word counts.
+    Planned { scopes: Vec<StageScope>, hears: BTreeSet<StageId> },
     /// The actor's word on a stage that waits for it. It holds for this run alone, and only while that
     /// ships what `intent` and touches what `scope` say.
     Approval { stage: StageId, word: Word, intent: Digest, scope: Digest, comment: String },

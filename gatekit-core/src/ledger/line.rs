@@ -17,7 +17,7 @@ impl Entry {
                 None => format!("gate {stage}: pass"),
                 Some(finding) => format!("gate {stage}: {}, {}", verdict.word(), finding.message),
             },
-            Body::Planned { scopes } => format!("asks people about: {}", summaries(scopes)),
+            Body::Planned { scopes, .. } => format!("asks people about: {}", summaries(scopes)),
             Body::Approval { stage, word: Word::Approve, comment, .. } => {
                 format!("{stage}: approved by {}{}", self.actor, aside(comment))
             }

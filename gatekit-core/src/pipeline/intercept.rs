@@ -220,6 +220,10 @@ impl Gate for Intercepted<dyn Gate> {
         self.inner.may_be_waived()
     }
 
+    fn hears_people(&self) -> bool {
+        self.inner.hears_people()
+    }
+
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         self.pass(cx.stage(), Call::Check, NOTHING, || self.inner.check(cx)).await
     }

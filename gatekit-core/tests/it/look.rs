@@ -197,7 +197,9 @@ async fn the_runs_that_ask_are_those_that_wait_for_a_word_and_can_go_on() {
     assert_eq!((request.run, request.requester.as_str()), (second, "tester"));
     assert_eq!((request.candidate, request.scopes.len()), (candidate("v3"), 1));
     // One that waits in the queue waits for nobody's word.
-    bench.engine().with_actor("bea").answer(&target(), first, None, Approve, "").await.unwrap();
+    let bea = bench.engine().with_actor("bea");
+    let seen = bea.request(&target(), first).await.unwrap();
+    bea.answer(&seen, None, Approve, "").await.unwrap();
     let holder = Claim::new(target(), RunId::generate(), "the holder");
     bench.ledger.enqueue(&holder).await.unwrap();
     let held = bench.ledger.acquire(&holder, HOUR).await.unwrap();
@@ -220,7 +222,8 @@ async fn a_word_on_one_of_two_stages_leaves_the_other() {
     let engine = bench.engine();
     let run = engine.ship(&pipeline, candidate("v2")).await.run.unwrap();
     let upload = StageId::new("upload").unwrap();
-    engine.answer(&target(), run, Some(&upload), Approve, "").await.unwrap();
+    let seen = engine.request(&target(), run).await.unwrap();
+    engine.answer(&seen, Some(&upload), Approve, "").await.unwrap();
     assert_eq!(engine.resume(&pipeline, run).await.outcome, Outcome::Waiting);
     let request = engine.request(&target(), run).await.unwrap();
     let waits: Vec<_> = request.waiting.iter().map(|(stage, _)| stage.as_str()).collect();

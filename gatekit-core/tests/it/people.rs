@@ -5,12 +5,13 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gatekit_core::ledger::Word::{Approve, Reject};
-use gatekit_core::ledger::{Acquired, Body, Claim, Decision, Entry, Guard, Ledger, StageScope};
+use gatekit_core::ledger::Word::{self, Approve, Reject};
+use gatekit_core::ledger::{Acquired, Body, Claim, Entry, Guard, Ledger, StageScope};
 use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
-    Approval, Code, Digest, Engine, Evidence, GateExt as _, GateSlot, Manual, Outcome, Pipeline,
-    PromotedFrom, Rollout, RunId, RunReport, StageId, Verdict, advisory, code, enforced, gate_fn,
+    Approval, Code, Engine, Evidence, GateExt as _, GateSlot, Manual, NextAction, Outcome,
+    Pipeline, Result, Rollout, RunId, RunReport, StageId, Verb, Verdict, advisory, code, enforced,
+    gate_fn,
 };
 use serde_json::Value;
 
@@ -20,6 +21,18 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn by(bench: &Bench, actor: &str) -> Engine {
     bench.engine().with_actor(actor)
+}
+
+/// Says it about what the run would touch now.
+async fn say(
+    engine: &Engine,
+    run: RunId,
+    stage: Option<&StageId>,
+    word: Word,
+    comment: &str,
+) -> Result<StageId> {
+    let seen = engine.request(&target(), run).await?;
+    engine.answer(&seen, stage, word, comment).await
 }
 
 fn stage(id: &str) -> StageId {
@@ -72,11 +85,11 @@ async fn enough_approvals_let_a_parked_run_go_on() {
     assert_eq!(request.scopes[0].summary, "v1 becomes v2");
     for _ in 0..2 {
         // Twice by the same person is once.
-        by(&bench, "bea").answer(&target(), run, None, Approve, "fine").await.unwrap();
+        say(&by(&bench, "bea"), run, None, Approve, "fine").await.unwrap();
         let report = ann.resume(&pipeline, run).await;
         assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
     }
-    by(&bench, "cyd").answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&by(&bench, "cyd"), run, None, Approve, "").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
     let facts = facts(&bench, "approval").await;
@@ -89,7 +102,7 @@ async fn who_asks_cannot_approve_and_a_forged_entry_does_not_count() {
     let pipeline = gated(&world, enforced(Approval::quorum(1)));
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    let error = ann.answer(&target(), run, None, Approve, "").await.unwrap_err();
+    let error = say(&ann, run, None, Approve, "").await.unwrap_err();
     assert_eq!(error.code(), &code::APPROVAL_OWN);
     let request = ann.request(&target(), run).await.unwrap();
     let forged = Body::Approval {
@@ -113,13 +126,14 @@ async fn one_rejection_refuses_the_run_for_good() {
     let pipeline = gated(&world, enforced(Approval::quorum(1)));
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap();
-    by(&bench, "cyd").answer(&target(), run, None, Reject, "not today").await.unwrap();
+    say(&by(&bench, "bea"), run, None, Approve, "").await.unwrap();
+    say(&by(&bench, "cyd"), run, None, Reject, "not today").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert_eq!((report.outcome, code_of(&report)), (Outcome::Refused, Some("gate.failed")));
     assert!(names(&report, &code::APPROVAL_REJECTED), "{report:?}");
+    assert_eq!(report.next, [NextAction::verb(Verb::Log, &[])], "nobody answers for a rejection");
     assert!(report.failure.unwrap().to_string().contains("cyd rejected it: not today"));
-    let late = by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap_err();
+    let late = say(&by(&bench, "bea"), run, None, Approve, "").await.unwrap_err();
     assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
 }
 
@@ -129,16 +143,16 @@ async fn an_approval_is_of_one_run_one_plan_and_one_time() {
     let pipeline = gated(&world, enforced(Approval::quorum(1).by(["bea"]).within(HOUR)));
     let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
     let run = parked(&ann, &pipeline, "v2").await;
-    by(&bench, "cyd").answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&by(&bench, "cyd"), run, None, Approve, "").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert!(report.failure.unwrap().to_string().contains("cyd may not approve it"));
-    bea.answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&bea, run, None, Approve, "").await.unwrap();
     // Another scope: the plan that was approved is no more.
     world.lock().scope_salt = 1;
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
     assert!(report.failure.unwrap().to_string().contains("bea judged another plan"));
-    bea.answer(&target(), run, None, Approve, "again").await.unwrap();
+    say(&bea, run, None, Approve, "again").await.unwrap();
     assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
     // The same candidate once more is another run.
     world.lock().live = "v1".to_owned();
@@ -151,11 +165,11 @@ async fn who_asked_may_take_it_back_and_a_stranger_may_not_reject() {
     let pipeline = gated(&world, enforced(Approval::quorum(1).by(["bea"]).within(Duration::ZERO)));
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    by(&bench, "cyd").answer(&target(), run, None, Reject, "").await.unwrap();
+    say(&by(&bench, "cyd"), run, None, Reject, "").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
     assert!(report.failure.unwrap().to_string().contains("cyd may not reject it"));
-    ann.answer(&target(), run, None, Reject, "a typo").await.unwrap();
+    say(&ann, run, None, Reject, "a typo").await.unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
@@ -167,7 +181,7 @@ async fn an_approval_ages() {
     let pipeline = gated(&world, enforced(Approval::quorum(1).within(Duration::ZERO)));
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&by(&bench, "bea"), run, None, Approve, "").await.unwrap();
     tokio::time::sleep(Duration::from_millis(5)).await;
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Waiting, "{report:?}");
@@ -206,7 +220,7 @@ async fn a_run_with_patience_waits_for_its_approval_in_its_own_process() {
     for _ in 0..100 {
         bench.ledger.append(&target(), &other, Guard::Open).await.unwrap();
     }
-    bea.answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&bea, run, None, Approve, "").await.unwrap();
     // Sooner than it asks its gates again of itself.
     let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
     assert_eq!(report.outcome, Outcome::Released, "{report:?}");
@@ -232,17 +246,17 @@ async fn a_word_has_to_be_about_a_stage_that_waits() {
         .unwrap();
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    let which = ann.answer(&target(), run, None, Approve, "").await.unwrap_err();
+    let which = say(&ann, run, None, Approve, "").await.unwrap_err();
     assert_eq!(which.code(), &code::APPROVAL_WHICH);
     assert!(which.to_string().contains("upload, secret"), "{which}");
-    let cake = ann.answer(&target(), run, Some(&stage("cake")), Approve, "").await.unwrap_err();
+    let cake = say(&ann, run, Some(&stage("cake")), Approve, "").await.unwrap_err();
     assert_eq!(cake.code(), &code::APPROVAL_NOTHING);
     for id in ["upload", "secret"] {
         // Whoever asked may be the one who does it.
-        ann.answer(&target(), run, Some(&stage(id)), Approve, "done").await.unwrap();
+        say(&ann, run, Some(&stage(id)), Approve, "done").await.unwrap();
     }
     assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
-    let nobody = ann.answer(&target(), RunId::generate(), None, Approve, "").await.unwrap_err();
+    let nobody = say(&ann, RunId::generate(), None, Approve, "").await.unwrap_err();
     assert_eq!(nobody.code(), &code::LEDGER_ENTRY);
 }
 
@@ -285,7 +299,7 @@ async fn a_rejection_that_comes_just_before_the_grant_is_heard() {
     let pipeline = gated(&world, enforced(Approval::quorum(1)));
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    by(&bench, "bea").answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&by(&bench, "bea"), run, None, Approve, "").await.unwrap();
     let ledger = Arc::clone(&bench.ledger);
     let rejects = RejectsAt { ledger, run, at: 1, plans: AtomicUsize::new(0) };
     let rejects: Arc<dyn Interceptor> = Arc::new(rejects);
@@ -300,13 +314,13 @@ async fn a_word_about_a_run_that_was_granted_its_target_is_too_late() {
     let pipeline = gated(&world, enforced(Approval::quorum(1)));
     let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
     let run = parked(&ann, &pipeline, "v2").await;
-    bea.answer(&target(), run, None, Approve, "").await.unwrap();
+    say(&bea, run, None, Approve, "").await.unwrap();
     world.lock().rollouts = [Rollout::InProgress { poll_after: HOUR }].into();
     let running = ann.with_deadline(HOUR).resume(&pipeline, run);
     while world.writes().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let late = by(&bench, "cyd").answer(&target(), run, None, Reject, "").await.unwrap_err();
+    let late = say(&by(&bench, "cyd"), run, None, Reject, "").await.unwrap_err();
     assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
     running.interrupter().interrupt();
     assert_eq!(running.await.outcome, Outcome::RolledBack);
@@ -318,7 +332,7 @@ async fn what_a_person_could_not_do_refuses_the_run() {
     let pipeline = gated(&world, enforced(Manual::new("upload", "upload it").unwrap()));
     let ann = by(&bench, "ann");
     let run = parked(&ann, &pipeline, "v2").await;
-    ann.answer(&target(), run, None, Reject, "the shop is closed").await.unwrap();
+    say(&ann, run, None, Reject, "the shop is closed").await.unwrap();
     let report = ann.resume(&pipeline, run).await;
     assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
     assert!(names(&report, &code::MANUAL_REJECTED), "{report:?}");
@@ -403,47 +417,6 @@ async fn neither_an_approval_nor_what_runs_can_be_waived() {
 }
 
 #[tokio::test]
-async fn what_is_live_elsewhere_for_long_enough_is_promoted() {
-    let (bench, world, staging) = (Bench::new(), World::with_live("v1"), World::with_live("v1"));
-    let artifact = |text: &str| candidate(text).with_artifact("image", Digest::of(text));
-    let first = Pipeline::to("staging/app")
-        .deploy(fake(&staging))
-        .rollback_with(Back(staging.clone()))
-        .build()
-        .unwrap();
-    let promoted =
-        |soak| gated(&world, enforced(PromotedFrom::new("staging/app").unwrap().soak(soak)));
-    let engine = bench.engine();
-    let never = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
-    assert_eq!(never.outcome, Outcome::Refused, "{never:?}");
-    assert!(never.failure.unwrap().to_string().contains("promotion.not_live"));
-    assert_eq!(engine.ship(&first, artifact("v2")).await.outcome, Outcome::Released);
-    let other = engine.ship(&promoted(Duration::ZERO), artifact("v3")).await;
-    assert_eq!(other.outcome, Outcome::Refused, "{other:?}");
-    let label = engine.ship(&promoted(Duration::ZERO), candidate("v2")).await;
-    assert_eq!(code_of(&label), Some("gate.inconclusive"), "{label:?}");
-    let soaks = engine.ship(&promoted(HOUR), artifact("v2")).await;
-    assert_eq!(soaks.outcome, Outcome::Waiting, "{soaks:?}");
-    assert!(names(&soaks, &code::PROMOTION_SOAKING), "{soaks:?}");
-    let report = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
-    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
-    // What is live there is not what the journal released last.
-    staging.lock().apply = Apply::LosesAnswer;
-    staging.lock().rollback_fails = true;
-    let stuck = engine.ship(&first, artifact("v4")).await;
-    assert_eq!(stuck.outcome, Outcome::Stuck, "{stuck:?}");
-    world.lock().live = "v1".to_owned();
-    let suspect = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
-    assert_eq!(code_of(&suspect), Some("gate.inconclusive"), "{suspect:?}");
-    let run = stuck.run.unwrap();
-    let freed = engine.reconcile(&first, run, Some(Decision::Override), "r").await;
-    assert_eq!(freed.outcome, Outcome::Overridden, "{freed:?}");
-    assert_eq!(code_of(&freed), Some(code::RECONCILE_OVERRIDDEN.as_str()), "{freed:?}");
-    let unknown = engine.ship(&promoted(Duration::ZERO), artifact("v2")).await;
-    assert_eq!(code_of(&unknown), Some("gate.inconclusive"), "{unknown:?}");
-}
-
-#[tokio::test]
 async fn a_closure_is_a_gate() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let says_who = gate_fn("who", |cx| async move {
@@ -472,4 +445,64 @@ async fn the_newest_open_run_is_told_until_something_is_released() {
     let passes = gated(&world, enforced(gate("checks", [Says::Pass])));
     assert_eq!(engine.ship(&passes, candidate("v5")).await.outcome, Outcome::Released);
     assert_eq!(newest().await, None);
+}
+
+/// Somebody judged what it would touch, and it would touch something else by now.
+#[tokio::test]
+async fn a_word_holds_for_what_was_looked_at() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    let bea = by(&bench, "bea");
+    let seen = bea.request(&target(), run).await.unwrap();
+    world.lock().scope_salt += 1;
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Waiting);
+    let moved = bea.answer(&seen, None, Approve, "").await.unwrap_err();
+    assert_eq!(moved.code(), &code::APPROVAL_MOVED);
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Waiting, "nobody approved this");
+    say(&bea, run, None, Approve, "").await.unwrap();
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
+}
+
+/// A freeze hears nobody: a word there would be lost.
+#[tokio::test]
+async fn a_word_is_taken_only_where_it_counts() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let window = gate("window", [Says::Wait, Says::Wait, Says::Pass]);
+    let frozen = gated(&world, enforced(window.clone()));
+    let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
+    let run = ann.ship(&frozen, candidate("v2")).await.run.unwrap();
+    assert_eq!(ann.asking(&target()).await.unwrap().len(), 1, "it is told that it waits");
+    for word in [Approve, Reject] {
+        for named in [None, Some(&stage("window"))] {
+            let error = say(&bea, run, named, word, "").await.unwrap_err();
+            assert_eq!(error.code(), &code::APPROVAL_NOTHING, "{word:?} {named:?}");
+        }
+    }
+    let both = Pipeline::to(TARGET)
+        .gates([enforced(window), enforced(Approval::quorum(1).timeout(HOUR))])
+        .deploy(fake(&world))
+        .rollback_with(Back(world.clone()))
+        .build()
+        .unwrap();
+    let run = ann.ship(&both, candidate("v3")).await.run.unwrap();
+    let approved = say(&bea, run, None, Approve, "").await.unwrap();
+    assert_eq!(approved, stage("approval"), "the only one that hears people");
+    let report = ann.resume(&both, run).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+}
+
+#[tokio::test]
+async fn who_rejects_and_then_approves_has_approved() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1).within(Duration::ZERO)));
+    let ann = by(&bench, "ann");
+    let run = parked(&ann, &pipeline, "v2").await;
+    let bea = by(&bench, "bea");
+    say(&bea, run, None, Reject, "not yet").await.unwrap();
+    say(&bea, run, None, Approve, "now").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    // The approval is too old, and the rejection was taken back by it.
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Waiting);
 }

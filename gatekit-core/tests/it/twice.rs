@@ -170,6 +170,21 @@ async fn who_is_refused_while_another_has_touched_the_target_does_not_say_that_n
     assert_eq!(bench.state().await.state, LockState::Suspect);
 }
 
+#[tokio::test]
+async fn a_parked_run_that_a_process_goes_on_with_is_nobody_elses_to_resume() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let parked = gated(&world, gate("approval", [Says::Wait]));
+    let run = bench.engine().ship(&parked, candidate("v2")).await.run.unwrap();
+    let pending = async || bench.engine().pending(&target()).await.unwrap().map(|it| it.run);
+    assert_eq!(pending().await, Some(run));
+    let slow = Slow::default();
+    let resumed = bench.engine().resume(&gated(&world, slow.clone()), run);
+    slow.asked.notified().await;
+    assert_eq!(pending().await, None, "it is at its gates");
+    slow.go_on.notify_one();
+    assert_eq!(resumed.await.outcome, Outcome::RolledBack);
+}
+
 /// Whatever a person accepted: that is no success for who asked for a release.
 #[tokio::test]
 async fn a_ship_whose_target_a_person_has_freed_is_stuck() {

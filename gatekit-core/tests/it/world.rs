@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) along: Vec<Fence>,
     /// The stages that deployers and rollbacks were told they are.
     pub(crate) stages: BTreeSet<String>,
+    /// The times that deployers were given to find out where they stand.
+    pub(crate) left_to_locate: Vec<Duration>,
 }
 
 /// A place where one release is live. Its effect is recognised by the run that made it.
@@ -218,7 +220,9 @@ impl Deployer for Fake {
         _: Option<&String>,
     ) -> Result<Location> {
         self.world.told(cx);
-        Ok(locate(&self.world.lock(), change))
+        let mut state = self.world.lock();
+        state.left_to_locate.push(cx.remaining());
+        Ok(locate(&state, change))
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {

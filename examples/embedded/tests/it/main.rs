@@ -25,7 +25,11 @@ fn said(output: &Output) -> (Option<i32>, String, String) {
 fn it_releases_tells_what_happens_and_has_nothing_to_resume() {
     let place = tempfile::tempdir().unwrap();
     let (exit, stdout, stderr) = said(&call(place.path(), &["release", "open"]));
-    assert_eq!((exit, stdout.trim()), (Some(0), "released: open is live on office/sign"), "{stderr}");
+    assert_eq!(
+        (exit, stdout.trim()),
+        (Some(0), "released: open is live on office/sign"),
+        "{stderr}"
+    );
     assert!(stderr.contains("sign: applying") && stderr.contains("closed: released"), "{stderr}");
     assert!(fs::read_to_string(place.path().join("sign.json")).unwrap().contains("open"));
     let (exit, stdout, _) = said(&call(place.path(), &["release", "open"]));

@@ -262,7 +262,7 @@ pub(crate) fn body(u: &mut Unstructured<'_>) -> Result<Body> {
             then: *u.choose(&[Then::Replan, Then::SameChange])?,
             scope: scope(u)?,
         },
-        22 => Body::Planned { scopes: vec![scope(u)?] },
+        22 => Body::Planned { scopes: vec![scope(u)?], hears: [stage(u)?].into() },
         23 => Body::Approval {
             stage: stage(u)?,
             word: *u.choose(&[Word::Approve, Word::Reject])?,

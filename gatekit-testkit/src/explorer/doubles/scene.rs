@@ -315,7 +315,7 @@ impl World for DoubleWorld {
         let target = self.pipeline(&Candidate::new()).target().clone();
         let bea = engine.clone().with_actor("bea");
         for request in engine.asking(&target).await? {
-            bea.answer(&target, request.run, None, word, "").await?;
+            bea.answer(&request, None, word, "").await?;
         }
         Ok(())
     }
