@@ -78,7 +78,7 @@ pub enum EventBody {
 /// A consumer of events.
 ///
 /// It runs on a thread of its own, so it may block: a run never waits for it while it holds the target,
-/// and its report is held back for 5 s at most. A reporter that panics is left alone and stops nothing.
+/// and its report is held back for 30 s at most. A reporter that panics is left alone and stops nothing.
 pub trait Reporter: Debug + Send + 'static {
     /// Takes one event. Steps arrive all and in order.
     fn event(&mut self, event: &Event);

@@ -13,7 +13,7 @@ use crate::event::{Event, Reporter};
 const PROGRESS_BACKLOG: usize = 256;
 
 /// How long the report of a run is held back for reporters that are behind.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where a run's events go.
 #[derive(Debug, Clone, Default)]
@@ -82,26 +82,30 @@ impl EventSender {
 
     /// Waits until every reporter has taken what was sent, for [`FLUSH_LIMIT`] at most.
     pub(crate) async fn flush(&self) {
+        if !self.flushed_within(FLUSH_LIMIT).await {
+            tracing::warn!("a reporter is behind, and is not waited for any longer");
+        }
+    }
+
+    async fn flushed_within(&self, limit: Duration) -> bool {
         let sent = self.0.iter().filter_map(|listener| {
             let (done, flushed) = mpsc::channel();
             listener.sender.send(Message::Flush(done)).ok().map(|()| flushed)
         });
         let sent: Vec<_> = sent.collect();
         if sent.is_empty() {
-            return;
+            return true;
         }
         // By the real clock: reporters are on threads, which a test's clock does not know.
         let waited = tokio::task::spawn_blocking(move || {
-            let limit = Instant::now() + FLUSH_LIMIT;
+            let limit = Instant::now() + limit;
             sent.iter().all(|flushed| {
                 let left = limit.saturating_duration_since(Instant::now());
                 // A reporter that panicked meanwhile drops its end: there is nothing to wait for.
                 !matches!(flushed.recv_timeout(left), Err(mpsc::RecvTimeoutError::Timeout))
             })
         });
-        if !waited.await.unwrap_or(false) {
-            tracing::warn!("a reporter is behind, and is not waited for any longer");
-        }
+        waited.await.unwrap_or(false)
     }
 }
 
@@ -157,6 +161,17 @@ mod tests {
         }
         sender.flush().await;
         assert_eq!(collected.0.lock().unwrap().len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reporter_that_hangs_is_not_waited_for_for_ever() {
+        let (unblock, blocked) = mpsc::channel();
+        let mut sender = EventSender::silent();
+        sender.add(Box::new(Blocks(blocked, Arc::default())));
+        sender.step(progress("1"));
+        assert!(!sender.flushed_within(Duration::from_millis(50)).await);
+        drop(unblock);
+        assert!(sender.flushed_within(Duration::from_secs(60)).await);
     }
 
     #[derive(Debug)]

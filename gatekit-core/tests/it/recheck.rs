@@ -7,8 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
-    Event, Evidence, OnInterrupt, Outcome, Pipeline, Reporter, Rollout, StageId, Verdict, enforced,
-    gate_fn,
+    Evidence, OnInterrupt, Outcome, Pipeline, Rollout, StageId, Verdict, enforced, gate_fn,
 };
 use serde_json::Value;
 
@@ -130,25 +129,4 @@ async fn who_asked_for_a_release_is_who_opened_the_run_whoever_carries_it() {
     });
     let told: Vec<_> = proofs.map(|proof| proof.evidence()[0].facts().clone()).collect();
     assert_eq!(told, ["ann"]);
-}
-
-/// Hears the first event, and nothing any more.
-#[derive(Debug)]
-struct Hangs;
-
-impl Reporter for Hangs {
-    fn event(&mut self, _: &Event) {
-        loop {
-            std::thread::park();
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_reporter_that_hangs_does_not_keep_the_report_back_for_ever() {
-    let (bench, world) = (Bench::new(), World::with_live("v1"));
-    let engine = bench.engine().reporter(Hangs);
-    let running = engine.ship(&plain(&world), candidate("v2")).wait();
-    let report = tokio::time::timeout(Duration::from_secs(60), running).await.unwrap();
-    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
 }

@@ -19,6 +19,9 @@ use crate::trouble::Cause;
 /// The version of what is posted.
 const VERSION: u32 = 1;
 
+/// Whoever asks for more time is not asked again: the events behind would have to wait as long.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// One event in the queue.
 #[derive(Debug)]
 pub(super) struct Item {
@@ -88,8 +91,12 @@ impl Post {
                 Err(_) => Refusal::Later(None),
             };
             let Refusal::Later(asked_for) = refusal else { return false };
+            let asked_for = asked_for.unwrap_or_default();
+            if asked_for > LONGEST_PAUSE {
+                return false;
+            }
             let Some(pause) = pauses.next() else { return false };
-            let pause = pause.max(asked_for.unwrap_or_default());
+            let pause = pause.max(asked_for);
             let at = begun.elapsed().checked_add(pause);
             if !at.is_some_and(|at| self.policy.allows_at(at)) {
                 return false;

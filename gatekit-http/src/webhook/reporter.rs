@@ -27,8 +27,8 @@ use super::delivery::Item;
 /// answer got lost is sent again under the same number.
 ///
 /// A status of 2xx takes a delivery. It is tried again, by [`with_retry`](WebhookBuilder::with_retry),
-/// when nobody answers, or with 408, 429 or 5xx; `Retry-After` is respected. With any other answer it
-/// is given up: redirects are not followed.
+/// when nobody answers, or with 408, 429 or 5xx; `Retry-After` is respected up to a minute. With
+/// any other answer, or a longer wait asked for, it is given up: redirects are not followed.
 ///
 /// # How a receiver knows whom it is from
 /// The header `Gatekit-Signature` is `t=SECONDS,v1=HEX`: the time of sending in seconds since 1970,

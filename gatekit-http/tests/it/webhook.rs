@@ -193,13 +193,15 @@ async fn what_a_receiver_does_not_want_is_not_sent_again_and_counts_as_dropped()
     let receiver = Receiver::start(|_, request| match body(request)["number"].as_u64() {
         Some(1) => answer("404 No", "", ""),
         Some(2) => answer("302 Found", "location: /elsewhere\r\n", ""),
+        // Whoever asks for a day would have all the others wait as well.
+        Some(3) => answer("429 Slow Down", "retry-after: 86400\r\n", ""),
         _ => taken(),
     })
     .await;
-    progress(webhook(receiver.url("/")).build().unwrap(), 3);
-    let told = until(&receiver, |told| told.len() == 3).await;
-    assert_eq!(numbers(&receiver), [1, 2, 3]);
-    assert_eq!(told[2]["dropped"], 2);
+    progress(webhook(receiver.url("/")).build().unwrap(), 4);
+    let told = until(&receiver, |told| told.len() == 4).await;
+    assert_eq!(numbers(&receiver), [1, 2, 3, 4]);
+    assert_eq!(told[3]["dropped"], 3);
 }
 
 #[tokio::test]
