@@ -11,7 +11,7 @@ use crate::code;
 use crate::context::{PlanContext, Vote};
 use crate::error::{NextAction, Result, Verb};
 use crate::id::StageId;
-use crate::ledger::Word;
+use crate::ledger::{StageScope, Word};
 use crate::time::Timestamp;
 use crate::verdict::{Evidence, Finding, Verdict};
 
@@ -158,8 +158,11 @@ impl Gate for Approval {
             told.push(format!("not counted: {}", ignored.join(", ")));
         }
         let run = cx.run().to_string();
+        // Whoever types it has read this, and not what comes later.
+        let scope = StageScope::of_all(cx.planned());
+        let approve = NextAction::verb(Verb::Approve, &[&run, "--scope", scope.short()]);
         let finding = Finding::new(code::APPROVAL_WAITING, told.join("; "))
-            .with_next(NextAction::verb(Verb::Approve, &[&run]).by("somebody else"))
+            .with_next(approve.by("somebody else"))
             .with_next(NextAction::verb(Verb::Resume, &[&run]));
         Ok(Verdict::Wait(finding))
     }
