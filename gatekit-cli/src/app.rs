@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
-use gatekit_core::{Error, Reporter, Result, RunReport, TargetName};
+use gatekit_core::{Effect, Error, Failure, NextAction, Reporter, Result, RunReport, TargetName};
 use gatekit_store::SqliteLedger;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::{AddReporter, Call, Finish};
+use crate::call::{AddReporter, Call, Finish, OnError};
 use crate::code;
 use crate::common::{Common, Output, says_json};
-use crate::env::{Env, Home};
+use crate::env::{self, Env, Home};
+use crate::out::Out;
 use crate::output::{self, Voice};
 use crate::recipe::{Of, Shared};
 use crate::shipment::Shipment;
@@ -40,6 +41,7 @@ pub struct App {
     progress: Option<AddReporter>,
     reporters: Vec<AddReporter>,
     finish: Option<Finish>,
+    on_error: Option<OnError>,
 }
 
 impl fmt::Debug for App {
@@ -68,6 +70,7 @@ impl App {
             progress: None,
             reporters: Vec::new(),
             finish: None,
+            on_error: None,
         }
     }
 
@@ -83,7 +86,8 @@ impl App {
         self
     }
 
-    /// What `--help` ends with, before the table of exit codes.
+    /// What `--help` ends with, before the table of exit codes; else calls of its verbs, with the
+    /// arguments that a ship needs.
     pub fn examples(mut self, examples: &'static str) -> Self {
         self.examples = Some(examples);
         self
@@ -164,10 +168,19 @@ impl App {
         self
     }
 
-    /// What is done with a run's report before it is printed, like telling GitHub. Its error is
-    /// printed and changes neither the report nor the exit code.
+    /// What is done with a run's report before it is printed, like telling GitHub. Its error, or that
+    /// it panicked, is told on standard error and changes neither the report nor the exit code.
     pub fn finish(mut self, finish: impl FnOnce(&RunReport) -> Result<()> + 'static) -> Self {
         self.finish = Some(Box::new(finish));
+        self
+    }
+
+    /// What is done with an error that no run came to, and the exit code, before it is printed: of a
+    /// command line that was not understood, whatever the verb, and of the verbs that ship, roll back,
+    /// resume and reconcile. Where these come to a report, [`finish`](Self::finish) has that. Its own
+    /// error is told as that of `finish` is.
+    pub fn on_error(mut self, told: impl FnOnce(&Failure, u8) -> Result<()> + 'static) -> Self {
+        self.on_error = Some(Box::new(told));
         self
     }
 
@@ -188,25 +201,29 @@ impl App {
     #[must_use]
     pub fn run_from(self, words: Vec<OsString>) -> u8 {
         let command = command::of(&self);
-        if let Some(clash) = command::clash(&command, &[]) {
-            let error = clap::Error::raw(ErrorKind::ArgumentConflict, clash + "\n");
-            return self.not_understood(&error, says_json(&words));
-        }
-        let call = command.try_get_matches_from(&words).and_then(|matches| self.call(&matches));
-        let mut call = match call {
+        let understood = match command::clash(&command, &[]) {
+            Some(clash) => Err(Refused::Ours(wrong_program(clash))),
+            None => match command.try_get_matches_from(&words) {
+                Ok(matches) => self.call(&matches),
+                Err(error) => Err(Refused::Clap(error)),
+            },
+        };
+        let mut call = match understood {
             Ok(call) => call,
-            Err(error) => return self.not_understood(&error, says_json(&words)),
+            Err(refused) => return self.not_understood(refused, says_json(&words)),
         };
         if call.verb == command::COMPLETIONS {
             return verbs::completions(command::of(&self), &call);
         }
+        call.on_error = self.on_error;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(source) => {
                 let error = Error::new(code::RUNTIME_START, "the runtime cannot be started")
+                    .with_effect(Effect::None)
                     .with_source(source);
-                return call.voice.error(&error.into());
+                return verbs::failed(&mut call, &error.into());
             }
         };
         call.progress = self.progress;
@@ -219,11 +236,12 @@ impl App {
     }
 
     /// The pipeline, the verb and the flags that were given.
-    fn call(&self, matches: &ArgMatches) -> Result<Call, clap::Error> {
+    fn call(&self, matches: &ArgMatches) -> Result<Call, Refused> {
         let missing = || clap::Error::new(ErrorKind::MissingSubcommand);
         let (mut verb, mut given) = matches.subcommand().ok_or_else(missing)?;
         let mut pipeline = self.pipelines.first().ok_or_else(missing)?;
-        if verb != command::COMPLETIONS && self.pipelines.len() > 1 {
+        let several = self.pipelines.len() > 1;
+        if verb != command::COMPLETIONS && several {
             pipeline = self
                 .pipelines
                 .iter()
@@ -232,20 +250,21 @@ impl App {
             (verb, given) = given.subcommand().ok_or_else(missing)?;
         }
         let common = Common::from_arg_matches(given)?;
-        let invalid = |error: Error| clap::Error::raw(ErrorKind::ValueValidation, error);
         let target = match &common.target {
             Some(target) => target.clone(),
-            None => TargetName::new(pipeline.target).map_err(invalid)?,
+            None => TargetName::new(pipeline.target).map_err(|error| {
+                wrong_program(format!("the target of the pipeline is none: {error}"))
+            })?,
         };
-        let several = self.pipelines.len() > 1;
         let others = self.pipelines.iter().filter(|other| other.target != pipeline.target);
         if others.into_iter().any(|other| other.target == target.as_str()) {
-            let what = format!(
-                "`{target}` has a pipeline of its own, whose gates would be passed by: \
-                 {} {target} {verb}\n",
-                self.name
-            );
-            return Err(clap::Error::raw(ErrorKind::ArgumentConflict, what));
+            let what =
+                format!("`{target}` has a pipeline of its own, whose gates would be passed by");
+            let own = NextAction::outside(format!("{} {target} {verb}", self.name));
+            return Err(Error::new(code::USAGE_COMMAND_LINE, what)
+                .with_effect(Effect::None)
+                .with_next(own)
+                .into());
         }
         let program = if several {
             format!("{} {}", self.name, pipeline.target)
@@ -257,11 +276,13 @@ impl App {
             program,
             flags: flags(&self.own, given, &common),
             target: target.clone(),
+            out: Out::default(),
         };
         Ok(Call {
             verb: verb.to_owned(),
             app: self.name,
             pipeline: pipeline.target,
+            pipelines: self.pipelines.iter().map(|pipeline| pipeline.target).collect(),
             voice,
             recipes: pipeline.recipes.clone(),
             given: given.clone(),
@@ -270,22 +291,61 @@ impl App {
             screen: None,
             reporters: Vec::new(),
             finish: None,
+            on_error: None,
         })
     }
 
     /// Help and version go to standard output; an error to standard error, and for programs as the
     /// last line of standard output.
-    fn not_understood(&self, error: &clap::Error, json: bool) -> u8 {
-        // Whether the text reached anybody changes nothing.
-        let _ = error.print();
-        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            return 0;
-        }
-        if json {
-            output::usage(&crate::env::usage(error), self.name);
-        }
-        2
+    fn not_understood(self, refused: Refused, json: bool) -> u8 {
+        let out = Out::default();
+        let (error, said) = match refused {
+            Refused::Clap(error) if !error.use_stderr() => {
+                if let Err(error) = error.print() {
+                    out.failed(error);
+                }
+                return out.end(0, true);
+            }
+            Refused::Clap(error) => {
+                let text = error.to_string();
+                // How help is asked for is said by what comes next.
+                let said = text.split("\n\nFor more information").next().unwrap_or_default();
+                let help = NextAction::outside(format!("{} --help", self.name));
+                (env::usage(&error).with_next(help), Some(said.trim_end().to_owned()))
+            }
+            Refused::Ours(error) => (error, None),
+        };
+        let failure = error.to_failure();
+        let warn = |why: &Failure| output::warn_of(why, self.name);
+        verbs::on_error(self.on_error, &failure, 2, warn);
+        let exit = output::usage(&out, self.name, failure, said.as_deref(), json);
+        out.end(exit, false)
     }
+}
+
+/// Why there is no call: help counts, too.
+enum Refused {
+    Clap(clap::Error),
+    Ours(Error),
+}
+
+impl From<clap::Error> for Refused {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(error)
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+/// The program cannot be meant as it was written, whatever it is called with.
+fn wrong_program(what: String) -> Error {
+    Error::new(code::USAGE_COMMAND_LINE, what)
+        .with_effect(Effect::None)
+        .with_next(NextAction::outside("mend the program: no command line can"))
 }
 
 fn of<A, F, S>(verb: &'static str, about: &'static str, build: F) -> Shared
@@ -322,96 +382,4 @@ fn flags(own: &Command, given: &ArgMatches, common: &Common) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn app(with: impl Fn(App) -> App) -> u8 {
-        with(App::new("x")).run_from(["x", "--help"].map(OsString::from).to_vec())
-    }
-
-    #[derive(Args, Serialize, serde::Deserialize)]
-    struct Fine {
-        #[arg(long)]
-        tag: String,
-    }
-
-    #[derive(Args, Serialize, serde::Deserialize)]
-    struct Clashes {
-        #[arg(long)]
-        reason: String,
-    }
-
-    /// A group that is called as an argument of some verb.
-    #[derive(Args, Serialize, serde::Deserialize)]
-    #[group(id = "reason")]
-    struct Group {
-        #[arg(long)]
-        tag: String,
-    }
-
-    /// Groups and arguments that are no other's.
-    #[derive(Args, Serialize, serde::Deserialize)]
-    struct Decides {
-        #[arg(long)]
-        decision: String,
-        #[arg(long, group = "sources")]
-        tag: Option<String>,
-        #[arg(long, group = "sources")]
-        branch: Option<String>,
-    }
-
-    #[derive(Args, Serialize, serde::Deserialize)]
-    struct Stops {
-        #[arg(long, group = "sources")]
-        tag: Option<String>,
-        #[arg(long, group = "sources")]
-        all: bool,
-    }
-
-    fn never() -> Result<Shipment> {
-        Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
-    }
-
-    #[test]
-    fn arguments_and_verbs_that_clash_with_others_are_refused_whichever_verb_is_called() {
-        assert_eq!(app(|app| app.pipeline("a", async |_: Fine, _| never())), 0);
-        assert_eq!(app(|app| app.pipeline("a", async |_: Clashes, _| never())), 2);
-        assert_eq!(app(|app| app.pipeline("a", async |_: Group, _| never())), 2);
-        assert_eq!(
-            app(|app| app
-                .pipeline("a", async |_: Fine, _| never())
-                .pipeline("a", async |_: Fine, _| never())),
-            2
-        );
-        let variant = |verb| {
-            app(move |app| {
-                app.pipeline("a", async |_: Fine, _| never()).variant(
-                    verb,
-                    "about",
-                    async |_: Fine, _| never(),
-                )
-            })
-        };
-        assert_eq!((variant("stop"), variant("status")), (0, 2));
-    }
-
-    #[test]
-    fn groups_of_a_pipeline_hold_for_every_verb_that_takes_its_arguments() {
-        let place = tempfile::tempdir().unwrap();
-        let call = |words: &[&str]| {
-            let ledger = place.path().join("ledger.db");
-            let app = App::new("x").ledger(move |_| Ok(ledger.clone()));
-            let app = app.pipeline("a", async |_: Decides, _| never());
-            let app = app.variant("stop", "about", async |_: Stops, _| never());
-            app.run_from([&["x"], words].concat().into_iter().map(OsString::from).collect())
-        };
-        assert_eq!(call(&["resume", "--tag", "v1"]), 0, "there is nothing to resume");
-        assert_eq!(call(&["reconcile", "--decision", "none"]), 0);
-        for verb in ["resume", "reconcile", "status"] {
-            assert_eq!(call(&[verb, "--tag", "v1", "--branch", "main"]), 2, "{verb}");
-            assert_eq!(call(&[verb, "--branch", "main", "--all"]), 2, "{verb}, of two variants");
-        }
-        let both = ["reconcile", "--adopt", "--roll-back", "--reason", "why"];
-        assert_eq!(call(&both), 2, "its own");
-    }
-}
+mod tests;

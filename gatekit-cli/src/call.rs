@@ -2,14 +2,18 @@
 
 use clap::ArgMatches;
 use gatekit_core::ledger::TargetState;
-use gatekit_core::{Engine, Error, Live, Pipeline, Result, RunReport};
+use gatekit_core::{
+    Effect, Engine, Error, Failure, Live, NextAction, Pipeline, Result, RunReport, Verb,
+};
 use serde_json::{Value, json};
 
+use crate::caught::caught;
 use crate::code;
+use crate::command::needed;
 use crate::env::Env;
 use crate::output::Voice;
 use crate::progress;
-use crate::recipe::Shared;
+use crate::recipe::{Shared, not_as_opened, of_another};
 use crate::shipment::Shipment;
 use crate::terminal::Screen;
 
@@ -22,11 +26,16 @@ pub(crate) type AddReporter = Box<dyn FnOnce(Engine) -> Engine>;
 /// What is done with a report before it is printed.
 pub(crate) type Finish = Box<dyn FnOnce(&RunReport) -> Result<()>>;
 
+/// What is done with an error that no run came to, and its exit code.
+pub(crate) type OnError = Box<dyn FnOnce(&Failure, u8) -> Result<()>>;
+
 /// A verb, what it is about, and what was given with it.
 pub(crate) struct Call {
     pub(crate) verb: String,
     pub(crate) app: &'static str,
     pub(crate) pipeline: &'static str,
+    /// All pipelines of the program.
+    pub(crate) pipelines: Vec<&'static str>,
     pub(crate) voice: Voice,
     pub(crate) recipes: Vec<Shared>,
     pub(crate) given: ArgMatches,
@@ -37,6 +46,7 @@ pub(crate) struct Call {
     pub(crate) screen: Option<Screen>,
     pub(crate) reporters: Vec<AddReporter>,
     pub(crate) finish: Option<Finish>,
+    pub(crate) on_error: Option<OnError>,
 }
 
 /// What a verb could not do, and whether it was the building of the pipeline that failed: then the
@@ -81,23 +91,55 @@ impl Call {
 
     /// What journalled arguments stand for, with the secrets that are given again.
     pub(crate) async fn rebuilt(&self, journalled: &Value) -> Answer<Ready> {
-        let other = || {
-            Error::new(
-                code::CONFIG_ARGUMENTS,
-                "the run was not opened by this version of the program",
-            )
-            .with_effect(gatekit_core::Effect::None)
-            .with_context("program", self.app)
-        };
         let ours = journalled["v"] == VERSION
             && journalled["app"] == self.app
             && journalled["pipeline"] == self.pipeline;
         let verb = journalled["verb"].as_str().filter(|_| ours).unwrap_or_default();
         let recipe = self.recipes.iter().find(|recipe| recipe.verb() == verb);
-        let recipe = recipe.ok_or_else(|| building(other()))?;
+        let recipe = recipe.ok_or_else(|| building(self.not_ours(journalled)))?;
+        if let Some((flag, other)) = of_another(recipe, &self.recipes, &self.given) {
+            let what = format!("`{flag}` is of `{other}`, and the run was opened by `{verb}`");
+            return Err(building(not_as_opened(what)));
+        }
         let args = journalled["args"].clone();
         let shipment = recipe.remake(args, &self.given, &self.env).await.map_err(building)?;
         Ok(self.ready(recipe, shipment))
+    }
+
+    /// The error about arguments that are of another pipeline, or of no build like this one.
+    fn not_ours(&self, journalled: &Value) -> Error {
+        let said = |name: &str| journalled[name].as_str().unwrap_or("not told").to_owned();
+        let (app, pipeline, verb) = (said("app"), said("pipeline"), said("verb"));
+        let known = self.pipelines.iter().any(|known| *known == pipeline);
+        let another = app == self.app && pipeline != self.pipeline && known;
+        let what = if another {
+            "the run was opened by another pipeline of this program"
+        } else {
+            "the run was not opened by this version of the program"
+        };
+        let error = Error::new(code::CONFIG_ARGUMENTS, what)
+            .with_effect(Effect::None)
+            .with_context("program", &app)
+            .with_context("pipeline", &pipeline)
+            .with_context("verb", verb);
+        if !another {
+            return error;
+        }
+        // Its target is not that of its name, or no other pipeline would come upon it.
+        let flags = match self.env.common().target {
+            Some(_) => self.voice.flags.clone(),
+            None => format!("{} --target {}", self.voice.flags, self.env.target()),
+        };
+        let mut words = self.verb.clone();
+        if let Ok(Some(mut run)) = self.given.try_get_raw("run") {
+            words += &run.next().map(|run| format!(" {}", run.display())).unwrap_or_default();
+        }
+        words += match self.verb.as_str() {
+            "rollback" => " --reason TEXT",
+            "waive" => " --stage STAGE --for TIME --reason TEXT",
+            _ => "",
+        };
+        error.with_next(NextAction::outside(format!("{app} {pipeline} {words}{flags}")))
     }
 
     fn ready(&self, recipe: &Shared, mut shipment: Shipment) -> Ready {
@@ -136,7 +178,8 @@ impl Call {
             Some(ready) => Ok(ready.pipeline().live().await?),
             None if written => {
                 let unknown = "nothing was released yet, and what was tried is over: nobody knows";
-                Err(building(Error::new(code::CONFIG_ARGUMENTS, unknown)))
+                let error = Error::new(code::CONFIG_ARGUMENTS, unknown).with_effect(Effect::None);
+                Err(building(error.with_next(self.ship_next())))
             }
             None => Ok(None),
         }
@@ -163,6 +206,13 @@ impl Call {
         Ok(None)
     }
 
+    /// A ship, with the arguments that it cannot do without.
+    pub(crate) fn ship_next(&self) -> NextAction {
+        let needed = self.recipes.first().map(needed).unwrap_or_default();
+        let needed: Vec<_> = needed.iter().map(String::as_str).collect();
+        NextAction::verb(Verb::Ship, &needed)
+    }
+
     /// The engine on the ledger, which is made when it does not exist.
     pub(crate) fn engine(&mut self) -> Result<Engine> {
         let common = self.env.common();
@@ -176,7 +226,7 @@ impl Call {
         engine = match self.progress.take() {
             Some(own) if !self.voice.json => own(engine),
             _ => {
-                let (engine, screen) = progress::told(engine, self.voice.json);
+                let (engine, screen) = progress::told(engine, &self.voice);
                 self.screen = screen;
                 engine
             }
@@ -196,7 +246,7 @@ impl Ready {
     /// What is shipped, made now.
     pub(crate) fn candidate(&mut self) -> Answer<gatekit_core::Candidate> {
         match self.shipment.candidate.take() {
-            Some(make) => make().map_err(building),
+            Some(make) => caught("what makes the candidate", make).map_err(building),
             None => Ok(gatekit_core::Candidate::new()),
         }
     }

@@ -25,4 +25,10 @@ gatekit_core::codes! {
     /// The process could not be set up: no runtime, or no signals.
     RUNTIME_START = "runtime.start",
         next: "see the cause: limits of threads or open files";
+    /// Nothing was ever shipped to the target from this ledger.
+    STATUS_NEVER_SHIPPED = "status.never_shipped",
+        next: "`ship`, or give the ledger that the runs were journalled in";
+    /// What was to be printed cannot be written, to a full disk perhaps.
+    OUTPUT_WRITE = "output.write",
+        next: "free space where standard output goes; `status` and `log` tell the same again";
 }

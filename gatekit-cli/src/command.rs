@@ -1,5 +1,6 @@
 //! The command line, made for the pipelines that there are.
 
+use std::env;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgGroup, Args, Command};
@@ -9,22 +10,18 @@ use gatekit_core::{RunId, StageId};
 
 use crate::app::{App, Named};
 use crate::common::{Common, EVERY_VERB, duration, not_empty};
+use crate::help::{EXIT_CODES, Endings};
 use crate::recipe::Shared;
 
 /// The verb that prints a shell's completions.
 pub(crate) const COMPLETIONS: &str = "completions";
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0 released or unchanged   1 refused or superseded, nothing touched   2 usage or configuration
-  3 rolled back, the old release is confirmed live   4 stuck, a person must act
-  5 failed before anything was touched   75 waiting, resume later   130 interrupted";
-
 // `ship`, and what ships otherwise.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub(crate) struct Ship {
-    /// Wait in this process for gates that say wait, like an approval, instead of parking at once
+    /// Wait in this process for gates that say wait, like an approval, instead of parking at once; for
+    /// 24h unless a time is given
     #[arg(
         long, value_name = "TIME", value_parser = duration,
         num_args = 0..=1, require_equals = true, default_missing_value = "24h"
@@ -154,7 +151,15 @@ pub(crate) struct Waive {
 
 /// The whole command line of a program.
 pub(crate) fn of(app: &App) -> Command {
-    let examples = app.examples.map(|examples| format!("{examples}\n\n")).unwrap_or_default();
+    let examples = match (app.examples, app.pipelines.as_slice()) {
+        (Some(examples), _) => format!("{examples}\n\n"),
+        (None, []) => String::new(),
+        (None, [only]) => format!("{}\n\n", Endings { program: app.name }.root(only)),
+        (None, [first, ..]) => {
+            let program = format!("{} {}", app.name, first.target);
+            format!("{}\n\n", Endings { program: &program }.root(first))
+        }
+    };
     let mut command = app
         .own
         .clone()
@@ -195,26 +200,25 @@ pub(crate) fn of(app: &App) -> Command {
 fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
     let mut verbs = Vec::new();
     let Some(ship) = pipeline.recipes.first() else { return verbs };
-    let rebuilt = |verb: &'static str, about: &'static str| {
-        with_update(Command::new(verb).about(about), &pipeline.recipes)
+    let endings = Endings { program };
+    let verb = |verb: &'static str, about: &'static str| {
+        Command::new(verb).about(about).after_help(endings.of(verb))
     };
+    let rebuilt =
+        |name: &'static str, about: &'static str| with_update(verb(name, about), &pipeline.recipes);
     verbs.push(
         Plan::augment_args(ship.augment(Command::new("plan")))
             .about("Show what a ship would do, without doing it")
-            .after_help(format!(
-                "Examples:\n  {program} plan ..           what each deploy would touch\n  \
-                 {program} plan --gates ..   and what the gates say now\n\n\
-                 It takes no lock and writes nothing, so a later ship may find something else."
-            )),
+            .after_help(endings.plan(ship)),
     );
     for recipe in &pipeline.recipes {
         let verb = Ship::augment_args(recipe.augment(Command::new(recipe.verb())));
-        verbs.push(verb.about(recipe.about()));
+        verbs.push(verb.about(recipe.about()).after_help(endings.ship(recipe)));
     }
     // It takes them for the sake of what the environment gives: to look may need a secret.
     let status = rebuilt("status", "Show what is live, who holds the target and who waits");
     verbs.push(status.mut_args(|arg| arg.hide(true)));
-    verbs.push(Log::augment_args(Command::new("log")).about("Print the journal, one entry a line"));
+    verbs.push(Log::augment_args(verb("log", "Print the journal, one entry a line")));
     verbs.push(Rollback::augment_args(rebuilt("rollback", "Return to an earlier release")));
     verbs.push(Resume::augment_args(rebuilt(
         "resume",
@@ -224,23 +228,16 @@ fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
         "reconcile",
         "Settle a suspect target; without a decision, tell what is found",
     )));
-    for (verb, about) in [
+    for (name, about) in [
         ("approve", "Approve a run that waits for it: it is bound to what the run would touch"),
         ("reject", "Reject a run that waits for an approval"),
     ] {
-        verbs.push(Answer::augment_args(Command::new(verb).about(about)));
+        verbs.push(Answer::augment_args(verb(name, about)));
     }
-    verbs.push(
-        Waive::augment_args(rebuilt(
-            "waive",
-            "Answer for a gate that blocks, for a while and for one candidate",
-        ))
-        .after_help(format!(
-            "Example:\n  {program} waive --stage checks --for 2h --reason 'the checker is down, \
-             tests ran by hand'\n\nA gate that fails ends its run: what to type then, with the run, \
-             is what it answers."
-        )),
-    );
+    verbs.push(Waive::augment_args(rebuilt(
+        "waive",
+        "Answer for a gate that blocks, for a while and for one candidate",
+    )));
     verbs.push(rebuilt("verify", "Ask the verify gates about what is live now"));
     verbs
 }
@@ -274,14 +271,10 @@ fn with_update(command: Command, recipes: &[Shared]) -> Command {
 /// What two arguments of a verb, or two verbs, have in common that they must not: clap looks for it
 /// only in debug builds, and only at the verb that is called.
 pub(crate) fn clash(command: &Command, above: &[&Arg]) -> Option<String> {
-    let mut known: Vec<&Arg> = above.to_vec();
+    let built_in = built_in(command);
+    let mut known: Vec<&Arg> = above.iter().copied().chain(&built_in).collect();
     for arg in command.get_arguments() {
-        let same = known.iter().find(|other| {
-            other.get_id() == arg.get_id()
-                || other.get_long().is_some_and(|long| arg.get_long() == Some(long))
-                || other.get_short().is_some_and(|short| arg.get_short() == Some(short))
-        });
-        if same.is_some() {
+        if known.iter().any(|other| same(other, arg)) {
             let (name, verb) = (arg.get_id(), command.get_name());
             return Some(format!("the program has two arguments `{name}` of the verb `{verb}`"));
         }
@@ -307,13 +300,40 @@ pub(crate) fn clash(command: &Command, above: &[&Arg]) -> Option<String> {
     None
 }
 
-/// The arguments that a ship cannot do without, as they are typed.
+/// What clap adds when the command is called.
+fn built_in(command: &Command) -> Vec<Arg> {
+    let flag = |name, short| Arg::new(name).long(name).short(short).action(ArgAction::SetTrue);
+    let help = (!command.is_disable_help_flag_set()).then(|| flag("help", 'h'));
+    let version = (!command.is_disable_version_flag_set()).then(|| flag("version", 'V'));
+    help.into_iter().chain(version).collect()
+}
+
+/// Whether both are called by one name.
+fn same(one: &Arg, other: &Arg) -> bool {
+    let longs = |arg: &Arg| -> Vec<String> {
+        let aliases = arg.get_all_aliases().unwrap_or_default();
+        arg.get_long().into_iter().chain(aliases).map(str::to_owned).collect()
+    };
+    let shorts = |arg: &Arg| -> Vec<char> {
+        let aliases = arg.get_all_short_aliases().unwrap_or_default();
+        arg.get_short().into_iter().chain(aliases).collect()
+    };
+    one.get_id() == other.get_id()
+        || longs(one).iter().any(|long| longs(other).contains(long))
+        || shorts(one).iter().any(|short| shorts(other).contains(short))
+}
+
+/// The arguments that a ship cannot do without, as they are typed: without those that the environment
+/// gives.
 pub(crate) fn needed(recipe: &Shared) -> Vec<String> {
     let own = recipe.augment(Command::new("own"));
+    let given = |arg: &Arg| arg.get_env().is_some_and(|name| env::var_os(name).is_some());
     let mut needed = Vec::new();
-    for arg in own.get_arguments().filter(|arg| arg.is_required_set()) {
+    for arg in own.get_arguments().filter(|arg| arg.is_required_set() && !given(arg)) {
         if let Some(long) = arg.get_long() {
             needed.push(format!("--{long}"));
+        } else if let Some(short) = arg.get_short() {
+            needed.push(format!("-{short}"));
         }
         if matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
             let name = arg.get_value_names().and_then(|names| names.first());

@@ -31,7 +31,9 @@ pub(crate) struct Common {
     pub(crate) deadline: Duration,
 
     /// Who acts, as the journal names it: a claim, not a proof [default: $USER]
-    #[arg(long, global = true, value_name = "NAME", env = "GATEKIT_ACTOR")]
+    #[arg(
+        long, global = true, value_name = "NAME", env = "GATEKIT_ACTOR", value_parser = not_empty
+    )]
     pub(crate) actor: Option<String>,
 
     /// For people, or one JSON object per line

@@ -4,12 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
 use gatekit_core::ledger::Ledger;
-use gatekit_core::{Engine, Error, NextAction, Result, TargetName};
+use gatekit_core::{Effect, Engine, Error, NextAction, Result, TargetName};
 use gatekit_store::{SqliteLedger, SqliteLedgerBuilder};
 use serde_json::Value;
 
+use crate::caught::caught;
 use crate::code;
 use crate::common::Common;
 
@@ -94,7 +96,7 @@ impl Env {
         given.ok_or_else(|| {
             let what = format!("`{flag}` is a secret, which no journal keeps: it is needed again");
             Error::new(code::USAGE_SECRET, what)
-                .with_effect(gatekit_core::Effect::None)
+                .with_effect(Effect::None)
                 .with_next(NextAction::outside(format!("give `{flag}` again, or set its variable")))
         })
     }
@@ -107,9 +109,13 @@ impl Env {
         &self.common
     }
 
+    fn default_place(&self) -> Result<PathBuf> {
+        caught("what says where the ledger is", || (self.home)(self))
+    }
+
     fn ledger_at(&self) -> Result<SqliteLedgerBuilder> {
         let Some(url) = self.common.ledger.as_deref() else {
-            return Ok(SqliteLedger::builder((self.home)(self)?));
+            return Ok(SqliteLedger::builder(self.default_place()?));
         };
         let place = url.strip_prefix("sqlite:").unwrap_or_default();
         // The caller knows the machine: whether it keeps the file when the job is over.
@@ -122,6 +128,17 @@ impl Env {
             return Err(Error::new(code::USAGE_LEDGER, what));
         }
         Ok(SqliteLedger::builder(path).durable(durable))
+    }
+
+    /// Where the ledger is that is read, or would be.
+    pub(crate) fn place(&self) -> Result<PathBuf> {
+        match self.common.ledger.as_deref() {
+            Some(url) => {
+                let path = url.strip_prefix("sqlite:").unwrap_or_default();
+                Ok(path.strip_suffix("?durable=true").unwrap_or(path).into())
+            }
+            None => self.default_place(),
+        }
     }
 
     /// The path of a ledger that the caller named and that does not exist: mistyped perhaps, or gone.
@@ -154,10 +171,49 @@ impl Env {
     }
 }
 
-/// An error of clap that came to light after the command line was parsed.
+/// What clap says of a command line, in one line: its first, and what it lists below.
 pub(crate) fn usage(error: &clap::Error) -> Error {
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let first = first.strip_prefix("error: ").unwrap_or(first);
-    Error::new(code::USAGE_COMMAND_LINE, first).with_effect(gatekit_core::Effect::None)
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_default();
+    let mut what = match error.kind() {
+        // Its text is the whole help.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command was given".to_owned(),
+        _ => first.strip_prefix("error: ").unwrap_or(first).to_owned(),
+    };
+    let listed = lines.take_while(|line| line.starts_with(' ') && !line.trim().is_empty());
+    for (at, line) in listed.enumerate() {
+        what += if at == 0 { " " } else { ", " };
+        what += line.trim();
+    }
+    Error::new(code::USAGE_COMMAND_LINE, what).with_effect(Effect::None)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction, Command};
+
+    use super::*;
+
+    #[test]
+    fn what_clap_lists_below_its_first_line_is_told_in_one() {
+        let command = || {
+            let text = Arg::new("text").long("text").required(true).action(ArgAction::Set);
+            let kind = Arg::new("kind").long("kind").required(true).value_parser(["a", "b"]);
+            Command::new("x").arg(text).arg(kind)
+        };
+        let told = |words: &[&str]| {
+            let words = [&["x"], words].concat();
+            usage(&command().try_get_matches_from(words).unwrap_err()).to_string()
+        };
+        let missing = "the following required arguments were not provided: --text <text>, --kind \
+                       <kind>";
+        assert_eq!(told(&[]), missing);
+        let invalid = "invalid value 'c' for '--kind <kind>' [possible values: a, b]";
+        assert_eq!(told(&["--text=v1", "--kind=c"]), invalid);
+        let strange = told(&["--strange"]);
+        assert_eq!(strange, "unexpected argument '--strange' found");
+        let help = command().arg_required_else_help(true).try_get_matches_from(["x"]).unwrap_err();
+        assert_eq!(usage(&help).to_string(), "no command was given");
+    }
 }

@@ -44,11 +44,15 @@ pub mod code;
 
 mod app;
 mod call;
+mod caught;
 mod command;
 mod common;
 mod env;
+mod help;
 mod log;
+mod out;
 mod output;
+mod people;
 mod progress;
 mod recipe;
 mod shipment;

@@ -1,13 +1,13 @@
 //! `log`: the journal, its end, and whether it verifies.
 
 use gatekit_core::ledger::{ChainVerifier, Head, Record};
-use gatekit_core::{Effect, Error, Result};
+use gatekit_core::{Effect, Error, NextAction, Result, Verb};
 use serde_json::json;
 
 use crate::code;
 use crate::command::Log;
 use crate::env::Env;
-use crate::output::{Voice, say};
+use crate::output::Voice;
 
 /// How many records are read at once: the log of any length in the same memory.
 const PAGE: usize = 4000;
@@ -15,17 +15,29 @@ const PAGE: usize = 4000;
 pub(crate) async fn log(args: &Log, env: &Env, voice: &Voice) -> Result<()> {
     let target = env.target();
     let Some(ledger) = env.ledger_to_read()? else {
-        if args.verify && env.names_ledger() {
-            // A name that is mistyped, or a ledger that is gone, must not pass for one that verifies.
+        // An exported end tells that there was a journal, where nobody named another place by mistake.
+        if args.verify && (args.against.is_none() || env.names_ledger()) {
             let gone = "there is no such ledger: nothing was verified";
-            let error = Error::new(code::USAGE_LEDGER, gone).with_effect(Effect::None);
-            return Err(env.without_ledger(error));
+            return Err(Error::new(code::USAGE_LEDGER, gone)
+                .with_effect(Effect::None)
+                .with_context("no ledger at", env.place()?.display())
+                .with_next(NextAction::outside("name the ledger by `--ledger sqlite:PATH`")));
         }
         let verifier = ChainVerifier::new(target.clone(), args.against.clone());
         log_end(args, &verifier.finish(&Head::genesis())?, voice);
         return Ok(());
     };
     let stored = ledger.state(target).await?.head;
+    if args.verify && args.against.is_none() && stored.seq == 0 {
+        let never = format!("the ledger has no entry of `{target}`: nothing was verified");
+        return Err(Error::new(code::USAGE_NEVER_SHIPPED, never)
+            .with_effect(Effect::None)
+            .with_context("ledger", env.place()?.display())
+            .with_next(NextAction::outside(
+                "name the target by `--target`, or the ledger by `--ledger`",
+            ))
+            .with_next(NextAction::verb(Verb::Status, &[])));
+    }
     if args.head {
         log_end(args, &stored, voice);
         return Ok(());
@@ -38,9 +50,9 @@ pub(crate) async fn log(args: &Log, env: &Env, voice: &Voice) -> Result<()> {
                 verifier.push(record)?;
             }
         } else if voice.json {
-            say(&json!(record).to_string());
+            voice.out.say_json(&json!(record).to_string());
         } else {
-            say(&line(record));
+            voice.out.say(&line(record));
         }
         Ok(())
     };
@@ -76,18 +88,19 @@ fn short(run: &str) -> &str {
 /// The last line of a log: its end, or that it verifies.
 fn log_end(args: &Log, head: &Head, voice: &Voice) {
     let text = head.to_string();
+    let out = &voice.out;
     if args.verify && voice.json {
         let entries = head.seq;
-        say(&json!({
+        let line = json!({
             "v": 1, "target": voice.target, "verified": true, "entries": entries, "head": text,
             "exit": 0,
-        })
-        .to_string());
+        });
+        out.say_json(&line.to_string());
     } else if args.verify {
-        say(&format!("verified: {} entries, head {text}", head.seq));
+        out.say(&format!("verified: {} entries, head {text}", head.seq));
     } else if args.head && voice.json {
-        say(&json!({"v": 1, "target": voice.target, "head": text}).to_string());
+        out.say_json(&json!({"v": 1, "target": voice.target, "head": text}).to_string());
     } else if args.head {
-        say(&text);
+        out.say(&text);
     }
 }

@@ -1,17 +1,17 @@
 //! What people and programs read.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 
 use gatekit_core::ledger::TargetState;
 use gatekit_core::{
-    Action, Code, Enforcement, Error, Judged, Live, NextAction, Preview, Request, RunReport,
-    TargetName, Verb, Verified,
+    Action, Code, Enforcement, Error, Failure, Judged, Live, NextAction, Preview, Request,
+    RunReport, TargetName, Verb, Verified,
 };
 use serde_json::{Value, json};
 
 use crate::call::Problem;
+use crate::code;
+use crate::out::{Out, warn};
 
 /// Who is spoken to, and how the program is called about the same target.
 #[derive(Debug, Clone)]
@@ -22,29 +22,15 @@ pub(crate) struct Voice {
     /// The flags that name the same target and ledger.
     pub(crate) flags: String,
     pub(crate) target: TargetName,
+    pub(crate) out: Out,
 }
 
-/// Prints a line; a reader that has gone away is no reason to fail.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stdout().lock(), "{}", tame(line));
-}
-
-pub(crate) fn warn(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", tame(line));
-}
-
-/// The line without what would move a terminal's cursor, or command a runner of GitHub Actions, which
-/// obeys lines of either stream: what people, stages and backends said is quoted, and must be able to
-/// do neither. JSON has none of it.
-pub(crate) fn tame(line: &str) -> Cow<'_, str> {
-    let wild = |c: char| c.is_control() && c != '\n' && c != '\t';
-    let commands = |line: &str| line.trim_start().starts_with("::");
-    if !line.contains(wild) && !line.contains("##[") && !line.lines().any(commands) {
-        return line.into();
-    }
-    let line = line.replace(wild, "\u{fffd}").replace("##[", "## [");
-    let quoted = |line| if commands(line) { format!("| {line}") } else { line.to_owned() };
-    line.split('\n').map(quoted).collect::<Vec<_>>().join("\n").into()
+/// An error that no run came to, with a way on, the exit code and the outcome's word.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) failure: Failure,
+    pub(crate) exit: u8,
+    outcome: &'static str,
 }
 
 pub(crate) fn quoted(text: &str) -> String {
@@ -57,40 +43,54 @@ pub(crate) fn quoted(text: &str) -> String {
 }
 
 impl Voice {
-    /// A next action as something to type.
-    fn command(&self, next: &NextAction) -> String {
-        match &next.action {
-            Action::Verb(verb, args) => {
-                let mut line = format!("{} {}", self.program, verb.as_str());
-                for arg in args {
-                    let _ = write!(line, " {arg}");
-                }
-                line + &self.flags
-            }
-            Action::Outside(what) => what.clone(),
-            _ => "use a newer build".to_owned(),
-        }
-    }
-
     fn next_json(&self, next: &[NextAction]) -> Value {
-        let list = next.iter().map(|next| json!({"command": self.command(next), "who": next.who}));
-        Value::Array(list.collect())
+        next_json(next, &self.program, &self.flags)
     }
 
-    fn next_lines(&self, next: &[NextAction], print: fn(&str)) {
-        for next in next {
-            let who =
-                if next.who == "anyone" { String::new() } else { format!("  ({})", next.who) };
-            print(&format!("  next: {}{who}", self.command(next)));
+    fn say(&self, line: &str) {
+        self.out.say(line);
+    }
+
+    fn out_json(&self, line: &Value) {
+        self.out.say_json(&line.to_string());
+    }
+
+    fn say_next(&self, next: &[NextAction]) {
+        next_lines(next, &self.program, &self.flags).for_each(|line| self.say(&line));
+    }
+
+    /// An error on standard error: what, because of what, and the way on.
+    pub(crate) fn complain(&self, word: &str, failure: &Failure) {
+        complain(word, failure);
+        next_lines(&failure.next, &self.program, &self.flags).for_each(|line| warn(&line));
+    }
+
+    /// What may be done next, where whoever made the error knows nothing better than what is listed.
+    fn way_on(&self, failure: &Failure, next: &[NextAction], exit: u8) -> Vec<NextAction> {
+        if !next.is_empty() || exit == 0 {
+            return next.to_vec();
         }
+        // What is wrong with the call, or what the call left.
+        let known = listed(&failure.code).filter(|_| failure.code != code::USAGE_COMMAND_LINE);
+        vec![match (known, exit) {
+            (Some(listed), _) => NextAction::outside(listed),
+            (None, 2) => {
+                NextAction::outside(format!("correct the command line: {} --help", self.program))
+            }
+            (None, _) => NextAction::verb(Verb::Status, &[]),
+        }]
     }
 
     /// The end of a run: the last line of standard output. Gives the exit code.
     pub(crate) fn report(&self, report: &RunReport) -> u8 {
         let exit = report.outcome.exit_code();
         let failure = report.failure.as_ref();
+        let next = match failure {
+            Some(failure) => self.way_on(failure, &report.next, exit),
+            None => report.next.clone(),
+        };
         if self.json {
-            say(&json!({
+            self.out_json(&json!({
                 "v": 1,
                 "outcome": report.outcome,
                 "run": report.run,
@@ -99,48 +99,34 @@ impl Voice {
                 "code": failure.map(|failure| &failure.code),
                 "exit": exit,
                 "live": report.live,
-                "next": self.next_json(&report.next),
+                "next": self.next_json(&next),
                 "message": failure.map(ToString::to_string),
                 "causes": failure.map(|failure| &failure.causes),
-            })
-            .to_string());
+            }));
             return exit;
         }
-        say(&report.to_string());
-        self.next_lines(&report.next, say);
+        self.say(&report.to_string());
+        self.say_next(&next);
         exit
     }
 
-    /// An error that no run came to. Gives the exit code.
-    pub(crate) fn error(&self, problem: &Problem) -> u8 {
+    /// What an error that no run came to is told as.
+    pub(crate) fn judged(&self, problem: &Problem) -> Told {
         let mut failure = problem.error.to_failure();
         let (exit, outcome) = class(&failure.code, problem.building);
-        if failure.next.is_empty() {
-            // Nobody is left without a way on: what is wrong with the call, or what the call left.
-            failure.next.push(match exit {
-                2 => {
-                    let help = format!("correct the command line: {} --help", self.program);
-                    NextAction::outside(help)
-                }
-                _ => NextAction::verb(Verb::Status, &[]),
-            });
-        }
+        failure.next = self.way_on(&failure, &failure.next, exit);
+        Told { failure, exit, outcome }
+    }
+
+    /// Tells it. Gives the exit code.
+    pub(crate) fn error(&self, told: &Told) -> u8 {
         if self.json {
-            say(&json!({
-                "v": 1, "outcome": outcome, "run": null, "target": self.target, "fence": null,
-                "code": failure.code, "exit": exit, "live": null,
-                "next": self.next_json(&failure.next),
-                "message": failure.to_string(), "causes": failure.causes,
-            })
-            .to_string());
-            return exit;
+            let next = self.next_json(&told.failure.next);
+            self.out_json(&error_json(told, Some(&self.target), next));
+        } else {
+            self.complain("error", &told.failure);
         }
-        warn(&format!("error: {failure} [{}]", failure.code));
-        for cause in &failure.causes {
-            warn(&format!("  because: {cause}"));
-        }
-        self.next_lines(&failure.next, warn);
-        exit
+        told.exit
     }
 
     /// A target's status; `Err` of `live` is why that cannot be told, `missing` the path of a ledger
@@ -156,9 +142,9 @@ impl Voice {
         let shipped = lock.head.seq > 0;
         let known = live.as_ref().ok().and_then(Option::as_ref);
         let unknown = live.as_ref().err().map(Error::to_failure);
+        let next = &with_unknown(next, unknown.as_ref());
         if self.json {
-            let never = Code::new("status.never_shipped");
-            let code = (!shipped).then_some(&never);
+            let code = (!shipped).then_some(code::STATUS_NEVER_SHIPPED);
             let mut line = json!({
                 "v": 1,
                 "target": self.target,
@@ -169,7 +155,7 @@ impl Voice {
                 "along_with": lock.along_with,
                 "queue": lock.queue,
                 "holder": lock.holder,
-                "code": code.or_else(|| unknown.as_ref().map(|failure| &failure.code)),
+                "code": code.or_else(|| unknown.as_ref().map(|failure| failure.code.clone())),
                 "next": self.next_json(next),
             });
             let asking = waits.iter().map(|request| {
@@ -185,54 +171,62 @@ impl Voice {
             if let Some(path) = missing {
                 line["missing_ledger"] = path.into();
             }
-            say(&line.to_string());
+            self.out_json(&line);
             return;
         }
-        say(&format!("target  {}", self.target));
+        self.say(&format!("target  {}", self.target));
         match (known, &unknown) {
-            (Some(live), _) => say(&format!("live    {live}")),
-            (None, None) => say("live    nothing"),
-            (None, Some(failure)) => say(&format!("live    unknown: {failure} [{}]", failure.code)),
+            (Some(live), _) => self.say(&format!("live    {live}")),
+            (None, None) => self.say("live    nothing"),
+            (None, Some(failure)) => {
+                self.say(&format!("live    unknown: {failure} [{}]", failure.code));
+            }
         }
-        say(&format!("state   {}, fence {}", lock.state.as_str(), lock.fence));
+        self.say(&format!("state   {}, fence {}", lock.state.as_str(), lock.fence));
         if let Some(holder) = &lock.holder {
-            say(&format!("holder  {} (pid {}), run {}", holder.actor, holder.pid, holder.run));
+            self.say(&format!("holder  {} (pid {}), run {}", holder.actor, holder.pid, holder.run));
         } else if let Some(run) = lock.run {
-            say(&format!("run     {run}"));
+            self.say(&format!("run     {run}"));
         }
         if let Some(leading) = &lock.along_with {
-            say(&format!("locked  along with {leading}: see its status and log"));
+            self.say(&format!("locked  along with {leading}: see its status and log"));
         }
         for (place, waiter) in lock.queue.iter().enumerate() {
             let absent = if waiter.alive { "" } else { ", not heard of: skipped" };
-            say(&format!("queue   {}. {} of {}{absent}", place + 1, waiter.run, waiter.actor));
+            self.say(&format!("queue   {}. {} of {}{absent}", place + 1, waiter.run, waiter.actor));
         }
         for request in waits {
-            say(&format!("asking  {} of {}", request.run, request.requester));
+            self.say(&format!("asking  {} of {}", request.run, request.requester));
             if let Some(version) = &request.candidate.version {
-                say(&format!("        ships {version}"));
+                self.say(&format!("        ships {version}"));
             }
             for scope in &request.scopes {
-                say(&format!("        would touch {}: {}", scope.stage, scope.summary));
+                self.say(&format!("        would touch {}: {}", scope.stage, scope.summary));
             }
             for (stage, finding) in &request.waiting {
-                say(&format!("        waits on {stage}: {} [{}]", finding.message, finding.code));
+                self.say(&format!(
+                    "        waits on {stage}: {} [{}]",
+                    finding.message, finding.code
+                ));
             }
         }
         if let Some(path) = missing {
-            say(&format!("there is no ledger at `{path}` [status.never_shipped]"));
+            self.say(&format!("there is no ledger at `{path}` [{}]", code::STATUS_NEVER_SHIPPED));
         } else if !shipped {
-            say("nothing was ever shipped to this target from this ledger [status.never_shipped]");
+            let never = "nothing was ever shipped to this target from this ledger";
+            self.say(&format!("{never} [{}]", code::STATUS_NEVER_SHIPPED));
         }
-        self.next_lines(next, say);
+        self.say_next(next);
     }
 
     /// What a ship would do. Gives the exit code: that of the end that it would come to.
     pub(crate) fn preview(&self, preview: &Preview, asked: bool) -> u8 {
         let exit = preview.stop.as_ref().map_or(0, |(outcome, _)| outcome.exit_code());
+        let next = preview.stop.as_ref().map(|(_, why)| self.way_on(why, &why.next, exit));
+        let next = next.unwrap_or_default();
         if self.json {
             let stop = preview.stop.as_ref();
-            say(&json!({
+            self.out_json(&json!({
                 "v": 1,
                 "outcome": stop.map_or("planned", |(outcome, _)| outcome.as_str()),
                 "target": self.target,
@@ -241,24 +235,23 @@ impl Voice {
                 "verdicts": verdicts_json(&preview.verdicts),
                 "code": stop.map(|(_, failure)| &failure.code),
                 "message": stop.map(|(_, failure)| failure.to_string()),
-                "next": self.next_json(stop.map_or(&[], |(_, failure)| failure.next.as_slice())),
+                "next": self.next_json(&next),
                 "exit": exit,
-            })
-            .to_string());
+            }));
             return exit;
         }
         for scope in &preview.scopes {
-            say(&format!("would touch  {}: {}", scope.stage, scope.summary));
+            self.say(&format!("would touch  {}: {}", scope.stage, scope.summary));
         }
-        say_verdicts(&preview.verdicts);
+        self.say_verdicts(&preview.verdicts);
         match &preview.stop {
             Some((outcome, failure)) => {
                 let how = outcome.as_str().replace('_', " ");
-                say(&format!("it would end {how}: {failure} [{}]", failure.code));
-                self.next_lines(&failure.next, say);
+                self.say(&format!("it would end {how}: {failure} [{}]", failure.code));
+                self.say_next(&next);
             }
-            None if asked => say("nothing is known to stop it"),
-            None => say("nothing is known to stop it; its gates were not asked: --gates"),
+            None if asked => self.say("nothing is known to stop it"),
+            None => self.say("nothing is known to stop it; its gates were not asked: --gates"),
         }
         exit
     }
@@ -267,8 +260,9 @@ impl Voice {
     pub(crate) fn verified(&self, verified: &Verified) -> u8 {
         let failure = verified.failure.as_ref();
         let exit = u8::from(failure.is_some());
+        let next = failure.map(|why| self.way_on(why, &why.next, exit)).unwrap_or_default();
         if self.json {
-            say(&json!({
+            self.out_json(&json!({
                 "v": 1,
                 "target": self.target,
                 "verified": failure.is_none(),
@@ -276,20 +270,19 @@ impl Voice {
                 "verdicts": verdicts_json(&verified.verdicts),
                 "code": failure.map(|failure| &failure.code),
                 "message": failure.map(ToString::to_string),
-                "next": self.next_json(failure.map_or(&[], |failure| failure.next.as_slice())),
+                "next": self.next_json(&next),
                 "exit": exit,
-            })
-            .to_string());
+            }));
             return exit;
         }
-        say_verdicts(&verified.verdicts);
+        self.say_verdicts(&verified.verdicts);
         let live = verified.live.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
         match failure {
-            None => say(&format!("verified: {live} is live on {}", self.target)),
+            None => self.say(&format!("verified: {live} is live on {}", self.target)),
             Some(failure) => {
-                say(&format!("not verified: {live} is live on {}", self.target));
-                say(&format!("  {failure} [{}]", failure.code));
-                self.next_lines(&failure.next, say);
+                self.say(&format!("not verified: {live} is live on {}", self.target));
+                self.say(&format!("  {failure} [{}]", failure.code));
+                self.say_next(&next);
             }
         }
         exit
@@ -302,12 +295,21 @@ impl Voice {
             line["target"] = json!(self.target);
             line["next"] = self.next_json(next);
             line["exit"] = 0.into();
-            say(&line.to_string());
+            self.out_json(&line);
         } else {
-            say(text);
-            self.next_lines(next, say);
+            self.say(text);
+            self.say_next(next);
         }
         0
+    }
+
+    fn say_verdicts(&self, verdicts: &[Judged]) {
+        for judged in verdicts {
+            let advice = if judged.enforcement == Enforcement::Advisory { " (advice)" } else { "" };
+            let why = judged.verdict.finding();
+            let why = why.map(|it| format!(", {} [{}]", it.message, it.code)).unwrap_or_default();
+            self.say(&format!("gate {}: {}{why}{advice}", judged.stage, judged.verdict.word()));
+        }
     }
 }
 
@@ -320,25 +322,96 @@ fn verdicts_json(verdicts: &[Judged]) -> Value {
     Value::Array(list.collect())
 }
 
-fn say_verdicts(verdicts: &[Judged]) {
-    for judged in verdicts {
-        let advice = if judged.enforcement == Enforcement::Advisory { " (advice)" } else { "" };
-        let why = judged.verdict.finding();
-        let why = why.map(|it| format!(", {} [{}]", it.message, it.code)).unwrap_or_default();
-        say(&format!("gate {}: {}{why}{advice}", judged.stage, judged.verdict.word()));
+/// What became of a call that no run came of, for programs.
+fn error_json(told: &Told, target: Option<&TargetName>, next: Value) -> Value {
+    let failure = &told.failure;
+    json!({
+        "v": 1, "outcome": told.outcome, "run": null, "target": target, "fence": null,
+        "code": failure.code, "exit": told.exit, "live": null, "next": next,
+        "message": failure.to_string(), "causes": failure.causes,
+    })
+}
+
+/// A call that cannot be understood: what people are told is `said` by clap, else the error itself.
+pub(crate) fn usage(
+    out: &Out,
+    program: &str,
+    failure: Failure,
+    said: Option<&str>,
+    json: bool,
+) -> u8 {
+    match said {
+        Some(said) => warn(said),
+        None => complain("error", &failure),
+    }
+    next_lines(&failure.next, program, "").for_each(|line| warn(&line));
+    let next = next_json(&failure.next, program, "");
+    let told = Told { outcome: "usage", exit: 2, failure };
+    if json {
+        out.say_json(&error_json(&told, None, next).to_string());
+    }
+    told.exit
+}
+
+/// What went wrong beside what a call came to that was not understood.
+pub(crate) fn warn_of(failure: &Failure, program: &str) {
+    complain("warning", failure);
+    next_lines(&failure.next, program, "").for_each(|line| warn(&line));
+}
+
+/// What, and because of what.
+fn complain(word: &str, failure: &Failure) {
+    warn(&format!("{word}: {failure} [{}]", failure.code));
+    failure.causes.iter().for_each(|cause| warn(&format!("  because: {cause}")));
+}
+
+/// A next action as something to type.
+fn command(next: &NextAction, program: &str, flags: &str) -> String {
+    match &next.action {
+        Action::Verb(verb, args) => {
+            let mut line = format!("{program} {}", verb.as_str());
+            for arg in args {
+                let _ = write!(line, " {arg}");
+            }
+            line + flags
+        }
+        Action::Outside(what) => what.clone(),
+        _ => "use a newer build".to_owned(),
     }
 }
 
-/// A call that cannot be understood, for programs: people have read it on standard error.
-pub(crate) fn usage(error: &Error, program: &str) {
-    let failure = error.to_failure();
-    say(&json!({
-        "v": 1, "outcome": "usage", "run": null, "target": null, "fence": null,
-        "code": failure.code, "exit": 2, "live": null,
-        "next": [{"command": format!("{program} --help"), "who": "anyone"}],
-        "message": failure.message,
+fn next_json(next: &[NextAction], program: &str, flags: &str) -> Value {
+    let list =
+        next.iter().map(|next| json!({"command": command(next, program, flags), "who": next.who}));
+    Value::Array(list.collect())
+}
+
+fn next_lines(next: &[NextAction], program: &str, flags: &str) -> impl Iterator<Item = String> {
+    next.iter().map(move |next| {
+        let who = if next.who == "anyone" { String::new() } else { format!("  ({})", next.who) };
+        format!("  next: {}{who}", command(next, program, flags))
     })
-    .to_string());
+}
+
+/// What may be done next, with what would make known what is not.
+fn with_unknown(next: &[NextAction], unknown: Option<&Failure>) -> Vec<NextAction> {
+    let mut next = next.to_vec();
+    let Some(failure) = unknown else { return next };
+    if failure.next.is_empty() {
+        next.extend(listed(&failure.code).map(NextAction::outside));
+    }
+    for more in &failure.next {
+        if !next.contains(more) {
+            next.push(more.clone());
+        }
+    }
+    next
+}
+
+/// What is to be done about that code, as the guide has it.
+fn listed(code: &Code) -> Option<&'static str> {
+    let lists = [gatekit_core::code::ALL, code::ALL, gatekit_store::code::ALL];
+    lists.into_iter().flatten().find(|listed| listed.code == *code).map(|listed| listed.next)
 }
 
 /// The exit code and the outcome's word of an error that no run came to. Whatever the parts of a
@@ -347,6 +420,8 @@ fn class(code: &Code, building: bool) -> (u8, &'static str) {
     match (code.area(), code.as_str()) {
         (_, "ledger.corrupt" | "log.broken" | "ledger.entry") => (4, "stuck"),
         (_, "rollback.nothing") | ("approval" | "waiver", _) => (1, "refused"),
+        // Of the program, and not of the call.
+        ("engine", _) => (5, "failed"),
         ("usage" | "config", _)
         | (_, "ledger.foreign" | "ledger.newer" | "ledger.network_fs" | "ledger.ephemeral") => {
             (2, "usage")
@@ -361,17 +436,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_commands_neither_a_terminal_nor_a_runner() {
-        for (said, printed) in [
-            ("all is well:: really", "all is well:: really"),
-            ("one\n  ::error::two", "one\n|   ::error::two"),
-            ("::stop-commands::x\n", "| ::stop-commands::x\n"),
-            ("a ##[error]b", "a ## [error]b"),
-            ("a\u{1b}[2Jb\rc", "a\u{fffd}[2Jb\u{fffd}c"),
-            // Whatever hides behind what is taken out.
-            ("\u{1b}::error::x", "\u{fffd}::error::x"),
-        ] {
-            assert_eq!(tame(said), printed);
-        }
+    fn an_error_that_knows_no_way_on_tells_the_one_that_is_listed() {
+        let voice = Voice {
+            json: false,
+            program: "deploy".into(),
+            flags: " --target t".into(),
+            target: TargetName::new("t").unwrap(),
+            out: Out::default(),
+        };
+        let told = |code: Code| {
+            let told = voice.judged(&Error::new(code, "what").into());
+            let lines = next_lines(&told.failure.next, &voice.program, &voice.flags);
+            (told.exit, lines.collect::<Vec<_>>().join("\n"))
+        };
+        let (exit, next) = told(code::CONFIG_ARGUMENTS);
+        assert_eq!(exit, 2);
+        assert!(next.starts_with("  next: give the run's own arguments"), "{next}");
+        let (exit, next) = told(gatekit_store::code::LEDGER_FULL);
+        assert_eq!((exit, next.as_str()), (5, "  next: free space, then `resume`"));
+        let help = "  next: correct the command line: deploy --help";
+        assert_eq!(told(code::USAGE_COMMAND_LINE), (2, help.to_owned()));
+        let status = "  next: deploy status --target t";
+        assert_eq!(told(Code::new("acme.strange")), (5, status.to_owned()));
     }
 }

@@ -5,14 +5,15 @@ use std::io::{self, IsTerminal as _};
 
 use gatekit_core::{Engine, Event, EventBody, Reporter};
 
-use crate::output::{say, warn};
+use crate::out::{Out, warn};
+use crate::output::Voice;
 use crate::terminal::{Screen, Terminal};
 
 /// Adds the reporter for whoever listens. What it draws on a terminal is taken down before anything
 /// else is printed.
-pub(crate) fn told(engine: Engine, json: bool) -> (Engine, Option<Screen>) {
-    if json {
-        (engine.reporter(Json), None)
+pub(crate) fn told(engine: Engine, voice: &Voice) -> (Engine, Option<Screen>) {
+    if voice.json {
+        (engine.reporter(Json(voice.out.clone())), None)
     } else if io::stderr().is_terminal() && !is_dumb() {
         let terminal = Terminal::stderr();
         let screen = terminal.screen();
@@ -29,12 +30,12 @@ fn is_dumb() -> bool {
 
 /// One JSON object a line, on standard output.
 #[derive(Debug)]
-struct Json;
+struct Json(Out);
 
 impl Reporter for Json {
     fn event(&mut self, event: &Event) {
         match serde_json::to_string(event) {
-            Ok(line) => say(&line),
+            Ok(line) => self.0.say_json(&line),
             Err(error) => warn(&format!("an event has no JSON form: {error}")),
         }
     }

@@ -1,6 +1,6 @@
 //! How arguments become a pipeline, whatever their type.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,11 +12,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::caught::awaited;
 use crate::code;
 use crate::env::{Env, usage};
 use crate::shipment::{Shipment, to_json};
 
 pub(crate) type Made<'a> = Pin<Box<dyn Future<Output = Result<Shipment>> + 'a>>;
+
+/// What panicked, when the closure that builds a pipeline did.
+const BUILDER: &str = "what builds the pipeline";
+
+/// The heading of the arguments that complete the journalled ones.
+const OF_THE_RELEASE: &str = "Arguments of the release: only what no journal keeps is needed again";
 
 /// One way to ship to a target: the verb, its arguments and the pipeline that they stand for.
 pub(crate) trait Recipe {
@@ -53,7 +60,8 @@ where
 {
     async fn built(&self, args: A, env: &Env) -> Result<Shipment> {
         let given = to_json(&args);
-        let mut shipment = (self.build)(args, env.clone()).await?.into();
+        let build = async { (self.build)(args, env.clone()).await };
+        let mut shipment = awaited(BUILDER, build).await?.into();
         let arguments = shipment.arguments.take().map_or(given, Ok)?;
         if shipment.candidate.is_none() {
             let inputs = arguments.clone();
@@ -88,7 +96,7 @@ where
     fn augment_for_update(&self, command: Command) -> Command {
         let args = own::<A>();
         let args = args.iter().filter(|arg| !arg.is_positional());
-        command.args(args.map(optional)).groups(groups::<A>())
+        command.args(args.map(optional::<A>)).groups(groups::<A>())
     }
 
     fn make<'a>(&'a self, given: &'a ArgMatches, env: &'a Env) -> Made<'a> {
@@ -116,7 +124,7 @@ fn own<A: Args>() -> Vec<Arg> {
 fn groups<A: Args>() -> Vec<ArgGroup> {
     let own = own::<A>();
     let (positional, named): (Vec<_>, Vec<_>) = own.iter().partition(|arg| arg.is_positional());
-    let mut command = A::augment_args(Command::new("own"));
+    let mut command = A::augment_args(Command::new("own").disable_help_flag(true));
     // Groups that only their arguments name are known then.
     command.build();
     let groups = command.get_groups().map(|group| {
@@ -133,10 +141,10 @@ fn groups<A: Args>() -> Vec<ArgGroup> {
 
 /// The same argument, absent unless it is given: no default, none that another one demands, and a
 /// switch that says nothing when it is not there.
-fn optional(arg: &Arg) -> Arg {
+fn optional<A: Args>(arg: &Arg) -> Arg {
     let mut optional = Arg::new(arg.get_id().clone())
         .value_parser(arg.get_value_parser().clone())
-        .help_heading("Arguments of the release: those that the journal does not keep")
+        .help_heading(OF_THE_RELEASE)
         .hide(arg.is_hide_set())
         .hide_env_values(true)
         .action(ArgAction::Set);
@@ -146,13 +154,29 @@ fn optional(arg: &Arg) -> Arg {
         ArgAction::Count => switch(optional.value_parser(value_parser!(u8)), "1"),
         action => {
             let names = arg.get_value_names().unwrap_or_default().to_vec();
-            let optional = optional.action(action.clone()).value_names(names);
+            let optional = optional
+                .action(action.clone())
+                .value_names(names)
+                .allow_hyphen_values(arg.is_allow_hyphen_values_set())
+                .allow_negative_numbers(arg.is_allow_negative_numbers_set())
+                .ignore_case(arg.is_ignore_case_set())
+                .require_equals(arg.is_require_equals_set())
+                .default_missing_values(meant_without_value::<A>(arg));
+            let optional = match arg.get_value_terminator() {
+                Some(terminator) => optional.value_terminator(terminator.clone()),
+                None => optional,
+            };
             match arg.get_num_args() {
                 Some(range) => optional.num_args(range),
                 None => optional,
             }
         }
     };
+    let (shown, hidden) = aliases(arg.get_visible_aliases(), arg.get_all_aliases());
+    let shown = shown.into_iter().map(str::to_owned);
+    optional = optional.visible_aliases(shown).aliases(hidden.into_iter().map(str::to_owned));
+    let (shown, hidden) = aliases(arg.get_visible_short_aliases(), arg.get_all_short_aliases());
+    optional = optional.visible_short_aliases(shown).short_aliases(hidden);
     if let Some(delimiter) = arg.get_value_delimiter() {
         optional = optional.value_delimiter(delimiter);
     }
@@ -169,6 +193,29 @@ fn optional(arg: &Arg) -> Arg {
         optional = optional.env(variable.to_owned());
     }
     optional
+}
+
+/// Those that help shows, and those that it does not.
+fn aliases<T: PartialEq>(shown: Option<Vec<T>>, all: Option<Vec<T>>) -> (Vec<T>, Vec<T>) {
+    let shown = shown.unwrap_or_default();
+    let mut hidden = all.unwrap_or_default();
+    hidden.retain(|alias| !shown.contains(alias));
+    (shown, hidden)
+}
+
+/// What the argument means where it is given without a value. clap tells it only by understanding it.
+fn meant_without_value<A: Args>(arg: &Arg) -> Vec<OsString> {
+    let takes_none = arg.get_num_args().is_some_and(|range| range.min_values() == 0);
+    if !takes_none || arg.is_positional() {
+        return Vec::new();
+    }
+    let id = arg.get_id().as_str();
+    let alone = Command::new("own").no_binary_name(true).ignore_errors(true);
+    let alone = A::augment_args(alone.disable_help_flag(true))
+        .mut_arg(id, |arg| arg.env(None::<&str>).default_value(None::<&str>));
+    let understood = alone.try_get_matches_from([flag(arg)]).ok();
+    let values = understood.as_ref().and_then(|matches| matches.get_raw(id));
+    values.into_iter().flatten().map(OsString::from).collect()
 }
 
 fn switch(arg: Arg, meant: &'static str) -> Arg {
@@ -191,7 +238,7 @@ where
     // None of them is looked at by its environment here: they are given word by word.
     let command = Command::new("again").no_binary_name(true);
     let args = own::<A>();
-    let args = args.iter().map(|arg| optional(arg).env(None::<&str>).required(false));
+    let args = args.iter().map(|arg| optional::<A>(arg).env(None::<&str>).required(false));
     let command = command.args(args).groups(groups::<A>());
     let with = |words: &[OsString]| -> Result<A> {
         if words.is_empty() {
@@ -227,7 +274,11 @@ where
 }
 
 fn other(given: &str) -> Error {
-    let what = format!("{given} is not what the run was opened with");
+    not_as_opened(format!("{given} is not what the run was opened with"))
+}
+
+/// The error of what is given otherwise than the run was opened.
+pub(crate) fn not_as_opened(what: String) -> Error {
     Error::new(code::CONFIG_ARGUMENTS, what)
         .with_effect(Effect::None)
         .with_next(NextAction::outside("leave it out, or ship anew"))
@@ -240,17 +291,55 @@ fn flag(arg: &Arg) -> String {
     }
 }
 
-/// An argument as it is typed, with its values.
+/// An argument as it is typed, with its values: as often as it was given, for several of one
+/// occurrence need not mean the same as several occurrences.
 fn words_of(arg: &Arg, given: &ArgMatches) -> Vec<OsString> {
-    let flag = flag(arg) + "=";
-    let values = given.get_raw(arg.get_id().as_str()).into_iter().flatten();
-    values
-        .map(|value| {
-            let mut word = OsString::from(&flag);
-            word.push(value);
-            word
-        })
-        .collect()
+    let flag = OsString::from(flag(arg));
+    let with = |value: &OsStr| {
+        let mut word = flag.clone();
+        word.push("=");
+        word.push(value);
+        word
+    };
+    let mut words = Vec::new();
+    for occurrence in given.get_raw_occurrences(arg.get_id().as_str()).into_iter().flatten() {
+        let values: Vec<&OsStr> = occurrence.collect();
+        match (values.as_slice(), arg.get_value_delimiter()) {
+            ([], _) => words.push(flag.clone()),
+            ([only], _) => words.push(with(only)),
+            (several, Some(delimiter)) => {
+                let delimiter = OsString::from(delimiter.to_string());
+                words.push(with(&several.join(&delimiter)));
+            }
+            (several, None) => {
+                words.push(flag.clone());
+                words.extend(several.iter().map(OsString::from));
+                words.extend(arg.get_value_terminator().map(|it| OsString::from(it.as_str())));
+            }
+        }
+    }
+    words
+}
+
+/// The first flag given by hand that the way to ship of the run does not have, but another one of the
+/// same target: it would do nothing. Gives that one's verb, too.
+pub(crate) fn of_another(
+    recipe: &Shared,
+    recipes: &[Shared],
+    given: &ArgMatches,
+) -> Option<(String, &'static str)> {
+    let of_ship = recipe.augment(Command::new("own"));
+    let known = |arg: &Arg| of_ship.get_arguments().any(|own| own.get_id() == arg.get_id());
+    recipes.iter().find_map(|other| {
+        let of_other = other.augment(Command::new("own"));
+        let strange = of_other.get_arguments().find(|arg| {
+            let id = arg.get_id().as_str();
+            !known(arg)
+                && given.try_contains_id(id).is_ok_and(|given| given)
+                && given.value_source(id) == Some(ValueSource::CommandLine)
+        });
+        strange.map(|arg| (flag(arg), other.verb()))
+    })
 }
 
 /// What is shipped where the program says nothing else: its arguments.
@@ -275,85 +364,4 @@ fn candidate_of(arguments: &Value) -> Candidate {
 pub(crate) type Shared = Arc<dyn Recipe>;
 
 #[cfg(test)]
-mod tests {
-    use secrecy::{ExposeSecret as _, SecretString};
-    use serde::Deserialize;
-    use serde_json::json;
-
-    use super::*;
-
-    /// Exactly one of both, and no place beside it.
-    #[derive(Debug, Args, Serialize, Deserialize)]
-    #[group(required = true, multiple = false, conflicts_with = "place")]
-    struct Source {
-        #[arg(long)]
-        image: Option<String>,
-        #[arg(long)]
-        directory: Option<String>,
-    }
-
-    /// Both or neither.
-    #[derive(Debug, Args)]
-    struct Login {
-        #[arg(long)]
-        user: String,
-        #[arg(long)]
-        password: SecretString,
-    }
-
-    #[derive(Debug, Args, Serialize, Deserialize)]
-    struct Release {
-        #[command(flatten)]
-        source: Source,
-        #[command(flatten)]
-        #[serde(skip)]
-        login: Option<Login>,
-        #[arg(long, group = "speed")]
-        fast: bool,
-        #[arg(long, group = "speed")]
-        slow: bool,
-        place: Option<String>,
-    }
-
-    fn recipe() -> impl Recipe {
-        let build = async |_: Release, _: Env| -> Result<Shipment> {
-            Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
-        };
-        Of { verb: "ship", about: "ships", build, args: std::marker::PhantomData }
-    }
-
-    /// What a verb that rebuilds the run understands of these words.
-    fn given(words: &[&str]) -> Result<ArgMatches, clap::Error> {
-        let command = Command::new("resume").no_binary_name(true);
-        recipe().augment_for_update(command).try_get_matches_from(words)
-    }
-
-    #[test]
-    fn what_excludes_each_other_in_a_ship_does_so_when_it_is_given_again() {
-        for fine in [&[][..], &["--image=a"], &["--directory=a", "--slow"], &["--user=u"]] {
-            assert!(given(fine).is_ok(), "{fine:?}");
-        }
-        for both in [&["--image=a", "--directory=b"][..], &["--fast", "--slow"]] {
-            let error = given(both).unwrap_err();
-            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{both:?}");
-        }
-    }
-
-    #[test]
-    fn secrets_that_belong_together_are_given_again_together() {
-        let journalled = json!({
-            "source": {"image": "a", "directory": null}, "fast": true, "slow": false, "place": null,
-        });
-        let again = |words: &[&str]| given_again::<Release>(&journalled, &given(words).unwrap());
-        assert!(again(&[]).unwrap().login.is_none());
-        let release = again(&["--user=u", "--password=secret", "--image=a"]).unwrap();
-        let login = release.login.unwrap();
-        assert_eq!((login.user.as_str(), login.password.expose_secret()), ("u", "secret"));
-        assert_eq!(release.source.image.as_deref(), Some("a"));
-        assert_eq!(again(&["--user=u"]).unwrap_err().code().area(), "usage");
-        for other in ["--image=b", "--directory=a", "--slow"] {
-            let error = again(&["--user=u", "--password=secret", other]).unwrap_err();
-            assert_eq!(*error.code(), code::CONFIG_ARGUMENTS, "{other}: {error}");
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use gatekit_core::ledger::{Body, Entry};
 use gatekit_core::{Event, EventBody, Reporter, StageId, Verdict};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::tame;
+use crate::out::tame;
 
 /// How often the live lines are drawn anew while nothing happens.
 const TICK: Duration = Duration::from_millis(120);

@@ -1,23 +1,24 @@
 //! The verbs.
 
-use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use clap::FromArgMatches;
 use clap_complete::Shell;
 use gatekit_core::ledger::{Body, LockState, TargetState, Word};
 use gatekit_core::{
-    Effect, Engine, Error, NextAction, Pending, Request, Result, RunId, RunReport, Running, Verb,
+    Engine, Error, Failure, NextAction, Pending, Request, Result, RunId, RunReport, Running, Verb,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, OnError, Problem};
+use crate::caught::caught;
 use crate::code;
-use crate::command::{self, Plan, Reconcile, Rollback, Ship, Waive, needed};
+use crate::command::{self, Plan, Reconcile, Rollback, Ship};
 use crate::env::usage;
 use crate::log::log;
-use crate::output::{quoted, warn};
+use crate::out::warn;
+use crate::people::{waive, word};
 use crate::recipe::Shared;
 
 /// Prints a shell's completions.
@@ -25,20 +26,44 @@ pub(crate) fn completions(mut program: clap::Command, call: &Call) -> u8 {
     let Some(shell) = call.given.get_one::<Shell>("shell") else { return 2 };
     let mut script = Vec::new();
     clap_complete::generate(*shell, &mut program, call.app, &mut script);
-    // A reader that has gone away is no reason to fail.
-    let _ = io::stdout().lock().write_all(&script);
-    0
+    call.voice.out.write(&script);
+    call.voice.out.end(0, true)
 }
 
 /// Runs a verb and gives the exit code.
 pub(crate) async fn run(mut call: Call) -> u8 {
-    let voice = call.voice.clone();
-    match answer(&mut call).await {
+    let exit = match answer(&mut call).await {
         Ok(exit) => exit,
-        Err(problem) => {
-            take_down(&mut call);
-            voice.error(&problem)
-        }
+        Err(problem) => failed(&mut call, &problem),
+    };
+    let only_prints = matches!(call.verb.as_str(), "plan" | "status" | "log" | "verify");
+    call.voice.out.end(exit, only_prints)
+}
+
+/// Tells of an error that no run came to. Gives the exit code.
+pub(crate) fn failed(call: &mut Call, problem: &Problem) -> u8 {
+    take_down(call);
+    let told = call.voice.judged(problem);
+    let verb = call.verb.as_str();
+    let releases = matches!(verb, "rollback" | "resume" | "reconcile")
+        || call.recipes.iter().any(|recipe| recipe.verb() == verb);
+    if releases {
+        let warn = |why: &Failure| call.voice.complain("warning", why);
+        on_error(call.on_error.take(), &told.failure, told.exit, warn);
+    }
+    call.voice.error(&told)
+}
+
+/// Hands an error to the program's own hook, and tells of the hook's own by `warn`.
+pub(crate) fn on_error(
+    hook: Option<OnError>,
+    why: &Failure,
+    exit: u8,
+    warn: impl FnOnce(&Failure),
+) {
+    let Some(hook) = hook else { return };
+    if let Err(error) = caught("what is told of errors", || hook(why, exit)) {
+        warn(&error.to_failure());
     }
 }
 
@@ -94,14 +119,14 @@ fn take_down(call: &mut Call) {
 fn told(call: &mut Call, report: RunReport) -> u8 {
     take_down(call);
     if let Some(finish) = call.finish.take()
-        && let Err(error) = finish(&report)
+        && let Err(error) = caught("what is told of reports", || finish(&report))
     {
-        warn(&format!("warning: {error} [{}]", error.code()));
+        call.voice.complain("warning", &error.to_failure());
     }
     call.voice.report(&report)
 }
 
-fn flags<A: FromArgMatches>(call: &Call) -> Result<A> {
+pub(crate) fn flags<A: FromArgMatches>(call: &Call) -> Result<A> {
     A::from_arg_matches(&call.given).map_err(|error| usage(&error))
 }
 
@@ -161,7 +186,7 @@ async fn plan(call: &mut Call) -> Answer<u8> {
     Ok(call.voice.preview(&preview, flags.gates))
 }
 
-fn acting(engine: Engine, call: &Call) -> Engine {
+pub(crate) fn acting(engine: Engine, call: &Call) -> Engine {
     match &call.env.common().actor {
         Some(actor) => engine.with_actor(actor),
         None => engine,
@@ -275,119 +300,14 @@ fn next_of(lock: &TargetState, waits: &[Request], call: &Call) -> Vec<NextAction
             findings.flat_map(|(_, finding)| finding.next.clone()).collect()
         }
         LockState::Free if lock.head.seq == 0 => {
-            let needed = call.recipes.first().map(needed).unwrap_or_default();
-            let needed: Vec<_> = needed.iter().map(String::as_str).collect();
-            vec![NextAction::verb(Verb::Ship, &needed)]
+            vec![call.ship_next()]
         }
         _ => Vec::new(),
     }
 }
 
-/// The run that people are asked about: the one named, else the only one that asks.
-async fn in_question(call: &Call, engine: &Engine, named: Option<RunId>) -> Answer<Request> {
-    let target = call.env.target();
-    if let Some(named) = named {
-        return Ok(engine.request(target, named).await?);
-    }
-    let mut asking = engine.asking(target).await?;
-    match asking.len() {
-        0 => Err(nobody_asks(call).into()),
-        1 => Ok(asking.remove(0)),
-        _ => {
-            let runs: Vec<_> = asking.iter().map(|request| request.run.to_string()).collect();
-            let several = "several runs wait for a word: name one";
-            Err(Error::new(gatekit_core::code::APPROVAL_WHICH, several)
-                .with_context("runs", runs.join(", "))
-                .into())
-        }
-    }
-}
-
-fn nobody_asks(call: &Call) -> Error {
-    let nobody = "no run waits for anybody's word";
-    let error = Error::new(gatekit_core::code::APPROVAL_NOTHING, nobody)
-        .with_next(NextAction::verb(Verb::Status, &[]));
-    call.env.without_ledger(error)
-}
-
-async fn word(call: &mut Call, word: Word) -> Answer<u8> {
-    let flags: command::Answer = flags(call)?;
-    // Nothing is made where there is nobody to speak to.
-    let ledger = call.env.ledger_to_read()?.ok_or_else(|| nobody_asks(call))?;
-    let request = in_question(call, &Engine::new(ledger), flags.run).await?;
-    let run = request.run;
-    let engine = acting(Engine::new(call.env.ledger()?), call);
-    let stage = engine.answer(&request, flags.stage.as_ref(), word, flags.comment).await?;
-    let said = if word == Word::Approve { "approved" } else { "rejected" };
-    let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.summary.as_str()).collect();
-    let text = format!("{said}: `{stage}` of run {run}, which would touch: {}", scopes.join("; "));
-    let line = json!({
-        "outcome": said, "run": run, "stage": stage, "intent": request.intent,
-        "scopes": request.scopes,
-    });
-    let resume = NextAction::verb(Verb::Resume, &[&run.to_string()]);
-    Ok(call.voice.done(&text, line, &[resume]))
-}
-
-async fn waive(call: &mut Call) -> Answer<u8> {
-    let flags: Waive = flags(call)?;
-    let (run, opened) = blocked(call, &flags).await?;
-    let ready = call.rebuilt(&opened).await?;
-    let engine = acting(Engine::new(call.env.ledger()?), call);
-    let until = engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await;
-    // Whoever named none is told which one it was that was looked at.
-    let until = until.map_err(|error| match flags.run {
-        Some(_) => error,
-        None => error.with_context("run", run),
-    })?;
-    let request = engine.request(call.env.target(), run).await?;
-    let version = request.candidate.version.as_deref().unwrap_or("without a version");
-    let text = format!(
-        "waived: gate `{}` until {until}, for the candidate of run {run} alone: {version}, of {}",
-        flags.stage, request.requester
-    );
-    let line = json!({
-        "outcome": "waived", "run": run, "stage": flags.stage, "until": until,
-        "candidate": request.candidate, "requester": request.requester,
-    });
-    let next = [NextAction::verb(Verb::Resume, &[]), NextAction::verb(Verb::Ship, &[])];
-    Ok(call.voice.done(&text, line, &next))
-}
-
-/// The run whose gate is answered for, and the arguments it was opened with: the one named, else the
-/// newest that has not ended. What has ended may be anybody's: it is suggested, not taken.
-async fn blocked(call: &Call, flags: &Waive) -> Answer<(RunId, Value)> {
-    if flags.run.is_none()
-        && let Some(ledger) = call.env.ledger_to_read()?
-    {
-        let engine = Engine::new(ledger);
-        if let Some(open) = engine.newest_open(call.env.target()).await? {
-            return Ok((open.run, open.arguments));
-        }
-        let (ended, _) = opened(call, None).await?;
-        let request = engine.request(call.env.target(), ended).await?;
-        let error =
-            Error::new(code::WAIVER_WHICH, "the newest run has ended: name the one you mean")
-                .with_effect(Effect::None)
-                .with_context("newest", ended)
-                .with_context("asked for by", &request.requester)
-                .with_context("ships", request.candidate.version.as_deref().unwrap_or("no version"))
-                .with_next(NextAction::outside(waive_of(call, flags, ended)));
-        return Err(error.into());
-    }
-    opened(call, flags.run).await
-}
-
-/// The same waiver, of a run that is named.
-fn waive_of(call: &Call, flags: &Waive, run: RunId) -> String {
-    let lasts = call.given.get_raw("lasts").into_iter().flatten().next().unwrap_or_default();
-    let (lasts, reason) = (quoted(&lasts.to_string_lossy()), quoted(&flags.reason));
-    let words = format!("waive {run} --stage {} --for {lasts} --reason {reason}", flags.stage);
-    format!("{} {words}{}", call.voice.program, call.voice.flags)
-}
-
 /// The run that is named, else the newest, and the arguments it was opened with.
-async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, Value)> {
+pub(crate) async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, Value)> {
     let target = call.env.target();
     let none = || {
         let what = match named {

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
 mod people;
+mod printed;
 mod program;
 mod site;

@@ -94,6 +94,10 @@ fn a_gate_is_waived_for_one_candidate_with_a_reason() {
     let waived = site.json(&suggested).expect(0, "waived", None);
     assert!(waived["until"].as_str().is_some());
     assert_eq!(waived["run"], run);
+    // It is not gone on with: the same is shipped anew.
+    let next = waived["next"].as_array().unwrap();
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0]["command"], "files staging ship --text TEXT");
     site.json(&bad).expect(0, "released", None);
     let another = ["staging", "ship", "--text", "another bad one", "--forbid", "bad"];
     site.json(&another).expect(1, "refused", Some("gate.failed"));
@@ -111,6 +115,8 @@ fn a_waiver_is_of_the_newest_run_that_has_not_ended() {
     let waive = ["staging", "waive", "--stage", "words", "--for", "1h", "--reason", "legal agreed"];
     let waived = site.json(&waive).expect(0, "waived", None);
     assert_eq!(waived["run"], open);
+    let resume = format!("files staging resume {}", open.as_str().unwrap());
+    assert_eq!(waived["next"], serde_json::json!([{"command": resume, "who": "anyone"}]));
     assert!(site.people(&waive).stdout.contains(open.as_str().unwrap()), "people are told, too");
     let other = ["staging", "waive", "--stage", "x", "--for", "1h", "--reason", "y"];
     let nothing = site.json(&other).expect(1, "refused", Some("waiver.nothing"));

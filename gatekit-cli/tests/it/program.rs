@@ -133,21 +133,47 @@ fn suggested_commands_name_the_same_place() {
     let dir = elsewhere.to_str().unwrap();
     let never = site.json(&["staging", "status", "--dir", dir, "--target", "other"]).line();
     let next = never["next"][0]["command"].as_str().unwrap();
-    let expected =
-        format!("files staging ship --text TEXT --token TOKEN --dir '{dir}' --target other");
-    assert_eq!(next, expected);
+    // The token is in the environment.
+    assert_eq!(next, format!("files staging ship --text TEXT --dir '{dir}' --target other"));
+    let mut bare = site.program();
+    bare.env_remove("FILES_TOKEN").args(["staging", "status", "--output", "json"]);
+    let never = done(bare.output().unwrap()).line();
+    assert_eq!(never["next"][0]["command"], "files staging ship --text TEXT --token TOKEN");
 }
 
 #[test]
 fn help_teaches_and_every_shell_can_complete() {
     let site = Site::new();
-    for verb in ["plan", "ship", "status", "log", "rollback", "resume", "reconcile", "approve"] {
+    for verb in [
+        "plan",
+        "ship",
+        "status",
+        "log",
+        "rollback",
+        "resume",
+        "reconcile",
+        "approve",
+        "reject",
+        "waive",
+        "verify",
+    ] {
         let help = site.people(&["staging", verb, "--help"]);
         assert_eq!(help.exit, Some(0));
         assert!(help.stdout.contains("Usage: files staging"), "{}", help.stdout);
+        let (_, examples) = help.stdout.split_once("\nExample").unwrap_or_else(|| panic!("{verb}"));
+        assert!(examples.contains(&format!("\n  files staging {verb}")), "{examples}");
+        let runs = ["ship", "rollback", "resume", "reconcile"].contains(&verb);
+        assert_eq!(examples.contains("Exit codes:"), runs, "{examples}");
+        if ["ship", "resume"].contains(&verb) {
+            assert!(help.stdout.contains("for 24h unless"), "{}", help.stdout);
+        }
+        if ["ship", "plan"].contains(&verb) {
+            assert!(examples.contains("--text TEXT"), "{examples}");
+        }
     }
     let top = site.people(&["--help"]);
     assert!(top.stdout.contains("Exit codes:") && top.stdout.contains("production"));
+    assert!(top.stdout.contains("\n  files staging ship --text TEXT\n"), "{}", top.stdout);
     for shell in ["bash", "zsh", "fish"] {
         let script = site.people(&["completions", shell]);
         assert_eq!(script.exit, Some(0));
@@ -320,4 +346,39 @@ fn who_would_settle_a_target_that_was_locked_along_is_sent_to_the_one_it_was_loc
     let people = site.people(&["staging", "status"]);
     assert!(people.stdout.contains("along with files/shop"), "{}", people.stdout);
     assert_eq!(site.text("staging").as_deref(), Some("v1"));
+}
+
+#[test]
+fn a_run_of_another_pipeline_is_gone_on_with_by_that() {
+    let site = Site::new();
+    let ship = ["staging", "ship", "--text", "odd", "--doubt", "odd", "--target", "other"];
+    let run = site.json(&ship).expect(75, "waiting", Some("gate.waiting"))["run"].clone();
+    let run = run.as_str().unwrap();
+    for words in [&["resume"][..], &["resume", run], &["status"]] {
+        let call = [&["production"], words, &["--target", "other"]].concat();
+        let line = site.json(&call).line();
+        assert_eq!(line["code"], "config.arguments", "{line:#}");
+        let message = line["message"].as_str().unwrap();
+        assert!(message.contains("another pipeline") && message.contains("staging"), "{message}");
+        let next = line["next"].as_array().unwrap();
+        let own = format!("files staging {} --target other", words.join(" "));
+        assert!(next.iter().any(|next| next["command"] == own.as_str()), "{line:#}");
+    }
+    site.json(&["staging", "resume", run, "--target", "other"]).expect(
+        75,
+        "waiting",
+        Some("gate.waiting"),
+    );
+}
+
+#[test]
+fn what_cannot_be_told_after_a_first_ship_that_was_refused_comes_with_a_way_on() {
+    let site = Site::new();
+    let bad = ["staging", "ship", "--text", "a bad one", "--forbid", "bad"];
+    site.json(&bad).expect(1, "refused", Some("gate.failed"));
+    let status = site.json(&["staging", "status"]).line();
+    assert_eq!(status["code"], "config.arguments");
+    assert_eq!(status["next"][0]["command"], "files staging ship --text TEXT");
+    let people = site.people(&["staging", "status"]).stdout;
+    assert!(people.ends_with("  next: files staging ship --text TEXT\n"), "{people}");
 }

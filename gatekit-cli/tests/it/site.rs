@@ -27,6 +27,14 @@ impl Done {
         serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {last}"))
     }
 
+    /// An end that is no run's.
+    #[track_caller]
+    pub(crate) fn expect_code(self, exit: i32, code: &str) -> Value {
+        let line = self.line();
+        assert_eq!((self.exit, line["code"].as_str()), (Some(exit), Some(code)), "{line:#}");
+        line
+    }
+
     #[track_caller]
     pub(crate) fn expect(self, exit: i32, outcome: &str, code: Option<&str>) -> Value {
         let line = self.line();
