@@ -16,9 +16,14 @@ use crate::out::tame;
 const TICK: Duration = Duration::from_millis(120);
 
 /// What does not fit is cut: a line that wraps cannot be taken back.
-const OF_THE_RUN: &str = "{spinner} {wide_msg} {prefix:>6}";
-const OF_A_STAGE: &str = "  {spinner} {wide_msg} {prefix:>6}";
-const ANSWERED: &str = "    {wide_msg} {prefix:>6}";
+const OF_THE_RUN: &str = "{spinner} {wide_msg} {prefix:>6}   ";
+const OF_A_STAGE: &str = "  {spinner} {wide_msg} {prefix:>6}   ";
+const ANSWERED: &str = "    {wide_msg} {prefix:>6}   ";
+
+/// The last line ends with it: the cursor goes back to the columns that are left free, where a `^C`
+/// that the terminal echoes does not make the line wrap. Those above need it at their end, for that is
+/// what begins the next line.
+const BACK: &str = "\u{1b}[3D";
 
 /// The reporter of a terminal.
 #[derive(Debug)]
@@ -135,14 +140,27 @@ impl fmt::Debug for Lines {
 struct Line {
     bar: ProgressBar,
     since: Duration,
+    template: &'static str,
+    last: bool,
 }
 
 impl Line {
-    fn new(screen: &MultiProgress, template: &str, what: &str, now: Duration) -> Self {
+    fn new(screen: &MultiProgress, template: &'static str, what: &str, now: Duration) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        set_template(&bar, template);
         bar.set_message(what.to_owned());
-        Self { bar: screen.add(bar), since: now }
+        let mut line = Self { bar, since: now, template, last: false };
+        line.stands(true);
+        line.bar = screen.add(line.bar);
+        line
+    }
+
+    /// Whether it is the last one.
+    fn stands(&mut self, last: bool) {
+        self.last = last;
+        let back = if last { BACK } else { "" };
+        if let Ok(style) = ProgressStyle::with_template(&format!("{}{back}", self.template)) {
+            self.bar.set_style(style);
+        }
     }
 
     fn draw(&self, now: Duration) {
@@ -154,12 +172,6 @@ impl Line {
         if self.bar.message() != what {
             self.bar.set_message(what);
         }
-    }
-}
-
-fn set_template(bar: &ProgressBar, template: &str) {
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
     }
 }
 
@@ -264,7 +276,8 @@ impl Lines {
         let found = self.stages.iter_mut().find(|it| it.id == *stage && it.kind == Kind::Gate);
         let Some(stage) = found.filter(|_| word != "wait") else { return };
         stage.kind = Kind::Answered;
-        set_template(&stage.line.bar, ANSWERED);
+        stage.line.template = ANSWERED;
+        stage.line.stands(stage.line.last);
         stage.line.says(of_a_stage(&stage.id, &format!("says {word}")));
         stage.line.draw(now);
     }
@@ -279,6 +292,10 @@ impl Lines {
             stage.kind = kind;
             stage.line.says(what);
         } else {
+            // Drawn before there is one below it.
+            let above = self.last_line();
+            above.stands(false);
+            above.draw(now);
             let line = Line::new(&self.screen, OF_A_STAGE, &what, now);
             line.draw(now);
             self.stages.push(Stage { id: id.clone(), kind, line });
@@ -304,6 +321,16 @@ impl Lines {
             }
             !ends
         });
+        let now = (self.clock)();
+        let line = self.last_line();
+        if !line.last {
+            line.stands(true);
+            line.draw(now);
+        }
+    }
+
+    fn last_line(&mut self) -> &mut Line {
+        self.stages.last_mut().map_or(&mut self.run, |stage| &mut stage.line)
     }
 
     /// A line that stays, with the time since the run began.

@@ -122,7 +122,7 @@ fn waits(message: &str) -> Verdict {
 
 #[test]
 fn gates_that_are_asked_at_once_have_a_line_each_until_they_are_judged() {
-    let mut world = World::new(10, 60);
+    let mut world = World::new(10, 63);
     world.shows(&["* planning                                                0s"]);
     world.opened();
     for gate in ["checks", "review", "window"] {
@@ -175,7 +175,7 @@ fn gates_that_are_asked_at_once_have_a_line_each_until_they_are_judged() {
 
 #[test]
 fn a_deploy_tells_what_it_does_and_since_when_beside_the_run() {
-    let mut world = World::new(9, 50);
+    let mut world = World::new(9, 53);
     world.progress(None, "waiting in the queue: 1 ahead");
     world.later(5);
     world.shows(&["* waiting in the queue: 1 ahead                 5s"]);
@@ -223,7 +223,7 @@ fn a_deploy_tells_what_it_does_and_since_when_beside_the_run() {
 /// What a set that was cut off still shows is not waited for.
 #[test]
 fn what_is_undone_has_no_gate_beside_it() {
-    let mut world = World::new(9, 40);
+    let mut world = World::new(9, 43);
     world.asked("smoke");
     world.step(Body::RollingBack {
         stage: stage("web"),
@@ -243,7 +243,7 @@ fn what_is_undone_has_no_gate_beside_it() {
 
 #[test]
 fn a_live_line_is_cut_to_the_width_whatever_is_in_it() {
-    let mut world = World::new(6, 20);
+    let mut world = World::new(6, 23);
     world.asked("a-gate-with-a-long-name");
     world.progress(Some("wide"), "長い長い長い長い長い");
     world.later(7);
@@ -251,7 +251,34 @@ fn a_live_line_is_cut_to_the_width_whatever_is_in_it() {
     world.progress(Some("wide"), "a\tb\u{1b}[2J");
     world.shows(&["* planning        7s", "  * a-gate-wi     7s", "  * wide: a b     7s"]);
     world.closed();
-    world.shows(&["  7.0s  closed: rele", "ased"]);
+    world.shows(&["  7.0s  closed: release", "d"]);
+}
+
+/// What the terminal echoes of an interrupt is overwritten.
+#[test]
+fn an_echoed_interrupt_makes_no_line_stay() {
+    let mut world = World::new(8, 43);
+    let interrupt = |world: &World| {
+        world.screen.write_str("^C").unwrap();
+        world.later(1);
+    };
+    interrupt(&world);
+    world.shows(&["* planning                            1s"]);
+    for gate in ["checks", "review"] {
+        world.asked(gate);
+        interrupt(&world);
+    }
+    let (run, checks) =
+        ("* planning                            3s", "  * checks: asked                     2s");
+    world.shows(&[run, checks, "  * review: asked                     1s"]);
+    world.verdict("review", pass());
+    interrupt(&world);
+    let steps = ["  3.0s  gate review: pass", "  4.0s  closed: released"];
+    let (run, checks) =
+        ("* planning                            4s", "  * checks: asked                     3s");
+    world.shows(&[steps[0], run, checks]);
+    world.closed();
+    world.shows(&steps);
 }
 
 #[test]
