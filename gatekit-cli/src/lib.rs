@@ -33,10 +33,23 @@
 //!
 //! # Output and exit codes
 //! People read the end of a run on standard output and its progress on standard error; a terminal is
-//! shown what the run and each of its stages wait for, and for how long. `--output json` prints one object a line: the events of
-//! the run (`{"v":1,"event":..}`), and last what it came to, with `outcome`, `code`, `exit` and `next`.
+//! shown what the run and each of its stages wait for, and for how long. `--output json` prints one
+//! object a line, on standard output:
+//!
+//! | verb | what it prints |
+//! |---|---|
+//! | what ships, `rollback`, `resume`, `reconcile` | the events of the run, `{"v":1,"event":..}`, and last what it came to, with `outcome`, `code`, `exit`, `next`, `message` and `causes` |
+//! | `plan`, `approve`, `reject`, `waive` | one object, with `outcome` and `exit` |
+//! | `verify` | one object, with `verified` and `exit` |
+//! | `status` | one object, with neither: it is 0 when it can be told |
+//! | `log` | an object for each entry and none after them; with `--verify` one with `verified` and `exit`, with `--head` one with `head` |
+//!
+//! An error that no run came to, of whichever verb, is one object of the shape that a run ends with.
+//!
 //! The exit codes are those of [`Outcome::exit_code`](gatekit_core::Outcome::exit_code), and 2 for a
-//! call that cannot be understood.
+//! call that cannot be understood. A verb that only prints exits with 5 when that cannot be written
+//! (`output.write`), unless it would have been another than 0; a release keeps its exit code and warns
+//! on standard error. A reader that goes away is no error.
 
 #![expect(clippy::future_not_send, reason = "a program's own futures stay on its one thread")]
 

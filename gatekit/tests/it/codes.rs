@@ -87,6 +87,46 @@ fn every_code_is_asked_for_by_a_test() {
     assert_eq!(unnamed, NOT_HERE.map(|(code, _)| code));
 }
 
+/// What a program matches on is listed. The doubles of the testkit have codes that nobody else sees.
+#[test]
+fn no_code_is_made_beside_the_lists() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let known = codes();
+    let mut looked_at = 0;
+    for entry in fs::read_dir(workspace).unwrap() {
+        let folder = entry.unwrap().path();
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with("gatekit") || name == "gatekit-testkit" {
+            continue;
+        }
+        for file in rust_files(&folder.join("src")) {
+            looked_at += 1;
+            let within = file.strip_prefix(&folder).unwrap();
+            if within.iter().any(|part| part == "tests" || part == "tests.rs") {
+                continue;
+            }
+            for text in codes_made_in(&fs::read_to_string(&file).unwrap()) {
+                assert!(known.contains_key(&*text), "{} makes `{text}`", file.display());
+            }
+        }
+    }
+    assert!(looked_at > 50, "the sources are elsewhere");
+    // What it looks for.
+    let source = "let a = Code::new(\n    \"a.b\",\n);\n/// Code::new(\"c.d\")\nCode::new($text)\n\
+                  #[cfg(test)]\nCode::new(\"e.f\")";
+    assert_eq!(codes_made_in(source), ["a.b"]);
+}
+
+/// The texts that codes are made of before the tests of a source file, and not in its documentation.
+fn codes_made_in(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = lines.collect::<Vec<_>>().join("\n");
+    let made = code.split("Code::new(").skip(1);
+    let literals = made.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    literals.map(str::to_owned).collect()
+}
+
 /// The text of all tests: those of `tests`, those at the end of a source file, and the conformance
 /// suites.
 fn tests_of(workspace: &Path) -> String {
