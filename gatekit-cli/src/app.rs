@@ -307,16 +307,20 @@ impl App {
                 return out.end(0, true);
             }
             Refused::Clap(error) => {
-                let text = error.to_string();
-                // How help is asked for is said by what comes next.
-                let said = text.split("\n\nFor more information").next().unwrap_or_default();
-                let help = NextAction::outside(format!("{} --help", self.name));
-                (env::usage(&error).with_next(help), Some(said.trim_end().to_owned()))
+                let help = format!("{} --help", self.name);
+                let mut said = error.to_string().trim_end().to_owned();
+                // Help that was not asked for needs no more of it.
+                if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                    let end = said.find("\n\nFor more information").unwrap_or(said.len());
+                    said.truncate(end);
+                    let _ = write!(said, "\n  next: {help}");
+                }
+                (env::usage(&error).with_next(NextAction::outside(help)), Some(said))
             }
             Refused::Ours(error) => (error, None),
         };
         let failure = error.to_failure();
-        let warn = |why: &Failure| output::warn_of(why, self.name);
+        let warn = |why: &Failure| output::warn_of("warning", why, self.name);
         verbs::on_error(self.on_error, &failure, 2, warn);
         let exit = output::usage(&out, self.name, failure, said.as_deref(), json);
         out.end(exit, false)

@@ -61,8 +61,7 @@ impl Voice {
 
     /// An error on standard error: what, because of what, and the way on.
     pub(crate) fn complain(&self, word: &str, failure: &Failure) {
-        complain(word, failure);
-        next_lines(&failure.next, &self.program, &self.flags).for_each(|line| warn(&line));
+        complaint(word, failure, &self.program, &self.flags).for_each(|line| warn(&line));
     }
 
     /// What may be done next, where whoever made the error knows nothing better than what is listed.
@@ -342,9 +341,8 @@ pub(crate) fn usage(
 ) -> u8 {
     match said {
         Some(said) => warn(said),
-        None => complain("error", &failure),
+        None => warn_of("error", &failure, program),
     }
-    next_lines(&failure.next, program, "").for_each(|line| warn(&line));
     let next = next_json(&failure.next, program, "");
     let told = Told { outcome: "usage", exit: 2, failure };
     if json {
@@ -353,16 +351,21 @@ pub(crate) fn usage(
     told.exit
 }
 
-/// What went wrong beside what a call came to that was not understood.
-pub(crate) fn warn_of(failure: &Failure, program: &str) {
-    complain("warning", failure);
-    next_lines(&failure.next, program, "").for_each(|line| warn(&line));
+/// What went wrong where it is not known what the call is about.
+pub(crate) fn warn_of(word: &str, failure: &Failure, program: &str) {
+    complaint(word, failure, program, "").for_each(|line| warn(&line));
 }
 
-/// What, and because of what.
-fn complain(word: &str, failure: &Failure) {
-    warn(&format!("{word}: {failure} [{}]", failure.code));
-    failure.causes.iter().for_each(|cause| warn(&format!("  because: {cause}")));
+/// What, because of what, and the way on.
+fn complaint(
+    word: &str,
+    failure: &Failure,
+    program: &str,
+    flags: &str,
+) -> impl Iterator<Item = String> {
+    let what = format!("{word}: {failure} [{}]", failure.code);
+    let causes = failure.causes.iter().map(|cause| format!("  because: {cause}"));
+    [what].into_iter().chain(causes).chain(next_lines(&failure.next, program, flags))
 }
 
 /// A next action as something to type.
@@ -458,5 +461,25 @@ mod tests {
         assert_eq!(told(code::USAGE_COMMAND_LINE), (2, help.to_owned()));
         let status = "  next: deploy status --target t";
         assert_eq!(told(Code::new("acme.strange")), (5, status.to_owned()));
+    }
+
+    #[test]
+    fn an_error_beside_a_run_tells_its_causes_and_the_way_on() {
+        let full = std::io::Error::other("the disk is full");
+        let error = Error::new(Code::new("github.file"), "the outputs cannot be written")
+            .with_next(NextAction::outside("free space"))
+            .with_next(NextAction::verb(Verb::Log, &[]).by("operator"))
+            .with_source(full);
+        let lines: Vec<_> =
+            complaint("warning", &error.to_failure(), "deploy", " --target t").collect();
+        assert_eq!(
+            lines,
+            [
+                "warning: the outputs cannot be written [github.file]",
+                "  because: the disk is full",
+                "  next: free space",
+                "  next: deploy log --target t  (operator)",
+            ]
+        );
     }
 }
