@@ -2,6 +2,9 @@
 
 use std::sync::Mutex;
 
+use gatekit_core::{Approval, Pipeline, enforced};
+use gatekit_local::{PreviousRelease, ReleaseDir};
+
 use super::*;
 
 fn app(with: impl Fn(App) -> App) -> u8 {
@@ -194,4 +197,43 @@ fn closures_that_panic_are_told_like_errors() {
 fn a_target_that_is_none_is_the_programs_mistake() {
     let app = |app: App| app.pipeline("a//b", async |_: Fine, _| never());
     assert_eq!(call(&["status"], app), heard("usage.command_line", 2));
+}
+
+#[derive(Args, Serialize, serde::Deserialize)]
+struct All {
+    #[arg(long)]
+    all: bool,
+}
+
+#[test]
+fn a_run_is_not_resumed_with_a_flag_of_another_way_to_ship() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().to_owned();
+    let shipment = move || -> Result<Shipment> {
+        let dir = ReleaseDir::stopped(&root)?;
+        let back = PreviousRelease::of(&dir);
+        let gate = enforced(Approval::quorum(1));
+        Ok(Pipeline::to("a").gate(gate).deploy(dir).rollback_with(back).build()?.into())
+    };
+    let called = |words: &[&str]| {
+        let (ship, stop) = (shipment.clone(), shipment.clone());
+        let (ledger, heard) = (place.path().join("ledger.db"), Arc::new(Mutex::new(None)));
+        let hears = Arc::clone(&heard);
+        let app = App::new("x")
+            .ledger(move |_| Ok(ledger.clone()))
+            .pipeline("a", async move |_: Fine, _| ship())
+            .variant("stop", "Stop it", async move |_: All, _| stop())
+            .on_error(move |why, _| {
+                *hears.lock().unwrap() = Some(why.to_string());
+                Ok(())
+            });
+        let words = [&["x"], words].concat().into_iter().map(OsString::from).collect();
+        let exit = app.run_from(words);
+        let heard = heard.lock().unwrap().clone();
+        (exit, heard)
+    };
+    assert_eq!(called(&["ship", "--tag", "v1"]), (75, None));
+    let refused = "`--all` is of `stop`, and the run was opened by `ship`";
+    assert_eq!(called(&["resume", "--all"]), (2, Some(refused.to_owned())));
+    assert_eq!(called(&["resume", "--tag", "v1"]), (75, None));
 }
