@@ -9,7 +9,7 @@ use gatekit_core::ledger::{Decision, Head};
 use gatekit_core::{RunId, StageId};
 
 use crate::app::{App, Named};
-use crate::common::{Common, EVERY_VERB, duration, not_empty};
+use crate::common::{Common, EVERY_VERB, beginning_of_a_digest, duration, not_empty};
 use crate::help::{EXIT_CODES, Endings};
 use crate::recipe::Shared;
 
@@ -126,6 +126,10 @@ pub(crate) struct Answer {
     /// The stage that waits [default: the only one]
     #[arg(long, value_name = "STAGE")]
     pub(crate) stage: Option<StageId>,
+    /// What was looked at, as the suggested command names it: a run that would touch something else by
+    /// now is not answered
+    #[arg(long, value_name = "DIGEST", value_parser = beginning_of_a_digest)]
+    pub(crate) scope: Option<String>,
     /// What the others should know, for the journal
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) comment: String,

@@ -67,3 +67,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn not_empty(text: &str) -> Result<String, &'static str> {
     if text.trim().is_empty() { Err("it must not be empty") } else { Ok(text.to_owned()) }
 }
+
+/// Long enough that no other is meant.
+pub(crate) fn beginning_of_a_digest(text: &str) -> Result<String, &'static str> {
+    let digits = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let whole = (12..=64).contains(&text.len()) && digits;
+    if whole { Ok(text.to_owned()) } else { Err("it must be 12 to 64 hexadecimal digits") }
+}

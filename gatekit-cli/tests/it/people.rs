@@ -14,7 +14,16 @@ fn a_run_parks_is_approved_by_another_and_resumes_elsewhere() {
     let parked = site.json(&SHIP).expect(75, "waiting", Some("gate.waiting"));
     let run = parked["run"].as_str().unwrap().to_owned();
     let next = parked["next"][0]["command"].as_str().unwrap().to_owned();
-    assert_eq!(next, format!("files production approve {run}"));
+    let (approve, scope) = next.split_once(" --scope ").unwrap();
+    assert_eq!(approve, format!("files production approve {run}"));
+    for (other, exit, code) in [
+        ("0123456789ab", 1, "approval.moved"),
+        (&scope[..11], 2, "usage.command_line"),
+        ("not twelve digits", 2, "usage.command_line"),
+    ] {
+        let words = ["production", "approve", &run, "--actor", "bob", "--scope", other];
+        site.json(&words).expect_code(exit, code);
+    }
     let status = site.json(&["production", "status"]).line();
     assert_eq!(status["asking"][0]["run"], run.as_str());
     assert_eq!(status["asking"][0]["requester"], "ann");
