@@ -96,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_about_and_granted_tells_what_would_be_touched() {
+        let scope = |stage, summary| {
+            StageScope::new(StageId::new(stage).unwrap(), Digest::of(summary), summary)
+        };
+        let scopes = vec![scope("db", "one migration"), scope("web", "two replicas")];
+        let asks = Body::Planned { scopes, hears: [].into() };
+        assert_eq!(line(asks).unwrap(), "asks people about: one migration; two replicas");
+    }
+
+    #[test]
     fn what_people_said_names_who_and_why() {
         let stage = || StageId::new("approval").unwrap();
         let word = |word, comment: &str| Body::Approval {
