@@ -1,6 +1,6 @@
 //! What people say about a run: approvals, rejections, waivers.
 
-use gatekit_core::ledger::{Body, StageScope, Word};
+use gatekit_core::ledger::{Body, Word};
 use gatekit_core::{Effect, Engine, Error, NextAction, Request, Result, RunId, Verb};
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub(crate) async fn word(call: &mut Call, word: Word) -> Answer<u8> {
     let ledger = call.env.ledger_to_read()?.ok_or_else(|| nobody_asks(call))?;
     let request = in_question(call, &Engine::new(ledger), flags.run).await?;
     let run = request.run;
-    let now = StageScope::of_all(&request.scopes);
+    let now = request.scope();
     if flags.scope.is_some_and(|seen| !now.as_str().starts_with(&seen)) {
         let moved = "the run would touch something else than was looked at: look again";
         return Err(Error::new(gatekit_core::code::APPROVAL_MOVED, moved)
