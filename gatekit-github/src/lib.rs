@@ -16,6 +16,9 @@
 //! # }
 //! ```
 //!
+//! Commands go to the standard error: the runner reads both streams, and a script that captures the
+//! standard output (`out=$(deploy ship --output json)`) swallows no annotation and no mask.
+//!
 //! Follows <https://docs.github.com/actions/reference/workflow-commands-for-github-actions>.
 
 pub mod code;

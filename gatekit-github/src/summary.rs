@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use gatekit_core::ledger::{Body, Entry};
-use gatekit_core::{Action, NextAction, RunReport, StageId};
+use gatekit_core::{Action, NextAction, RunReport, StageId, Verdict};
+
+use crate::command::tame;
 
 /// The rows of the table, in the order in which the stages came.
 #[derive(Debug, Default)]
@@ -22,7 +24,11 @@ impl Rows {
         let (stage, mark, said) = match &entry.body {
             Body::Verdict { stage, verdict, .. } => match verdict.finding() {
                 None => (stage, "✅", "pass".to_owned()),
-                Some(finding) => (stage, "❌", format!("{}: {}", verdict.word(), finding.message)),
+                Some(finding) => {
+                    let waits = matches!(verdict, Verdict::Wait(_));
+                    let mark = if waits { "⏳" } else { "❌" };
+                    (stage, mark, format!("{}: {}", verdict.word(), finding.message))
+                }
             },
             Body::Waived { stage, waiver, .. } => (stage, "⚠️", format!("waived, entry {waiver}")),
             Body::Applying { stage, .. } => (stage, "⏳", "applying".to_owned()),
@@ -86,15 +92,18 @@ fn typed(next: &NextAction) -> String {
     }
 }
 
-/// Text as one cell of a table that shows nothing but itself.
+/// Text as one cell of a table: none of it is markup, and it leaves neither the cell nor the line.
+/// GitHub still makes a link of a bare address, and a picture of a name like `:tada:`.
 fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in tame(text).chars() {
         match c {
             '&' => cell.push_str("&amp;"),
             '<' => cell.push_str("&lt;"),
             '>' => cell.push_str("&gt;"),
             '\n' | '\r' => cell.push(' '),
+            // Two of them would be the ends of a formula, and a backslash does not keep them from it.
+            '$' => cell.push_str("<span>$</span>"),
             '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '~' | '#' | '!' | '@' => {
                 cell.push('\\');
                 cell.push(c);
@@ -111,6 +120,8 @@ mod tests {
 
     #[test]
     fn text_of_others_is_text() {
+        assert_eq!(cell("\u{1b}[31mred\u{7}"), "\u{fffd}\\[31mred\u{fffd}");
+        assert_eq!(cell("$x$"), "<span>$</span>x<span>$</span>");
         assert_eq!(cell("a|b\n<img src=x> `c` @all"), r"a\|b &lt;img src=x&gt; \`c\` \@all");
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{
-    ApplyContext, Candidate, Code, Deployer, Digest, Engine, Evidence, Finding, GateSlot, Live,
-    Location, Outcome, Pipeline, PlanContext, Planned, Result, Reversibility, Rollback, Rollout,
-    RunReport, StageId, Verdict, enforced, gate_fn,
+    ApplyContext, Candidate, Code, Deployer, Digest, Engine, Evidence, Finding, GateExt as _,
+    GateSlot, Live, Location, Outcome, Pipeline, PlanContext, Planned, Result, Reversibility,
+    Rollback, Rollout, RunReport, StageId, Verdict, enforced, gate_fn,
 };
 use gatekit_github::{Actions, code};
 use serde_json::{Value, json};
@@ -134,6 +135,15 @@ fn gate(id: &str, says: Option<&'static str>) -> GateSlot {
     )
 }
 
+fn waits(id: &str) -> GateSlot {
+    enforced(
+        gate_fn(id, |_| async move {
+            Ok(Verdict::Wait(Finding::new(Code::new("test.wait"), "nobody has said a word")))
+        })
+        .unwrap(),
+    )
+}
+
 struct Shown {
     report: RunReport,
     log: Vec<String>,
@@ -146,6 +156,15 @@ async fn shown(gates: Vec<GateSlot>, verify: Vec<GateSlot>) -> Shown {
     let path = |name: &str| -> PathBuf { dir.path().join(name) };
     let log = Log::default();
     let actions = Actions::new(log.clone(), Some(path("output")), Some(path("summary")));
+    let report = shipped(&actions, gates, verify).await;
+    actions.finish(&report).unwrap();
+    let outputs = read_outputs(&fs::read_to_string(path("output")).unwrap());
+    let summary = fs::read_to_string(path("summary")).unwrap();
+    Shown { report, log: log.lines(), outputs, summary }
+}
+
+/// A run that such a step was told of.
+async fn shipped(actions: &Actions, gates: Vec<GateSlot>, verify: Vec<GateSlot>) -> RunReport {
     let shelf = Shelf(Arc::new(Mutex::new("v1".to_owned())));
     let mut pipeline = Pipeline::to("production/shelf");
     if !gates.is_empty() {
@@ -155,11 +174,7 @@ async fn shown(gates: Vec<GateSlot>, verify: Vec<GateSlot>) -> Shown {
         pipeline.deploy(shelf.clone()).rollback_with(shelf).verify_all(verify).build().unwrap();
     let engine = Engine::new(Arc::new(MemoryLedger::new())).with_actor("ann");
     let engine = engine.reporter(actions.reporter());
-    let report = engine.ship(&pipeline, Candidate::new().with_version("v2")).await;
-    actions.finish(&report).unwrap();
-    let outputs = read_outputs(&fs::read_to_string(path("output")).unwrap());
-    let summary = fs::read_to_string(path("summary")).unwrap();
-    Shown { report, log: log.lines(), outputs, summary }
+    engine.ship(&pipeline, Candidate::new().with_version("v2")).await
 }
 
 /// As the runner reads them: `name<<END`, the value, `END`.
@@ -271,16 +286,105 @@ fn every_line_of_a_secret_is_masked_before_anything_else() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_told_and_the_other_one_is_written() {
+async fn a_run_that_waits_is_no_failure() {
+    let shown = shown(vec![waits("word")], vec![gate("smoke", None)]).await;
+    assert_eq!(shown.report.outcome, Outcome::Waiting, "{:?}", shown.report);
+    assert_eq!(commands(&shown.log, "::error"), [""; 0]);
+    assert_eq!(commands(&shown.log, "::warning"), [""; 0]);
+    let told = commands(&shown.log, "::notice title=production/shelf waiting::");
+    assert_eq!(told.len(), 1, "{:?}", shown.log);
+    assert!(shown.summary.contains("| word | ⏳ | wait: nobody has said"), "{}", shown.summary);
+    assert!(!shown.summary.contains('❌'), "{}", shown.summary);
+}
+
+#[tokio::test]
+async fn what_stages_say_moves_no_cursor() {
+    let shown =
+        shown(vec![gate("wild", Some("\u{1b}[2J\u{9b}1A\u{8}gone"))], vec![gate("smoke", None)])
+            .await;
+    let wild = |text: &str| text.contains(|c: char| c.is_control() && c != '\n');
+    assert!(!shown.log.iter().any(|line| wild(line)), "{:?}", shown.log);
+    assert!(!wild(&shown.summary), "{:?}", shown.summary);
+}
+
+/// A step that is killed has only what was written by then.
+#[tokio::test]
+async fn the_outputs_name_the_run_while_it_goes() {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("output");
-    let actions = Actions::new(Log::default(), Some(output.clone()), Some("/no/such/dir/s".into()));
-    let shelf = Shelf(Arc::new(Mutex::new("v1".to_owned())));
-    let pipeline = Pipeline::to("t").deploy(shelf.clone()).rollback_with(shelf).build().unwrap();
-    let engine = Engine::new(Arc::new(MemoryLedger::new()));
-    let report = engine.ship(&pipeline, Candidate::new().with_version("v2")).await;
-    let error = actions.finish(&report).unwrap_err();
-    assert_eq!(error.code(), &code::FILE);
-    assert!(error.to_string().contains("GITHUB_STEP_SUMMARY"), "{error}");
+    let actions = Actions::new(Log::default(), Some(output.clone()), None);
+    let (sees, path) = (Arc::new(Mutex::new(None)), output.clone());
+    let seen = Arc::clone(&sees);
+    let looks = gate_fn("looks", move |cx| {
+        let (path, run, seen) = (path.clone(), cx.run().to_string(), Arc::clone(&seen));
+        async move {
+            // Reporters have a thread of their own: it is waited for.
+            let told = || fs::read_to_string(&path).unwrap_or_default();
+            while !told().contains(&run) {
+                tokio::task::yield_now().await;
+            }
+            *seen.lock().unwrap() = Some(read_outputs(&told()));
+            Ok(Verdict::pass([Evidence::read("test", "x", json!(1))]))
+        }
+    });
+    let gates = vec![enforced(looks.unwrap().timeout(Duration::from_secs(20)))];
+    let report = shipped(&actions, gates, vec![gate("smoke", None)]).await;
+    assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+    let run = report.run.unwrap().to_string();
+    let early = sees.lock().unwrap().clone().unwrap();
+    assert_eq!(early, BTreeMap::from([("run".to_owned(), run.clone())]));
+    actions.finish(&report).unwrap();
+    assert_eq!(read_outputs(&fs::read_to_string(output).unwrap())["run"], run);
+}
+
+#[tokio::test]
+async fn outputs_that_a_script_left_open_are_no_part_of_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("output");
+    fs::write(&output, "foo=bar").unwrap();
+    let actions = Actions::new(Log::default(), Some(output.clone()), None);
+    let report = shipped(&actions, vec![], vec![gate("smoke", None)]).await;
+    actions.finish(&report).unwrap();
+    let text = fs::read_to_string(output).unwrap();
+    let own = text.strip_prefix("foo=bar\n").unwrap();
+    assert_eq!(read_outputs(own)["outcome"], "released");
+}
+
+#[tokio::test]
+async fn a_summary_that_is_full_is_told_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = dir.path().join("summary");
+    fs::write(&summary, "x".repeat(1 << 20)).unwrap();
+    let log = Log::default();
+    let actions = Actions::new(log.clone(), None, Some(summary.clone()));
+    let report = shipped(&actions, vec![], vec![gate("smoke", None)]).await;
+    actions.finish(&report).unwrap();
+    assert_eq!(fs::metadata(summary).unwrap().len(), 1 << 20);
+    let lines = log.lines();
+    assert_eq!(commands(&lines, "::warning title=the step's summary is full::").len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_is_told_and_the_other_one_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (output, summary) = (dir.path().join("output"), dir.path().join("summary"));
+    let nowhere = PathBuf::from("/no/such/dir/f");
+    let finished = async |output: &Path, summary: &Path| {
+        let actions = Actions::new(Log::default(), Some(output.into()), Some(summary.into()));
+        let report = shipped(&actions, vec![], vec![gate("smoke", None)]).await;
+        let error = actions.finish(&report).unwrap_err();
+        assert_eq!(error.code(), &code::FILE);
+        error.to_failure()
+    };
+    let failure = finished(&output, &nowhere).await;
+    assert!(failure.to_string().contains("GITHUB_STEP_SUMMARY"), "{failure}");
     assert!(fs::read_to_string(output).unwrap().contains("released"));
+    let failure = finished(&nowhere, &summary).await;
+    assert!(failure.to_string().contains("GITHUB_OUTPUT"), "{failure}");
+    assert!(fs::read_to_string(summary).unwrap().contains("released"));
+    let failure = finished(&nowhere, dir.path()).await;
+    let told = failure.to_string();
+    assert!(told.contains("GITHUB_OUTPUT") && told.contains("GITHUB_STEP_SUMMARY"), "{told}");
+    assert_eq!(failure.causes.len(), 2, "{:?}", failure.causes);
+    assert!(failure.causes[1].starts_with("`GITHUB_STEP_SUMMARY`: "), "{:?}", failure.causes);
 }
