@@ -1,7 +1,6 @@
 //! A GitHub action of one's own: a release that somebody has to approve, told in the log, the summary
 //! and the outputs of its step. The sign is that of `command-deploy`.
 
-use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,7 +36,7 @@ fn main() -> ExitCode {
         .about("Shows a text on a sign, once somebody has approved it.")
         .version(env!("CARGO_PKG_VERSION"))
         .pipeline("production/sign", async move |sign: Sign, env: Env| build(sign, &env, &step));
-    if env::var_os("GITHUB_ACTIONS").is_none() {
+    if !actions.in_workflow() {
         return app.run();
     }
     app.progress_by(actions.reporter()).finish(move |report| actions.finish(report)).run()

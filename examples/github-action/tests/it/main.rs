@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use gatekit::Outcome;
 use tempfile::TempDir;
@@ -48,23 +50,37 @@ fn file(place: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// A step of the action, as `actor`.
-fn step(place: &TempDir, actor: &str, verb: &str, text: &str, run: &str) -> Step {
-    let place = place.path();
-    let (outputs, summary) = (file(place, "outputs"), file(place, "summary"));
+/// The script of the action in a step, as `actor`.
+fn script(place: &TempDir, actor: &str, verb: &str, text: &str, run: &str) -> Command {
     let mut bash = Command::new("bash");
     bash.args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", &script_of_the_action()]);
     bash.env("SIGN_ACTION", env!("CARGO_BIN_EXE_sign-action"));
-    bash.env("VERB", verb).env("TEXT", text).env("RUN", run).env("GATEKIT_ACTOR", actor);
-    bash.env("SIGN_TOKEN", TOKEN).env("SIGN_SCRIPT", SCRIPT);
-    bash.env("SIGN_FILE", place.join("sign.json")).env("GITHUB_ACTIONS", "true");
+    bash.env("VERB", verb).env("TEXT", text).env("RUN", run);
+    in_a_step(&mut bash, place.path(), actor);
+    bash
+}
+
+/// Gives a program what a step has.
+fn in_a_step(program: &mut Command, place: &Path, actor: &str) {
+    program.env("GATEKIT_ACTOR", actor).env("SIGN_TOKEN", TOKEN).env("SIGN_SCRIPT", SCRIPT);
+    program.env("SIGN_FILE", place.join("sign.json")).env("GITHUB_ACTIONS", "true");
     let ledger = format!("sqlite:{}?durable=true", place.join("ledger.db").display());
-    bash.env("GATEKIT_LEDGER", ledger);
-    bash.env("GITHUB_OUTPUT", &outputs).env("GITHUB_STEP_SUMMARY", &summary);
-    let done = bash.stdin(Stdio::null()).output().unwrap();
+    program.env("GATEKIT_LEDGER", ledger).stdin(Stdio::null());
+    program.env("GITHUB_OUTPUT", file(place, "outputs"));
+    program.env("GITHUB_STEP_SUMMARY", file(place, "summary"));
+}
+
+/// What the files of the step say by now, and what its program printed.
+fn left(place: &TempDir, exit: Option<i32>, log: String) -> Step {
+    let read = |name| fs::read_to_string(place.path().join(name)).unwrap();
+    Step { exit, log, outputs: read("outputs"), summary: read("summary") }
+}
+
+/// A step of the action, as `actor`.
+fn step(place: &TempDir, actor: &str, verb: &str, text: &str, run: &str) -> Step {
+    let done = script(place, actor, verb, text, run).output().unwrap();
     let log = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
-    let read = |path| fs::read_to_string(path).unwrap();
-    Step { exit: done.status.code(), log, outputs: read(outputs), summary: read(summary) }
+    left(place, done.status.code(), log)
 }
 
 #[test]
@@ -138,7 +154,90 @@ fn the_workflows_call_the_action_with_inputs_that_it_has() {
 /// The action as its workflows call it.
 const USED: &str = "./examples/github-action";
 
-/// Every end that a step can tell; empty when it was killed before it could tell any.
+/// A step may be called by hand, and by a script that captures what it prints.
+#[test]
+fn a_secret_is_told_to_the_runner_and_to_nobody_else() {
+    let call = |name: &str, value: Option<&str>| {
+        let place = tempfile::tempdir().unwrap();
+        let mut program = Command::new(env!("CARGO_BIN_EXE_sign-action"));
+        program.args(["ship", "--text", "open"]).args(name.split_whitespace());
+        in_a_step(&mut program, place.path(), "ann");
+        match value {
+            Some(value) => program.env("GITHUB_ACTIONS", value),
+            None => program.env_remove("GITHUB_ACTIONS"),
+        };
+        let done = program.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(done.stdout), text(done.stderr))
+    };
+    for value in [None, Some(""), Some("false")] {
+        let (stdout, stderr) = call("", value);
+        assert!(stdout.contains("waiting"), "{value:?}: {stdout}{stderr}");
+        assert!(!stdout.contains(TOKEN) && !stderr.contains(TOKEN), "{value:?}: {stdout}{stderr}");
+        assert!(!stderr.contains("::group::"), "{value:?}: nobody reads commands: {stderr}");
+    }
+    let (stdout, stderr) = call("--output json", Some("true"));
+    assert!(stderr.starts_with(&format!("::add-mask::{TOKEN}\n")), "{stderr}");
+    assert!(!stdout.contains(TOKEN), "{stdout}");
+    for line in stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+    }
+}
+
+/// As a job that is killed leaves it: the run that it opened can still be named.
+#[test]
+fn a_step_that_is_killed_has_told_its_run_and_no_end() {
+    let place = tempfile::tempdir().unwrap();
+    // A plan that takes as long as this file is there, or longer than any step needs to tell its run.
+    let (slow, hold) = (place.path().join("slow.sh"), file(place.path(), "sign.json.hold"));
+    let wait = "for _ in $(seq 300); do [ ! -e \"$SIGN.hold\" ] || sleep 0.1; done";
+    fs::write(&slow, format!("#!/bin/sh\n{wait}\nexec {SCRIPT} \"$@\"\n")).unwrap();
+    fs::set_permissions(&slow, fs::metadata(SCRIPT).unwrap().permissions()).unwrap();
+    let mut ship = script(&place, "ann", "ship", "open", "");
+    let mut ship = ship.env("SIGN_SCRIPT", slow).stderr(Stdio::null()).spawn().unwrap();
+    let told = || left(&place, None, String::new());
+    let ended = loop {
+        let ended = ship.try_wait().unwrap();
+        if ended.is_some() || told().output("run").is_some_and(|run| run.len() == 36) {
+            break ended;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(ended, None, "it has told its run before its end");
+    ship.kill().unwrap();
+    ship.wait().unwrap();
+    fs::remove_file(hold).unwrap();
+    assert_eq!(told().output("outcome"), None);
+    let run = told().output("run").unwrap().to_owned();
+    let resumed = step(&place, "ann", "resume", "", &run);
+    assert_eq!(resumed.output("run"), Some(run.as_str()), "{}", resumed.log);
+    assert_eq!(resumed.output("outcome"), Some("waiting"), "{}", resumed.log);
+}
+
+/// Why the workflow names the run: without a name it would be whichever is pending.
+#[test]
+fn a_run_that_has_ended_is_not_taken_for_the_one_that_waits() {
+    let place = tempfile::tempdir().unwrap();
+    let first = step(&place, "ann", "ship", "open", "");
+    let first = first.output("run").unwrap();
+    step(&place, "bea", "reject", "", first);
+    step(&place, "bea", "resume", "", first);
+    let other = step(&place, "carl", "ship", "closed", "");
+    let other = other.output("run").unwrap();
+    step(&place, "bea", "approve", "", other);
+    let resumed = step(&place, "ann", "resume", "", first);
+    assert_eq!(resumed.output("run"), Some(first), "{}", resumed.log);
+    assert!(
+        !place.path().join("sign.json").exists(),
+        "somebody else's run goes on: {}",
+        resumed.log
+    );
+    let resumed = step(&place, "carl", "resume", "", other);
+    assert_eq!(resumed.output("outcome"), Some("released"), "{}", resumed.log);
+}
+
+/// Every outcome that a step writes. Empty where it has written none: it was killed before it could,
+/// or no run came of the call.
 const ENDS: [&str; 11] = [
     "",
     Outcome::Released.as_str(),
@@ -153,21 +252,24 @@ const ENDS: [&str; 11] = [
     Outcome::Overridden.as_str(),
 ];
 
-/// What GitHub makes of a step's condition after a ship that ended so. It knows no more of the language
-/// than the workflow uses.
-fn holds(condition: &str, end: &str, cancelled: bool) -> bool {
+/// What GitHub makes of a step's condition after a ship that ended so, and has told that run. It knows
+/// no more of the language than the workflow uses.
+fn holds(condition: &str, end: &str, run: &str, cancelled: bool) -> bool {
     let terms: Vec<_> = condition.split(" && ").collect();
     // Without a function of the status a step is for jobs that are well.
     let runs = !cancelled || terms.contains(&"always()");
     runs && terms.into_iter().filter(|term| *term != "always()").all(|term| {
+        if term == "steps.ship.outputs.run != ''" {
+            return !run.is_empty();
+        }
         let list = term.strip_prefix("contains(fromJSON('").unwrap();
         let list = list.strip_suffix("'), steps.ship.outputs.outcome)").unwrap();
         serde_json::from_str::<Vec<String>>(list).unwrap().iter().any(|it| it == end)
     })
 }
 
-/// As the README says: what was cut off is brought to its end, whatever became of the job; after any
-/// other end `resume` would take up somebody else's run. The job ends as the ship did.
+/// As the README says: a run of this job that was cut off is brought to its end, whatever became of the
+/// job; where the ship told no run, or another end, there is none. The job ends as the ship did.
 #[test]
 fn what_was_cut_off_is_resumed_and_the_job_ends_as_the_ship_did() {
     let release = yaml("workflows/release.yml");
@@ -178,17 +280,30 @@ fn what_was_cut_off_is_resumed_and_the_job_ends_as_the_ship_did() {
     assert_eq!(steps[ship]["id"].as_str(), Some("ship"), "the conditions are about it");
     assert_eq!(steps[ship]["continue-on-error"].as_bool(), Some(true), "75 is no failure");
     assert!(!yaml("action.yml")["outputs"]["outcome"].is_badvalue());
-    assert!(steps[resume]["with"]["run"].is_badvalue(), "a step that was killed has told no run");
+    assert_eq!(steps[resume]["with"]["run"].as_str(), Some("${{ steps.ship.outputs.run }}"));
     let last = steps.last().unwrap();
     assert_eq!(last["env"]["OUTCOME"].as_str(), Some("${{ steps.ship.outputs.outcome }}"));
     for (end, cancelled) in ENDS.into_iter().flat_map(|end| [(end, false), (end, true)]) {
         let cut_off = ["", "interrupted", "stuck"].contains(&end);
-        let resumes = holds(steps[resume]["if"].as_str().unwrap(), end, cancelled);
-        assert_eq!(resumes, cut_off, "`{end}`, cancelled: {cancelled}");
-        assert!(holds(last["if"].as_str().unwrap(), end, cancelled));
+        for run in ["", "01a20020-ae55-776c-9cb3-699ab7244b58"] {
+            let resumes = holds(steps[resume]["if"].as_str().unwrap(), end, run, cancelled);
+            let own = cut_off && !run.is_empty();
+            assert_eq!(resumes, own, "`{end}` of `{run}`, cancelled: {cancelled}");
+            assert!(holds(last["if"].as_str().unwrap(), end, run, cancelled));
+        }
         let mut bash = Command::new("bash");
         bash.args(["-e", "-c", last["run"].as_str().unwrap()]).env("OUTCOME", end);
         let well = ["released", "unchanged", "waiting"].contains(&end);
         assert_eq!(bash.status().unwrap().success(), well, "`{end}`");
+    }
+}
+
+/// Whoever reads the outcome has to know every word that it may be.
+#[test]
+fn the_action_describes_every_outcome() {
+    let action = yaml("action.yml");
+    let told = action["outputs"]["outcome"]["description"].as_str().unwrap();
+    for end in ENDS.into_iter().filter(|end| !end.is_empty()).chain(["empty"]) {
+        assert!(told.contains(end), "`{end}` is not in: {told}");
     }
 }
