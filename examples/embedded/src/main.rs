@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use gatekit::local::{Command, CommandDeploy, Program};
 use gatekit::store::SqliteLedger;
-use gatekit::{
-    Candidate, Engine, Event, EventBody, Pipeline, Reporter, Result, RunReport, enforced,
-};
+use gatekit::{Candidate, Engine, Event, EventBody, Pipeline, Reporter, Result, enforced};
 
 /// What this tool releases to.
 fn pipeline() -> Result<Pipeline> {
@@ -24,7 +22,7 @@ fn pipeline() -> Result<Pipeline> {
         .build()
 }
 
-async fn run(words: &[String]) -> Result<Option<RunReport>> {
+async fn run(words: &[String]) -> Result<u8> {
     let pipeline = pipeline()?;
     let engine = Engine::new(Arc::new(SqliteLedger::open("ledger.db")?)).reporter(Lines);
     let running = match words {
@@ -33,9 +31,15 @@ async fn run(words: &[String]) -> Result<Option<RunReport>> {
         }
         [verb] if verb == "resume" => match engine.pending(pipeline.target()).await? {
             Some(pending) => engine.resume(&pipeline, pending.run),
-            None => return Ok(None),
+            None => {
+                println!("there is nothing to resume");
+                return Ok(0);
+            }
         },
-        _ => return Ok(None),
+        _ => {
+            eprintln!("usage: embedded release VERSION, or embedded resume");
+            return Ok(2);
+        }
     };
     // The first Ctrl-C brings the old release back, the second lets go at once.
     let interrupter = running.interrupter();
@@ -44,7 +48,9 @@ async fn run(words: &[String]) -> Result<Option<RunReport>> {
             interrupter.interrupt();
         }
     });
-    Ok(Some(running.await))
+    let report = running.await;
+    println!("{report}");
+    Ok(report.outcome.exit_code())
 }
 
 #[derive(Debug)]
@@ -64,14 +70,7 @@ impl Reporter for Lines {
 async fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
     match run(&words).await {
-        Ok(Some(report)) => {
-            println!("{report}");
-            report.outcome.exit_code().into()
-        }
-        Ok(None) => {
-            eprintln!("usage: embedded release VERSION, or embedded resume where a run is pending");
-            ExitCode::from(2)
-        }
+        Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("{error} [{}]", error.code());
             ExitCode::from(2)

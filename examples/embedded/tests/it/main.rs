@@ -34,7 +34,9 @@ fn it_releases_tells_what_happens_and_has_nothing_to_resume() {
     assert!(fs::read_to_string(place.path().join("sign.json")).unwrap().contains("open"));
     let (exit, stdout, _) = said(&call(place.path(), &["release", "open"]));
     assert_eq!((exit, stdout.trim()), (Some(0), "unchanged: open is live on office/sign"));
-    for words in [&["resume"][..], &["release"], &[]] {
+    let (exit, stdout, stderr) = said(&call(place.path(), &["resume"]));
+    assert_eq!((exit, stdout.trim()), (Some(0), "there is nothing to resume"), "{stderr}");
+    for words in [&["release"][..], &["resume", "it"], &[]] {
         let (exit, _, stderr) = said(&call(place.path(), words));
         assert!(exit == Some(2) && stderr.starts_with("usage:"), "{words:?}: {stderr}");
     }
