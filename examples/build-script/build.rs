@@ -12,8 +12,8 @@ mod release;
 fn main() {
     println!("cargo::rerun-if-changed=text.txt");
     println!("cargo::rerun-if-env-changed=SIGN");
-    let saw = look().unwrap_or_else(|error| format!("could not look: {error}"));
-    println!("cargo::rustc-env=THE_BUILD_SAW={}", saw.replace('\n', " "));
+    let saw = look().unwrap_or_else(|error| one_line(&format!("could not look: {error}")));
+    println!("cargo::rustc-env=THE_BUILD_SAW={saw}");
 }
 
 fn look() -> Result<String, Box<dyn Error>> {
@@ -21,9 +21,16 @@ fn look() -> Result<String, Box<dyn Error>> {
     let engine = Engine::new(gatekit::Engine::new(Arc::new(MemoryLedger::new())))?;
     let preview = engine.preview(&release::pipeline()?, release::candidate()?, true)?;
     if let Some((outcome, failure)) = preview.stop {
-        println!("cargo::warning=a ship would be {}: {failure}", outcome.as_str());
-        return Ok(format!("{}: {failure}", outcome.as_str()));
+        let stop = one_line(&format!("{}: {failure}", outcome.as_str()));
+        println!("cargo::warning=a ship would be {stop}");
+        return Ok(stop);
     }
     let plans: Vec<_> = preview.scopes.iter().map(|scope| scope.summary.as_str()).collect();
-    Ok(plans.join(", "))
+    Ok(one_line(&plans.join(", ")))
+}
+
+/// The text as one line: what a program printed is quoted, and a second line of it could be an
+/// instruction to cargo.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
 }

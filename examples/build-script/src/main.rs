@@ -25,7 +25,9 @@ fn main() -> ExitCode {
 
 fn run(verb: Option<&str>) -> Result<u8, Box<dyn Error>> {
     let (pipeline, candidate) = (release::pipeline()?, release::candidate()?);
-    let engine = Engine::new(gatekit::Engine::new(Arc::new(SqliteLedger::open("ledger.db")?)))?;
+    // Beside the sign: whoever ships to it has to wait in the same queue.
+    let ledger = SqliteLedger::open(release::sign().with_file_name("ledger.db"))?;
+    let engine = Engine::new(gatekit::Engine::new(Arc::new(ledger)))?;
     let report = match verb {
         Some("plan") => {
             println!("the build saw: {THE_BUILD_SAW}");
@@ -40,7 +42,10 @@ fn run(verb: Option<&str>) -> Result<u8, Box<dyn Error>> {
         Some("ship") => engine.ship(&pipeline, candidate)?,
         Some("resume") => match engine.pending(pipeline.target())? {
             Some(pending) => engine.resume(&pipeline, pending.run)?,
-            None => return Err("there is nothing to resume".into()),
+            None => {
+                println!("there is nothing to resume");
+                return Ok(0);
+            }
         },
         _ => return Err("usage: build-script plan, ship or resume".into()),
     };
