@@ -42,6 +42,36 @@ fn it_releases_tells_what_happens_and_has_nothing_to_resume() {
     }
 }
 
+/// The first script that the guide shows, as it stands there.
+#[test]
+fn the_script_of_the_guide_deploys_and_tells_the_truth() {
+    let guide = include_str!("../../../../gatekit/src/guide/first.md");
+    let script = guide.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("sign.sh"), script).unwrap();
+    let executable = fs::metadata(SCRIPT).unwrap().permissions();
+    fs::set_permissions(place.path().join("sign.sh"), executable).unwrap();
+    let sign = place.path().join("sign.json");
+    let release = |text: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_embedded"));
+        program.env_remove("GITHUB_ACTIONS").env_remove("SIGN_SCRIPT").env("SIGN", &sign);
+        said(&program.current_dir(place.path()).args(["release", text]).output().unwrap())
+    };
+    for (text, told) in [("open", "released"), ("open", "unchanged"), ("closed", "released")] {
+        let (exit, stdout, stderr) = release(text);
+        let told = format!("{told}: {text} is live on office/sign");
+        assert_eq!((exit, stdout.trim()), (Some(0), told.as_str()), "{stderr}");
+        assert!(fs::read_to_string(&sign).unwrap().contains(text));
+    }
+    // One that says it has applied what it has not is not believed.
+    let lies = script.replace("show \"$(answer '{text: .change.to, run}')\"", "");
+    assert_ne!(lies, script);
+    fs::write(place.path().join("sign.sh"), lies).unwrap();
+    let (exit, stdout, stderr) = release("on holiday");
+    assert_eq!(exit, Some(3), "{stdout}{stderr}");
+    assert!(stdout.starts_with("rolled back: closed is live"), "{stdout}{stderr}");
+}
+
 #[test]
 fn the_tool_is_as_short_as_the_documents_say() {
     let lines = include_str!("../../src/main.rs").lines().count();
