@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gatekit_core::ledger::{Body, Entry};
 use gatekit_core::{
-    Enforcement, Event, EventBody, Outcome, Reporter, Result, RunId, RunReport, StageId, Verdict,
+    Enforcement, Event, EventBody, Failure, Outcome, Reporter, Result, RunId, RunReport, StageId,
+    Verdict,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -148,6 +149,29 @@ impl Actions {
             }
         }
         file::all_written(unwritten)
+    }
+
+    /// Tells an error that no run came to, with the exit code of the program: an annotation, and the
+    /// outputs `outcome` (`usage` for 2, `refused` for 1, `stuck` for 4, else `failed`), `exit` and `code`.
+    ///
+    /// # Errors
+    /// `github.file` when the file of the outputs cannot be written.
+    pub fn fail(&self, failure: &Failure, exit: u8) -> Result<()> {
+        let mut step = self.lock();
+        step.end_group();
+        let message = format!("{failure} [{}]", failure.code);
+        step.say(&annotation(Kind::Error, "no run came of the call", &message));
+        let Some(path) = &step.output else { return Ok(()) };
+        let outcome = match exit {
+            1 => Outcome::Refused.as_str(),
+            2 => "usage",
+            4 => Outcome::Stuck.as_str(),
+            _ => Outcome::Failed.as_str(),
+        };
+        let (exit, code) = (exit.to_string(), failure.code.to_string());
+        let told = [("outcome", outcome), ("exit", &exit), ("code", &code)];
+        let text: String = told.iter().map(|(name, value)| file::output(name, value)).collect();
+        file::all_written(file::append_outputs(path, &text).err().into_iter().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Step> {

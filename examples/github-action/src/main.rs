@@ -39,7 +39,11 @@ fn main() -> ExitCode {
     if !actions.in_workflow() {
         return app.run();
     }
-    app.progress_by(actions.reporter()).finish(move |report| actions.finish(report)).run()
+    let step = actions.clone();
+    app.progress_by(actions.reporter())
+        .finish(move |report| actions.finish(report))
+        .on_error(move |failure, exit| step.fail(failure, exit))
+        .run()
 }
 
 fn build(sign: Sign, env: &Env, step: &Actions) -> Result<Shipment> {

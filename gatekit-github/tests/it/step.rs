@@ -10,9 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{
-    ApplyContext, Candidate, Code, Deployer, Digest, Engine, Evidence, Finding, GateExt as _,
-    GateSlot, Live, Location, Outcome, Pipeline, PlanContext, Planned, Result, Reversibility,
-    Rollback, Rollout, RunReport, StageId, Verdict, enforced, gate_fn,
+    ApplyContext, Candidate, Code, Deployer, Digest, Engine, Error, Evidence, Finding,
+    GateExt as _, GateSlot, Live, Location, Outcome, Pipeline, PlanContext, Planned, Result,
+    Reversibility, Rollback, Rollout, RunReport, StageId, Verdict, enforced, gate_fn,
 };
 use gatekit_github::{Actions, code};
 use serde_json::{Value, json};
@@ -295,6 +295,25 @@ async fn a_run_that_waits_is_no_failure() {
     assert_eq!(told.len(), 1, "{:?}", shown.log);
     assert!(shown.summary.contains("| word | ⏳ | wait: nobody has said"), "{}", shown.summary);
     assert!(!shown.summary.contains('❌'), "{}", shown.summary);
+}
+
+/// Whoever reads the outputs must not take an error for a step that was killed.
+#[test]
+fn an_error_that_no_run_came_to_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("output");
+    for (exit, outcome) in [(1, "refused"), (2, "usage"), (4, "stuck"), (5, "failed")] {
+        let log = Log::default();
+        fs::write(&path, "").unwrap();
+        let step = Actions::new(log.clone(), Some(path.clone()), None);
+        let error = Error::new(Code::new("ledger.busy"), "no\n::set-output::x");
+        step.fail(&error.to_failure(), exit).unwrap();
+        let outputs = read_outputs(&fs::read_to_string(&path).unwrap());
+        assert_eq!((&*outputs["outcome"], &*outputs["code"]), (outcome, "ledger.busy"));
+        assert_eq!(outputs["exit"], exit.to_string());
+        let lines = log.lines();
+        assert!(lines.len() == 1 && lines[0].starts_with("::error "), "{lines:?}");
+    }
 }
 
 #[tokio::test]

@@ -236,10 +236,10 @@ fn a_run_that_has_ended_is_not_taken_for_the_one_that_waits() {
     assert_eq!(resumed.output("outcome"), Some("released"), "{}", resumed.log);
 }
 
-/// Every outcome that a step writes. Empty where it has written none: it was killed before it could,
-/// or no run came of the call.
-const ENDS: [&str; 11] = [
+/// Every outcome that a step writes. Empty where it has written none: it was killed before it could.
+const ENDS: [&str; 12] = [
     "",
+    "usage",
     Outcome::Released.as_str(),
     Outcome::Unchanged.as_str(),
     Outcome::Refused.as_str(),
