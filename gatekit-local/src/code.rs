@@ -94,4 +94,7 @@ gatekit_core::codes! {
     /// A program cannot be started.
     COMMAND_NOT_STARTED = "command.not_started",
         next: "see whether the program is there and may be run";
+    /// Something that a program has started may still write.
+    COMMAND_STAYS = "command.stays",
+        next: "see the cause: end that process yourself, then `resume`";
 }

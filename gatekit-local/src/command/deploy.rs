@@ -1,27 +1,22 @@
 //! A deployer made of programs that speak a small JSON protocol.
 
+use std::io;
+
 use async_trait::async_trait;
 use gatekit_core::{
     ApplyContext, Deployer, Digest, Effect, Error, Live, Location, PlanContext, Planned, Result,
     Reversibility, Rollback, Rollout, StageId,
 };
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
 
-use super::gate::not_started;
+use super::mark::{MARKS, Mark, writes_still};
 use super::program::Program;
-use super::run::{Dialogue, Ended, Leftovers, run};
-use crate::code;
-
-/// The most that a program may answer, in bytes.
-const ANSWER: usize = 1 << 20;
-
-/// How many lines of a program's output an error quotes.
-const QUOTED: usize = 12;
-
-/// The version of the protocol.
-const VERSION: u32 = 1;
+use super::protocol::{Answer, Applied, LiveAnswer, Located, PlanAnswer, Undone, answer, dialogue};
+use super::run::{Ended, GRACE, not_started, run, stays};
+use super::tree::GONE;
+use crate::{code, platform};
 
 /// Makes a change live by programs: any script becomes a deployer. [`CommandUndo`] is its rollback.
 ///
@@ -42,14 +37,44 @@ const VERSION: u32 = 1;
 /// | `undo` | `change`, `receipt` or null, `fence` | nothing: `{}` | yes |
 /// | `live` | | `live`: `{"release": "..", "version": ".."}`, or null | no |
 ///
+/// The answer is one object; what else is in it is ignored. `live` must be there also when nothing is
+/// live; `scope` and `receipt` must not be null.
+///
 /// What [`Deployer`] asks of an implementor it asks of these programs. Above all: `apply` is called
 /// again with the same `change` after a crash and MUST look for its own effect first, by `run`, which it
 /// has to leave beside the resource, or by `earlier`; `locate` with a receipt MUST say `after` for the
 /// effect of *that* write only. `apply` and `undo` return once it is done: nobody polls them.
 ///
-/// A call that writes is given a permit and is never dropped; it is ended only by its [`Program`]'s own
-/// limit, and then nobody knows what it has done. A program that fails can say so itself with an answer
-/// `{"error": {"message": "..", "effect": "none"}}`; without one, a failed write is of unknown effect.
+/// # Failures
+/// A program that fails answers `{"error": {"message": "..", "effect": "none", "code": "image.too_big"}}`,
+/// with whatever exit code. An answer with `error` is never a success, whatever else is in it. Only
+/// `message` has to be there. `effect` is `none`, `unknown` or `done`, and `unknown` when it is left out, as
+/// it is when a program that writes fails without such an answer. `code` is one of the program's own, by
+/// which a recovery (`.recover(on(code)..)`) can tell this failure from others; without it the code is
+/// `command.failed`. It is at most 64 letters, digits and `_`, in lower case, with dots between its parts,
+/// and its first part is none that gatekit's own codes have, like `lock`, `deploy` or `command`.
+///
+/// # What is left behind
+/// A call that writes is given a permit, and the engine waits for its end. It is ended by its
+/// [`Program`]'s own limit, or when the process lets go at once, after a second interrupt; then nobody
+/// knows what it has done.
+///
+/// What a call has started lives on when it was `apply` or `undo` and succeeded: exit code 0 and an answer
+/// that can be read. Such a service MUST NOT write to the target. After any other end it is ended, as a
+/// [`Command`](crate::Command) is: with the process group, and on Linux also by the environment.
+///
+/// A gatekit that is killed ends nothing: its program goes on. Whoever takes its run over
+/// ([`fence_off`](Deployer::fence_off)) therefore ends, before anything is judged, what it finds of that
+/// run's earlier writing calls: each process has the run and the fence in `GATEKIT_COMMAND`. Spared is what
+/// a call that succeeded has left running, which an empty file `gatekit-kept-..` in the temporary directory
+/// says; without that file it is ended, too.
+///
+/// Some it cannot find: programs on another machine, or under another user, those that have left their
+/// environment and their process group, and the program that a gatekit, stopped just after its permit,
+/// starts once it is continued. The `fence` is there for these: it grows with every takeover, and
+/// whatever is asked to write SHOULD keep the greatest and refuse a lesser one, at the resource itself. On
+/// other systems than Linux nothing is found, and a run that was in the middle of a change can only be
+/// settled by an override.
 ///
 /// ```
 /// use gatekit_core::Pipeline;
@@ -122,143 +147,35 @@ impl CommandDeploy {
     }
 
     /// Asks a call that reads. Its limit is also that of the stage; cancel-safe.
-    async fn ask<T: DeserializeOwned>(
-        &self,
-        cx: &PlanContext,
-        call: &str,
-        told: Value,
-    ) -> Result<T> {
+    async fn ask<T: Answer>(&self, cx: &PlanContext, call: &str, told: Value) -> Result<T> {
         let program = self.program(call).clone().arg(call);
+        // A little before the engine stops listening, or the reason is lost.
         let limit = program.limited_to().min(cx.remaining().mul_f64(0.95));
         let dialogue = dialogue(cx, call, told);
-        let ended = run(&program, limit, dialogue, Leftovers::End).await;
+        let ended = run(&program, limit, dialogue, Mark::of_reading(), |_| false).await;
         let ended = ended.map_err(|source| not_started(&program, source));
         ended.and_then(|ended| answer(&program, &ended)).map_err(|e| e.with_effect(Effect::None))
     }
 
-    /// Makes a call that writes, by a permit.
-    async fn write<T: DeserializeOwned>(
-        &self,
-        cx: &ApplyContext,
-        call: &str,
-        mut told: Value,
-    ) -> Result<T> {
-        told["fence"] = json!(cx.fence()?);
+    /// Makes a call that writes, by a permit. What it has started lives on only if it succeeded.
+    async fn write<T: Answer>(&self, cx: &ApplyContext, call: &str, mut told: Value) -> Result<T> {
+        let fence = cx.fence()?;
+        told["fence"] = json!(fence);
         let program = self.program(call).clone().arg(call);
         let dialogue = dialogue(cx, call, told);
+        let mark = Mark::of_writing(cx.run(), fence);
+        let succeeded = |ended: &Ended| answer::<T>(&program, ended).is_ok();
         let _permit = cx.permit(call).await?;
-        let ended = run(&program, program.limited_to(), dialogue, Leftovers::Stay).await;
+        let ended = run(&program, program.limited_to(), dialogue, mark, succeeded).await;
         let ended =
             ended.map_err(|source| not_started(&program, source).with_effect(Effect::None))?;
-        answer(&program, &ended)
-    }
-}
-
-fn dialogue(cx: &PlanContext, call: &str, told: Value) -> Dialogue {
-    let mut question = json!({
-        "v": VERSION, "call": call, "target": cx.target(), "run": cx.run(),
-        "candidate": cx.candidate(),
-    });
-    if let (Value::Object(question), Value::Object(told)) = (&mut question, told) {
-        question.extend(told);
-    }
-    Dialogue { told: format!("{question}\n").into_bytes(), asked: Some(ANSWER) }
-}
-
-#[derive(Deserialize)]
-struct Failed {
-    error: Complaint,
-}
-
-#[derive(Deserialize)]
-struct Complaint {
-    message: String,
-    #[serde(default)]
-    effect: Option<Effect>,
-}
-
-/// The answer of a program that has ended.
-fn answer<T: DeserializeOwned>(program: &Program, ended: &Ended) -> Result<T> {
-    let failed = |code, what: String| {
-        let tail = program.masked(&ended.output.tail(QUOTED));
-        let error = Error::new(code, what);
-        if tail.is_empty() { error } else { error.with_context("it printed", tail) }
-    };
-    let Some(status) = ended.status else {
-        let late = format!("`{program}` did not end in time, and was ended");
-        return Err(failed(code::COMMAND_TIMEOUT, late));
-    };
-    if let Ok(Failed { error }) = serde_json::from_slice(&ended.answer) {
-        let what = format!("`{program}` says: {}", program.masked(&error.message));
-        let failed = failed(code::COMMAND_FAILED, what);
-        return Err(failed.with_effect(error.effect.unwrap_or(Effect::Unknown)));
-    }
-    if !status.success() {
-        return Err(failed(code::COMMAND_EXIT, format!("`{program}` ended with {status}")));
-    }
-    if ended.flooded {
-        let what = format!("`{program}` answered more than {ANSWER} bytes");
-        return Err(failed(code::COMMAND_PROTOCOL, what));
-    }
-    serde_json::from_slice(&ended.answer).map_err(|source| {
-        let what = format!("`{program}` gave no answer that can be read: one JSON object is");
-        failed(code::COMMAND_PROTOCOL, what).with_source(source)
-    })
-}
-
-#[derive(Deserialize)]
-struct PlanAnswer {
-    change: Value,
-    scope: Value,
-    summary: String,
-    #[serde(default)]
-    one_way: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Applied {
-    receipt: Value,
-}
-
-#[derive(Deserialize)]
-struct Undone {}
-
-#[derive(Deserialize)]
-struct LiveAnswer {
-    live: Option<LiveRelease>,
-}
-
-#[derive(Deserialize)]
-struct LiveRelease {
-    release: String,
-    #[serde(default)]
-    version: Option<String>,
-}
-
-impl From<LiveRelease> for Live {
-    fn from(live: LiveRelease) -> Self {
-        Self::new(live.release, live.version)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "at", rename_all = "lowercase")]
-enum Located {
-    Before,
-    After,
-    Between { why: String },
-    Elsewhere { live: LiveRelease },
-    Unknown { why: String },
-}
-
-impl From<Located> for Location {
-    fn from(located: Located) -> Self {
-        match located {
-            Located::Before => Self::Before,
-            Located::After => Self::After,
-            Located::Between { why } => Self::Between(why),
-            Located::Elsewhere { live } => Self::Elsewhere(live.into()),
-            Located::Unknown { why } => Self::Unknown(why),
+        let answer = answer(&program, &ended);
+        match (answer, ended.stays) {
+            (Err(error), Some(source)) => {
+                let what = "something that a failed write has started may still run";
+                Err(stays(what, source).with_context("the failure", error))
+            }
+            (answer, _) => answer,
         }
     }
 }
@@ -283,7 +200,9 @@ impl Deployer for CommandDeploy {
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<CommandChange>> {
         let PlanAnswer { change, scope, summary, one_way } =
             self.ask(cx, "plan", json!({})).await?;
+        let one_way = one_way.map(|why| self.program.shown_line(&why));
         let change = CommandChange { change, one_way };
+        let summary = self.program.shown_line(&summary);
         Ok(Planned { change, scope: Digest::of_json(&scope), summary })
     }
 
@@ -303,6 +222,24 @@ impl Deployer for CommandDeploy {
         Ok(Rollout::Settled)
     }
 
+    /// Ends what calls of this run that wrote before it was taken over have started, and waits until it
+    /// is gone.
+    ///
+    /// # Errors
+    /// `command.stays` when it is not, or when that cannot be told: on other systems than Linux, always.
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        let (run, fence) = (cx.run(), cx.fence()?);
+        let ended = spawn_blocking(move || {
+            let older = |marks: &[u8]| writes_still(marks, run, fence);
+            platform::end_marked(MARKS, &older, GRACE, GONE)
+        });
+        let ended = ended.await.map_err(io::Error::other).and_then(|ended| ended);
+        ended.map_err(|source| {
+            stays("an earlier call of this run may still write", source)
+                .with_context("found by", format!("{MARKS}=*{run}/*"))
+        })
+    }
+
     async fn locate(
         &self,
         cx: &PlanContext,
@@ -310,7 +247,8 @@ impl Deployer for CommandDeploy {
         receipt: Option<&Value>,
     ) -> Result<Location> {
         let told = json!({"change": change.change, "receipt": receipt});
-        self.ask::<Located>(cx, "locate", told).await.map(Location::from)
+        let located: Located = self.ask(cx, "locate", told).await?;
+        Ok(located.told_by(&self.program))
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {

@@ -1,16 +1,16 @@
 //! The gate that runs a program.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::{
-    Error, Evidence, Finding, Freshness, Gate, PlanContext, Result, StageId, Verdict,
+    Digest, Evidence, Finding, Freshness, Gate, PlanContext, Result, StageId, Verdict,
 };
 use serde_json::{Value, json};
 
+use super::mark::Mark;
 use super::program::Program;
-use super::run::{Dialogue, Ended, Leftovers, run};
+use super::run::{Dialogue, Ended, not_started, run};
 use crate::code;
 
 /// How many lines of a program's output a refusal quotes.
@@ -19,16 +19,20 @@ const QUOTED: usize = 12;
 /// Passes when a program ends with exit code 0.
 ///
 /// The program MUST NOT change the target: what does is a [`CommandDeploy`](crate::CommandDeploy).
-/// It runs in a process group of its own. When it takes longer than its limit, or the gate is dropped, it is
-/// ended with everything that it has started; what it leaves behind when it ends by itself is ended
-/// too. On Linux that includes what has left the process group, by a mark in the environment.
+/// It runs in a process group of its own. When it takes longer than its limit, or the gate is dropped, that
+/// group is ended; so is what it leaves there when it ends by itself. On Linux that includes what has
+/// left the group, as long as it keeps the environment: it is found by `GATEKIT_COMMAND` in it. On other
+/// systems what has left the group lives on, and so does anywhere what has left both.
 ///
 /// Another exit code is a `Fail`, `command.exit`, and quotes the last lines of the output, without the
 /// secrets that the [`Program`] was given: of any other it MUST NOT print. A program that was ended
 /// by a signal (`command.signal`), took too long (`command.timeout`) or cannot be started
 /// (`command.not_started`) tells nothing: `Inconclusive`.
 ///
-/// Evidence is the exit code, the time it took, and length and digest of its output.
+/// Evidence is the exit code, the time it took, the length of its output, and the SHA-256 digests of
+/// standard output (the digest of the evidence) and standard error (the fact `stderr`). When the output
+/// contains one of the program's secrets, the fact `withheld` is true, and the evidence's digest is that of
+/// the facts instead: nothing that is recorded is derived from the output but its length.
 ///
 /// ```
 /// use gatekit_core::enforced;
@@ -62,19 +66,29 @@ impl Command {
     }
 
     fn evidence(&self, ended: &Ended) -> Evidence {
-        let facts = json!({
+        let mut facts = json!({
             "exit": ended.status.and_then(|status| status.code()),
-            "output_bytes": ended.output.bytes(),
+            "output_bytes": ended.stdout.bytes() + ended.stderr.bytes(),
             "millis": u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX),
         });
-        Evidence::digested(self.program.to_string(), ended.output.digest(), facts)
+        let digest = match (ended.stdout.digest(), ended.stderr.digest()) {
+            (Some(stdout), Some(stderr)) => {
+                facts["stderr"] = json!(stderr);
+                stdout
+            }
+            _ => {
+                facts["withheld"] = json!(true);
+                Digest::of_json(&facts)
+            }
+        };
+        Evidence::digested(self.program.to_string(), digest, facts)
     }
 
-    fn judge(&self, ended: &Ended, limit: Duration) -> Verdict {
+    fn judge(&self, ended: &Ended) -> Verdict {
         let evidence = self.evidence(ended);
         let Some(status) = ended.status else {
-            let late = format!("`{}` did not end within {limit:?}", self.program);
-            let finding = Finding::new(code::COMMAND_TIMEOUT, self.with_tail(late, ended));
+            let late = self.with_tail(ended.late(&self.program), ended);
+            let finding = Finding::new(code::COMMAND_TIMEOUT, late);
             return Verdict::Inconclusive(finding.with_evidence([evidence]));
         };
         match (status.code(), status.signal()) {
@@ -94,7 +108,7 @@ impl Command {
     }
 
     fn with_tail(&self, what: String, ended: &Ended) -> String {
-        let tail = self.program.masked(&ended.output.tail(QUOTED));
+        let tail = ended.tail(&self.program, QUOTED);
         if tail.is_empty() { what } else { format!("{what}:\n{tail}") }
     }
 }
@@ -118,13 +132,9 @@ impl Gate for Command {
         let left = cx.remaining().mul_f64(0.95);
         let limit = self.program.limited_to().min(left);
         cx.progress(format!("runs `{}`", self.program));
-        let ended = run(&self.program, limit, Dialogue::default(), Leftovers::End).await;
+        let mark = Mark::of_reading();
+        let ended = run(&self.program, limit, Dialogue::default(), mark, |_| false).await;
         let ended = ended.map_err(|source| not_started(&self.program, source))?;
-        Ok(self.judge(&ended, limit))
+        Ok(self.judge(&ended))
     }
-}
-
-pub(super) fn not_started(program: &Program, source: std::io::Error) -> Error {
-    Error::new(code::COMMAND_NOT_STARTED, format!("`{program}` cannot be started"))
-        .with_source(source)
 }

@@ -2,9 +2,12 @@
 
 mod deploy;
 mod gate;
+mod mark;
 mod output;
 mod program;
+mod protocol;
 mod run;
+mod tree;
 
 pub use deploy::{CommandChange, CommandDeploy, CommandUndo};
 pub use gate::Command;

@@ -9,8 +9,13 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+use crate::tree;
+
 /// The variables that every program gets from its environment, where they are set.
 const INHERITED: [&str; 8] = ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "TMPDIR", "TZ", "USER"];
+
+/// The longest line of a program's own words that is shown, in characters.
+const LINE: usize = 1000;
 
 /// What is run: a program with its arguments, or a line for the shell.
 ///
@@ -94,7 +99,8 @@ impl Program {
     }
 
     /// Sets a variable to a secret: its name alone is part of the fingerprint, and wherever its
-    /// output is quoted, each line of the secret is masked.
+    /// output is quoted, each line of the secret is masked. Only as it stands is it found: not in
+    /// parts, in another encoding, or across two lines of output.
     pub fn secret(mut self, name: impl Into<String>, value: SecretString) -> Self {
         self.secrets.insert(name.into(), value);
         self
@@ -132,22 +138,61 @@ impl Program {
         command
     }
 
-    /// The same text without the secrets that the program was given.
-    pub(super) fn masked(&self, text: &str) -> String {
+    /// The lines of its secrets, also as [`shown`](Self::shown) would print them.
+    pub(super) fn secret_lines(&self) -> Vec<String> {
         let lines = self.secrets.values().flat_map(|secret| secret.expose_secret().lines());
-        let mut lines: Vec<_> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+        let forms = lines.flat_map(|line| [line.to_owned(), harmless(line)]);
+        let mut forms: Vec<_> = forms.map(|line| line.trim().to_owned()).collect();
+        forms.retain(|line| !line.is_empty());
         // One that is part of another would leave the rest of that.
-        lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        forms
+    }
+
+    fn masked(&self, text: &str) -> String {
+        let lines = self.secret_lines();
         lines.iter().fold(text.to_owned(), |text, line| text.replace(line, "***"))
     }
 
+    /// A text of the program as it may be shown: without the secrets that the program was given, and
+    /// without what a terminal would obey.
+    pub(super) fn shown(&self, text: &str) -> String {
+        // First as it came, for a control character may be part of a secret.
+        self.masked(&harmless(&self.masked(text)))
+    }
+
+    /// The same in one line of bounded length.
+    pub(super) fn shown_line(&self, text: &str) -> String {
+        let text = self.shown(text).split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = self.masked(&text);
+        match text.char_indices().nth(LINE) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+
     pub(super) fn describe(&self) -> Value {
-        let argv: Vec<_> = self.argv.iter().map(|arg| arg.to_string_lossy()).collect();
+        let argv: Vec<_> = self.argv.iter().map(|arg| lossless(arg)).collect();
         json!({
-            "argv": argv, "shell": self.shell, "dir": self.dir, "inherit": self.inherited,
-            "env": self.given, "secrets": self.secrets.keys().collect::<Vec<_>>(),
-            "limit": self.limit,
+            "argv": argv, "shell": self.shell,
+            "dir": self.dir.as_ref().map(|dir| lossless(dir.as_os_str())),
+            "inherit": self.inherited, "env": self.given,
+            "secrets": self.secrets.keys().collect::<Vec<_>>(), "limit": self.limit,
         })
+    }
+}
+
+/// Without what a terminal would obey.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
+/// As text, if it is text. What is not is encoded, so that no two arguments are described alike.
+fn lossless(text: &OsStr) -> Value {
+    match text.to_str() {
+        Some(text) => json!(text),
+        None => json!({"bytes": tree::encode(text)}),
     }
 }
 
@@ -174,6 +219,9 @@ impl fmt::Display for Program {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
@@ -190,8 +238,22 @@ mod tests {
         assert_eq!(program.masked("<abc> -----END-----"), "<***> ***");
         let longer = program.clone().secret("LONGER", "abcdef ".into());
         assert_eq!(longer.masked("abcdef"), "***");
+        let tab = Program::new("x").secret("KEY", "one\ttwo".into());
+        assert_eq!(tab.shown("<one\ttwo> <one two>\x1b[m"), "<***> <***> [m");
+        assert_eq!(tab.shown_line("a\n b one\n two c"), "a b *** c");
+        assert_eq!(tab.shown_line(&"é".repeat(LINE + 1)).chars().count(), LINE + 1);
         let described = program.describe().to_string();
         assert!(described.contains("KEY") && !described.contains("abc"), "{described}");
         assert!(!format!("{program:?}").contains("abc"));
+    }
+
+    #[test]
+    fn what_is_no_text_is_described_without_loss() {
+        let bytes = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        let of = |arg: &[u8]| Program::new("x").arg(bytes(arg)).dir(bytes(arg)).describe();
+        let arguments: [&[u8]; 4] = [b"\xff", b"\xfe", b"%FF", b"{\"bytes\":\"%FF\"}"];
+        let described: BTreeSet<_> = arguments.iter().map(|arg| of(arg).to_string()).collect();
+        assert_eq!(described.len(), arguments.len(), "{described:?}");
+        assert_eq!(of(b"it")["argv"], json!(["x", "it"]), "a text stays as it was");
     }
 }

@@ -1,48 +1,66 @@
 //! Running a program: its own process group, a time limit, bounded output, and nothing left behind.
 
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use gatekit_core::{Code, Error};
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin};
-use tokio::time::{sleep, timeout};
-use uuid::Uuid;
+use tokio::process::ChildStdin;
+use tokio::time::timeout;
 
+use super::mark::Mark;
 use super::output::Output;
 use super::program::Program;
-use crate::platform;
+use super::tree::Tree;
+use crate::code;
 
 /// How long the streams of a program that has ended may stay open: something that it left behind
 /// has them.
 const AFTERWARDS: Duration = Duration::from_millis(500);
 
 /// How long a program that is to stop has for it.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// The variable that marks every process of one run of a program.
-const MARK: &str = "GATEKIT_COMMAND";
-
-/// What becomes of processes that a program has left behind when it ends by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leftovers {
-    End,
-    Stay,
-}
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// A program that has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     /// `None` when it did not end in time, and was ended.
     pub(super) status: Option<ExitStatus>,
+    /// How long it had.
+    pub(super) limit: Duration,
     /// What it answered on its standard output, if that was asked for, at most so many bytes.
     pub(super) answer: Vec<u8>,
     /// Whether it answered more than that.
     pub(super) flooded: bool,
-    /// Everything else that it printed.
-    pub(super) output: Output,
+    /// What else it printed on its standard output.
+    pub(super) stdout: Output,
+    pub(super) stderr: Output,
     pub(super) took: Duration,
+    /// Why something that it left behind was not ended, although it was to be.
+    pub(super) stays: Option<io::Error>,
+}
+
+impl Ended {
+    /// The last lines that it printed, as they may be shown.
+    pub(super) fn tail(&self, program: &Program, lines: usize) -> String {
+        let text = format!("{}\n{}", self.stdout.tail(program), self.stderr.tail(program));
+        let all: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// That it took too long, and for whom.
+    pub(super) fn late(&self, program: &Program) -> String {
+        let limit = self.limit;
+        if limit < program.limited_to() {
+            format!(
+                "`{program}` did not end within {limit:?}, which is what the run's deadline left"
+            )
+        } else {
+            format!("`{program}` did not end within its limit of {limit:?}")
+        }
+    }
 }
 
 /// What a program is told and asked for.
@@ -55,66 +73,82 @@ pub(super) struct Dialogue {
 }
 
 /// Runs `program` to its end, or to the end of `limit`. When the future is dropped, or time is over,
-/// the program is ended with everything that it has started.
+/// the program is ended with everything that it has started; so is what it has left behind when it
+/// ends by itself, unless `keep` says that this is to live on.
 pub(super) async fn run(
     program: &Program,
     limit: Duration,
     dialogue: Dialogue,
-    leftovers: Leftovers,
+    mark: Mark,
+    keep: impl FnOnce(&Ended) -> bool + Send,
 ) -> io::Result<Ended> {
     let begun = Instant::now();
-    let mut command = program.command();
-    let mark = Uuid::new_v4().to_string();
-    command.env(MARK, &mark).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut tree = Tree { child: command.process_group(0).spawn()?, mark, leftovers, over: false };
-    let (stdin, mut stdout) = (tree.child.stdin.take(), tree.child.stdout.take());
-    let mut stderr = tree.child.stderr.take();
-    let (mut answer, mut output, mut errors) = (Vec::new(), Output::default(), Output::default());
-    let mut flooded = false;
-    let reading = async {
-        let told = tell(stdin, &dialogue.told);
-        let standard = async {
-            let Some(stdout) = &mut stdout else { return };
-            if let Some(most) = dialogue.asked {
-                let mut beginning = stdout.take(most as u64 + 1);
-                // What cannot be read ends the answer: it is judged as it is.
-                let _ = beginning.read_to_end(&mut answer).await;
-                flooded = answer.len() > most;
-                answer.truncate(most);
-            }
-            output.read(stdout).await;
+    let mut tree = Tree::spawn(program, mark)?;
+    let exit = tree.exit();
+    let child = tree.child();
+    let (stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
+    let mut stderr = child.stderr.take();
+    let (mut answer, mut flooded) = (Vec::new(), false);
+    let (mut output, mut errors) = (Output::new(program), Output::new(program));
+    let status = {
+        let reading = async {
+            let told = tell(stdin, &dialogue.told);
+            let standard = async {
+                let Some(stdout) = &mut stdout else { return };
+                if let Some(most) = dialogue.asked {
+                    let mut beginning = stdout.take(most as u64 + 1);
+                    // What cannot be read ends the answer: it is judged as it is.
+                    let _ = beginning.read_to_end(&mut answer).await;
+                    flooded = answer.len() > most;
+                    answer.truncate(most);
+                }
+                output.read(stdout).await;
+            };
+            let other = async {
+                if let Some(stderr) = &mut stderr {
+                    errors.read(stderr).await;
+                }
+            };
+            tokio::join!(told, standard, other);
         };
-        let other = async {
-            if let Some(stderr) = &mut stderr {
-                errors.read(stderr).await;
+        tokio::pin!(reading, exit);
+        let mut read = false;
+        let mut status = None;
+        for (limit, then) in [(limit, Some(Signal::TERM)), (GRACE, None)] {
+            let ended = timeout(limit, async {
+                loop {
+                    tokio::select! {
+                        status = &mut exit => break status,
+                        () = &mut reading, if !read => read = true,
+                    }
+                }
+            });
+            match ended.await {
+                Ok(ended) => {
+                    let ended = ended?;
+                    // One that was told to stop was late, however it ended.
+                    status = then.is_some().then_some(ended);
+                    break;
+                }
+                Err(_) => then.into_iter().for_each(|signal| tree.signal(signal)),
             }
-        };
-        tokio::join!(told, standard, other);
+        }
+        // It ended in time, whoever has its streams now.
+        if !read && status.is_some() {
+            let _open = timeout(AFTERWARDS, reading).await;
+        }
+        status
     };
-    let child = &mut tree.child;
-    let status = timeout(limit, async {
-        tokio::pin!(reading);
-        tokio::select! {
-            () = &mut reading => child.wait().await,
-            status = child.wait() => {
-                let _open = timeout(AFTERWARDS, reading).await;
-                status
-            }
-        }
-    })
-    .await;
-    let status = match status {
-        Ok(status) => {
-            tree.over = true;
-            Some(status?)
-        }
-        Err(_) => {
-            tree.stop().await;
-            None
-        }
-    };
-    output.append(errors);
-    Ok(Ended { status, answer, flooded, output, took: begun.elapsed() })
+    let took = begun.elapsed();
+    let (stdout, stderr) = (output, errors);
+    let mut ended = Ended { status, limit, answer, flooded, stdout, stderr, took, stays: None };
+    if ended.status.is_some() && keep(&ended) {
+        tree.leave().await;
+    } else if let Err(error) = tree.end().await {
+        tracing::warn!(%program, %error, "what a program left behind may still run");
+        ended.stays = Some(error);
+    }
+    Ok(ended)
 }
 
 /// Who does not listen is not told.
@@ -124,41 +158,28 @@ async fn tell(stdin: Option<ChildStdin>, told: &[u8]) {
     }
 }
 
-/// A program that runs, and all that it has started.
-struct Tree {
-    child: Child,
-    mark: String,
-    leftovers: Leftovers,
-    /// It has ended by itself.
-    over: bool,
+pub(super) fn not_started(program: &Program, source: io::Error) -> Error {
+    failed(code::COMMAND_NOT_STARTED, format!("`{program}` cannot be started"), source)
 }
 
-impl Tree {
-    /// Asks it to stop, and ends what has not stopped after a while.
-    async fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        tokio::select! {
-            _ = self.child.wait() => {}
-            () = sleep(GRACE) => {}
-        }
-    }
-
-    /// Signals its process group, as long as its number can be no other's.
-    fn signal(&self, signal: Signal) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = id {
-            // It may have ended meanwhile.
-            let _ = kill_process_group(group, signal);
-        }
-    }
+pub(super) fn stays(what: impl Into<String>, source: io::Error) -> Error {
+    failed(code::COMMAND_STAYS, what, source)
 }
 
-impl Drop for Tree {
-    fn drop(&mut self) {
-        if self.over && self.leftovers == Leftovers::Stay {
-            return;
-        }
-        self.signal(Signal::KILL);
-        platform::kill_marked(MARK, &self.mark);
+fn failed(code: Code, what: impl Into<String>, source: io::Error) -> Error {
+    Error::new(code, what).with_source(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use gatekit_core::Effect;
+
+    use super::*;
+
+    #[test]
+    fn what_stays_is_of_unknown_effect() {
+        let error = stays("it may still write", io::Error::other("still there: process 7"));
+        assert_eq!((error.code().as_str(), error.effect()), ("command.stays", Effect::Unknown));
+        assert_eq!(error.to_failure().causes, ["still there: process 7"]);
     }
 }

@@ -1,11 +1,12 @@
 //! Linux: `/proc` and pidfds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekit_core::Result;
 use gatekit_core::process::ProcessIdentity;
@@ -23,10 +24,13 @@ pub(crate) fn processes() -> Result<Vec<Process>> {
 }
 
 fn pids() -> Result<Vec<u32>> {
-    let proc = "/proc".as_ref();
+    numbers().doing("list the processes", "/proc".as_ref())
+}
+
+fn numbers() -> io::Result<Vec<u32>> {
     let mut pids = Vec::new();
-    for entry in fs::read_dir(proc).doing("list the processes", proc)? {
-        let name = entry.doing("list the processes", proc)?.file_name();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
         pids.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
     }
     Ok(pids)
@@ -38,21 +42,18 @@ fn process(pid: u32) -> Option<Process> {
     let token = token(pid);
     // The environment is believed only if it was still the same process after reading it.
     let after = stat(pid)?;
-    (before == after).then_some(Process {
-        pid,
-        started: after.started,
-        session: after.session,
-        token,
-    })
+    let same = (before.session, before.started) == (after.session, after.started);
+    same.then_some(Process { pid, started: after.started, session: after.session, token })
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
+    group: u32,
     session: u32,
     started: u64,
 }
 
-/// Fields 3, 6 and 22 of `/proc/PID/stat` (proc(5)), counted after the command name, which may
+/// Fields 3, 5, 6 and 22 of `/proc/PID/stat` (proc(5)), counted after the command name, which may
 /// itself contain spaces and parentheses.
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -62,15 +63,16 @@ fn stat(pid: u32) -> Option<Stat> {
     if matches!(*fields.first()?, "Z" | "X" | "x") {
         return None;
     }
-    Some(Stat { session: fields.get(3)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
+    let field = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Stat {
+        group: field(2)?.try_into().ok()?,
+        session: field(3)?.try_into().ok()?,
+        started: field(19)?,
+    })
 }
 
 fn token(pid: u32) -> Option<String> {
-    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    environ.split(|&byte| byte == 0).find_map(|line| {
-        let value = line.strip_prefix(TOKEN.as_bytes())?.strip_prefix(b"=")?;
-        std::str::from_utf8(value).ok().map(str::to_owned)
-    })
+    String::from_utf8(variable(pid, TOKEN)?).ok()
 }
 
 /// Sends `signal` to exactly that process, if `proof` still holds for it, and says whether it did;
@@ -115,33 +117,116 @@ fn failed(target: &Process, source: io::Error) -> gatekit_core::Error {
 const CLEAN_LOOKS: u32 = 4;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
-/// Kills every process whose environment sets `name` to `value`, also what they start meanwhile.
-pub(crate) fn kill_marked(name: &str, value: &str) {
-    let mark = format!("{name}={value}").into_bytes();
-    let mut clean = 0;
-    // What forks faster than it is killed for so long is more than a command gone wild.
-    for _ in 0..200 {
-        let mut found = false;
-        for pid in pids().unwrap_or_default() {
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-            let Some(pid) = pid else { continue };
-            // The handle first, then the proof: see `signal`.
-            let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-            let Ok(environ) = fs::read(format!("/proc/{pid}/environ")) else { continue };
-            if environ.split(|&byte| byte == 0).any(|line| line == mark) {
-                found = true;
-                // It may have ended meanwhile.
-                let _ = pidfd_send_signal(handle, Signal::KILL);
+/// Ends every process in whose environment the value of `name` is `ours`, the process group that such a
+/// one leads, and what they start meanwhile: asks them to stop, and kills them after `grace`. Blocks until
+/// none is left; `Err` when that is not so at the end of `limit`, or cannot be told.
+pub(crate) fn end_marked(
+    name: &str,
+    ours: &dyn Fn(&[u8]) -> bool,
+    grace: Duration,
+    limit: Duration,
+) -> io::Result<()> {
+    let begun = Instant::now();
+    let (mut clean, mut asked) = (0, BTreeSet::new());
+    if variable(std::process::id(), name).is_some_and(|value| ours(&value)) {
+        return Err(io::Error::other("this very process is one of those that would have to end"));
+    }
+    loop {
+        let found = marked(name, ours)?;
+        if found.is_empty() {
+            clean += 1;
+            if clean == CLEAN_LOOKS {
+                return Ok(());
+            }
+            thread::sleep(BETWEEN_LOOKS);
+            continue;
+        }
+        clean = 0;
+        if begun.elapsed() > grace + limit {
+            let pids: Vec<_> = found.iter().map(|(pid, _)| pid.to_string()).collect();
+            return Err(io::Error::other(format!("still there: process {}", pids.join(", "))));
+        }
+        let signal = if begun.elapsed() < grace { Signal::TERM } else { Signal::KILL };
+        let mut news = false;
+        for (pid, handle) in found {
+            let first = asked.insert((pid, signal.as_raw()));
+            news |= first;
+            if first || signal == Signal::KILL {
+                // It may have ended meanwhile; one that may not be signalled is found again.
+                let _ = pidfd_send_signal(handle, signal);
             }
         }
-        clean = if found { 0 } else { clean + 1 };
-        if clean == CLEAN_LOOKS {
-            return;
-        }
-        if clean > 0 {
+        if !news {
             thread::sleep(BETWEEN_LOOKS);
         }
     }
+}
+
+/// Whether there is a process in whose environment the value of `name` is `ours`.
+pub(crate) fn has_marked(name: &str, ours: &dyn Fn(&[u8]) -> bool) -> io::Result<bool> {
+    for look in 0..CLEAN_LOOKS {
+        if look > 0 {
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        if !marked(name, ours)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The processes that are marked so, and those in a group that one of them leads.
+fn marked(name: &str, ours: &dyn Fn(&[u8]) -> bool) -> io::Result<Vec<(u32, OwnedFd)>> {
+    let all = numbers()?;
+    if !all.contains(&std::process::id()) {
+        return Err(io::Error::other("/proc does not show the processes"));
+    }
+    let (mut found, mut leaders) = (BTreeMap::new(), Vec::new());
+    for &pid in &all {
+        let is_ours = || variable(pid, name).is_some_and(|value| ours(&value));
+        // Most are not, and need no handle.
+        if !is_ours() {
+            continue;
+        }
+        // The handle first, then the proof: see `signal`.
+        let Some(handle) = open(pid)? else { continue };
+        if is_ours() {
+            leaders.extend(stat(pid).filter(|stat| stat.group == pid).map(|stat| (pid, stat)));
+            found.insert(pid, handle);
+        }
+    }
+    // A group has the number of its leader, and is no other's as long as that one lives.
+    for (leader, was) in leaders {
+        for &pid in all.iter().filter(|pid| !found.contains_key(pid)).collect::<Vec<_>>() {
+            if stat(pid).is_none_or(|stat| stat.group != leader) {
+                continue;
+            }
+            let Some(handle) = open(pid)? else { continue };
+            let is_in = stat(pid).is_some_and(|stat| stat.group == leader);
+            if is_in && stat(leader).is_some_and(|now| now == was) {
+                found.insert(pid, handle);
+            }
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn open(pid: u32) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(handle) => Ok(Some(handle)),
+        // Gone, or a thread by now.
+        Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The value of `name` in the environment that a process was started with, as far as that may be read.
+fn variable(pid: u32, name: &str) -> Option<Vec<u8>> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    environ
+        .split(|&byte| byte == 0)
+        .find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec))
 }
 
 /// How long a process has lived.
@@ -258,5 +343,31 @@ mod tests {
             let (listens, asked) = (listens.parse().unwrap(), asked.parse().unwrap());
             assert_eq!(serves(listens, asked), yes, "{listens} {asked}");
         }
+    }
+
+    /// The variable by which this test tells its own part in another process.
+    const PART: &str = "GATEKIT_TEST_LINUX";
+
+    #[test]
+    fn nobody_ends_itself_nor_takes_what_stays_for_gone() {
+        let ours = |value: &[u8]| value == b"this test";
+        let end = |limit| end_marked(PART, &ours, Duration::ZERO, limit);
+        if std::env::var_os(PART).is_some() {
+            let error = end(Duration::ZERO).unwrap_err();
+            assert!(error.to_string().contains("this very process"), "{error}");
+            return;
+        }
+        let me = "platform::linux::tests::nobody_ends_itself_nor_takes_what_stays_for_gone";
+        let mut part = std::process::Command::new(std::env::current_exe().unwrap());
+        let part = part.args([me, "--exact"]).env(PART, "this test").output().unwrap();
+        assert!(part.status.success(), "{part:?}");
+        // It ends one thing and starts the next, for ever; nothing may be said to be gone before it is.
+        let mut storm = std::process::Command::new("sh");
+        storm.args(["-c", "f() { sleep 0.01; f & }; f & exec sleep 300"]).env(PART, "this test");
+        let mut storm = storm.spawn().unwrap();
+        assert!(has_marked(PART, &ours).unwrap());
+        end(Duration::from_secs(60)).unwrap();
+        storm.wait().unwrap();
+        assert!(!has_marked(PART, &ours).unwrap());
     }
 }

@@ -3,12 +3,12 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Sockets, age, kill_marked, processes, signal};
+pub(crate) use linux::{Sockets, age, end_marked, has_marked, processes, signal};
 
 #[cfg(not(target_os = "linux"))]
 mod other;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Sockets, age, kill_marked, processes, signal};
+pub(crate) use other::{Sockets, age, end_marked, has_marked, processes, signal};
 
 /// The variable that marks every process of a service.
 pub(crate) const TOKEN: &str = "GATEKIT_SERVICE";

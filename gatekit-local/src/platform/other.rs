@@ -1,6 +1,7 @@
 //! Elsewhere than on Linux no process can be proven to be ours, so none is started or signalled.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -47,4 +48,20 @@ fn unsupported() -> gatekit_core::Error {
 }
 
 /// Nothing here tells what environment a process has.
-pub(crate) fn kill_marked(_: &str, _: &str) {}
+pub(crate) fn end_marked(
+    _: &str,
+    _: &dyn Fn(&[u8]) -> bool,
+    _: Duration,
+    _: Duration,
+) -> io::Result<()> {
+    Err(untold())
+}
+
+pub(crate) fn has_marked(_: &str, _: &dyn Fn(&[u8]) -> bool) -> io::Result<bool> {
+    Err(untold())
+}
+
+fn untold() -> io::Error {
+    let cannot = "this platform does not tell which processes a program has started";
+    io::Error::new(io::ErrorKind::Unsupported, cannot)
+}
