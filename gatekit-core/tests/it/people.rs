@@ -9,9 +9,8 @@ use gatekit_core::ledger::Word::{self, Approve, Reject};
 use gatekit_core::ledger::{Acquired, Body, Claim, Entry, Guard, Ledger, StageScope};
 use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
-    Approval, Code, Engine, Evidence, GateExt as _, GateSlot, Manual, NextAction, Outcome,
-    Pipeline, Result, Rollout, RunId, RunReport, StageId, Verb, Verdict, advisory, code, enforced,
-    gate_fn,
+    Approval, Engine, Evidence, GateExt as _, Manual, NextAction, Outcome, Pipeline, Result,
+    Rollout, RunId, StageId, Verb, Verdict, advisory, code, enforced, gate_fn,
 };
 use serde_json::Value;
 
@@ -37,20 +36,6 @@ async fn say(
 
 fn stage(id: &str) -> StageId {
     StageId::new(id).unwrap()
-}
-
-fn gated(world: &World, gate: GateSlot) -> Pipeline {
-    let builder = Pipeline::to(TARGET).gate(gate).deploy(fake(world));
-    builder.rollback_with(Back(world.clone())).build().unwrap()
-}
-
-fn code_of(report: &RunReport) -> Option<&str> {
-    report.failure.as_ref().map(|failure| failure.code.as_str())
-}
-
-/// Whether the report names `code` as what happened, or why.
-fn names(report: &RunReport, code: &Code) -> bool {
-    report.failure.as_ref().is_some_and(|failure| failure.to_string().contains(code.as_str()))
 }
 
 /// The facts of the evidence on which that gate passed last.

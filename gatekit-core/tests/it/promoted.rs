@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use gatekit_core::ledger::Decision;
 use gatekit_core::{
-    Candidate, Code, Digest, Engine, GateSlot, Outcome, Pipeline, PromotedFrom, RunReport, code,
-    enforced,
+    Candidate, Digest, Engine, GateSlot, Outcome, Pipeline, PromotedFrom, RunReport, code, enforced,
 };
 
 use crate::world::*;
@@ -23,20 +22,6 @@ fn staging(world: &World) -> Pipeline {
 
 fn promoted(soak: Duration) -> GateSlot {
     enforced(PromotedFrom::new("staging/app").unwrap().soak(soak))
-}
-
-fn gated(world: &World, gate: GateSlot) -> Pipeline {
-    let builder = Pipeline::to(TARGET).gate(gate).deploy(fake(world));
-    builder.rollback_with(Back(world.clone())).build().unwrap()
-}
-
-fn code_of(report: &RunReport) -> Option<&str> {
-    report.failure.as_ref().map(|failure| failure.code.as_str())
-}
-
-/// Whether the report names `code` as what happened, or why.
-fn names(report: &RunReport, code: &Code) -> bool {
-    report.failure.as_ref().is_some_and(|failure| failure.to_string().contains(code.as_str()))
 }
 
 /// What a ship of `text` to a target comes to that is promoted to after `soak`.

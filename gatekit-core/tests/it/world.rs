@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use gatekit_core::ledger::{Body, Ledger, TargetState};
 use gatekit_core::{
     ApplyContext, Candidate, Code, Deployer, Digest, Effect, Engine, Error, Event, EventBody,
-    Evidence, Fence, Finding, Freshness, Gate, Go, Live, Location, Pause, Pipeline, PlanContext,
-    Planned, Reporter, Result, Reversibility, Rollback, Rollout, RunId, StageId, TargetName,
-    Verdict,
+    Evidence, Fence, Finding, Freshness, Gate, GateSlot, Go, Live, Location, Pause, Pipeline,
+    PlanContext, Planned, Reporter, Result, Reversibility, Rollback, Rollout, RunId, RunReport,
+    StageId, TargetName, Verdict,
 };
 use gatekit_store::SqliteLedger;
 use serde_json::{Value, json};
@@ -438,4 +438,19 @@ impl Reporter for Tells {
         };
         let _ = self.0.send(told);
     }
+}
+
+/// A deploy behind one gate.
+pub(crate) fn gated(world: &World, gate: GateSlot) -> Pipeline {
+    let builder = Pipeline::to(TARGET).gate(gate).deploy(fake(world));
+    builder.rollback_with(Back(world.clone())).build().unwrap()
+}
+
+pub(crate) fn code_of(report: &RunReport) -> Option<&str> {
+    report.failure.as_ref().map(|failure| failure.code.as_str())
+}
+
+/// Whether the report names `code` as what happened, or why.
+pub(crate) fn names(report: &RunReport, code: &Code) -> bool {
+    report.failure.as_ref().is_some_and(|failure| failure.to_string().contains(code.as_str()))
 }
