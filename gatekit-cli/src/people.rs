@@ -17,6 +17,7 @@ async fn in_question(call: &Call, engine: &Engine, named: Option<RunId>) -> Answ
         return Ok(engine.request(target, named).await?);
     }
     let mut asking = engine.asking(target).await?;
+    asking.retain(|request| request.asks().next().is_some());
     match asking.len() {
         0 => Err(nobody_asks(call).into()),
         1 => Ok(asking.remove(0)),

@@ -54,8 +54,9 @@ impl Engine {
         self.request_before(target, run, u64::MAX).await
     }
 
-    /// The runs that ask people for a word, newest first, whether they wait parked or in a process.
-    /// One from before the newest release is not among them: nobody goes on with it.
+    /// The runs that wait, newest first, whether parked or in a process: for a person's word
+    /// ([`Request::asks`]), or for something else. One from before the newest release is not among them:
+    /// nobody goes on with it.
     ///
     /// # Errors
     /// Those of the ledger.
@@ -244,6 +245,13 @@ impl Request {
         StageScope::of_all(&self.scopes)
     }
 
+    /// The stages that wait for a person's word, and what is asked. None where the run waits for something
+    /// else, or was cut off before it asked: then `resume` has it ask.
+    pub fn asks(&self) -> impl Iterator<Item = (&StageId, &Finding)> {
+        let waiting = self.waiting.iter().filter(|(stage, _)| self.hears.contains(stage));
+        waiting.map(|(stage, finding)| (stage, finding))
+    }
+
     fn learn(&mut self, body: Body) {
         match body {
             Body::Planned { scopes, hears } => (self.scopes, self.hears) = (scopes, hears),
@@ -285,8 +293,7 @@ impl Request {
     /// The stage that a word is about, and what that waits for.
     fn stage_in_question(&self, named: Option<&StageId>) -> Result<(&StageId, &Finding)> {
         self.still_asks()?;
-        let asks = self.waiting.iter().filter(|(stage, _)| self.hears.contains(stage));
-        let asks: Vec<_> = asks.map(|(stage, finding)| (stage, finding)).collect();
+        let asks: Vec<_> = self.asks().collect();
         let stages = || asks.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ");
         match (named, asks.as_slice()) {
             (Some(named), asks) => {

@@ -14,6 +14,7 @@ use gatekit_core::{
 };
 use serde_json::Value;
 
+use crate::ledgers::failing;
 use crate::world::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -446,6 +447,27 @@ async fn a_word_holds_for_what_was_looked_at() {
     let moved = bea.answer(&seen, None, Approve, "").await.unwrap_err();
     assert_eq!(moved.code(), &code::APPROVAL_MOVED);
     assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Waiting, "nobody approved this");
+    say(&bea, run, None, Approve, "").await.unwrap();
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
+}
+
+/// It has asked nobody what to think of its plan: the next resume does.
+#[tokio::test]
+async fn a_run_that_was_cut_off_before_it_asked_hears_nobody_yet() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(1)));
+    // opened, verdict: the next append finds no ledger.
+    let dying = engine(failing(&bench, 3)).with_actor("ann").ship(&pipeline, candidate("v2"));
+    let run = dying.run();
+    assert_eq!(dying.await.outcome, Outcome::Failed);
+    assert_eq!(bench.kinds().await.last(), Some(&"verdict"));
+    let bea = by(&bench, "bea");
+    let seen = bea.request(&target(), run).await.unwrap();
+    assert_eq!((seen.waiting.len(), seen.asks().count()), (1, 0));
+    let early = bea.answer(&seen, None, Approve, "").await.unwrap_err();
+    assert_eq!(early.code(), &code::APPROVAL_NOTHING);
+    let ann = by(&bench, "ann");
+    assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Waiting);
     say(&bea, run, None, Approve, "").await.unwrap();
     assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
 }
