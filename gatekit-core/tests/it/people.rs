@@ -246,19 +246,19 @@ async fn a_word_has_to_be_about_a_stage_that_waits() {
     assert_eq!(nobody.code(), &code::LEDGER_ENTRY);
 }
 
-/// Rejects the run when a deploy is planned for the `at`th time.
+/// Rejects the run when a gate is asked for the `at`th time.
 #[derive(Debug)]
 struct RejectsAt {
     ledger: Arc<dyn Ledger>,
     run: RunId,
     at: usize,
-    plans: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 #[async_trait]
 impl Interceptor for RejectsAt {
     async fn before(&self, _: &StageId, call: Call, _: Option<&Value>, _: Option<&Value>) -> Fate {
-        if call == Call::Plan && self.plans.fetch_add(1, Ordering::SeqCst) == self.at {
+        if call == Call::Check && self.asked.fetch_add(1, Ordering::SeqCst) == self.at {
             let cyd = engine(Arc::clone(&self.ledger)).with_actor("cyd");
             let stage = stage("approval");
             let request = cyd.request(&target(), self.run).await.unwrap();
@@ -278,7 +278,7 @@ impl Interceptor for RejectsAt {
     async fn after(&self, _: &StageId, _: Call) {}
 }
 
-/// The first plan is made before the gates, the second after they were asked under the lock.
+/// Gates are asked before the queue, and again under the lock, where they have heard what was said by then.
 #[tokio::test]
 async fn a_rejection_that_comes_just_before_the_grant_is_heard() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
@@ -287,7 +287,7 @@ async fn a_rejection_that_comes_just_before_the_grant_is_heard() {
     let run = parked(&ann, &pipeline, "v2").await;
     say(&by(&bench, "bea"), run, None, Approve, "").await.unwrap();
     let ledger = Arc::clone(&bench.ledger);
-    let rejects = RejectsAt { ledger, run, at: 1, plans: AtomicUsize::new(0) };
+    let rejects = RejectsAt { ledger, run, at: 1, asked: AtomicUsize::new(0) };
     let rejects: Arc<dyn Interceptor> = Arc::new(rejects);
     let report = ann.resume(&intercepted(&pipeline, &rejects), run).await;
     assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
