@@ -220,7 +220,7 @@ impl PlanContext {
         if matches!(state, LockState::Mutating | LockState::Suspect) {
             return Ok(Err(format!("`{target}` is {}", state.as_str())));
         }
-        let live = Releases::read(ledger, target, 1).await?.live();
+        let live = Releases::read(ledger, target, 1).await?.live(ledger, target).await?;
         Ok(live.map_err(|why| format!("`{target}` {why}")))
     }
 

@@ -255,7 +255,7 @@ pub(crate) struct Releases {
     /// Since when what is live has been, at the latest: nothing was changed since.
     since: Option<Timestamp>,
     /// A run that found its candidate live, after the newest release.
-    found: Option<RunHistory>,
+    found: Option<RunId>,
     /// A person has freed the target whatever is live, and no run has found out since.
     overridden: bool,
 }
@@ -294,10 +294,7 @@ impl Releases {
                     releases.since.get_or_insert(entry.at);
                 }
                 if !released && releases.found.is_none() {
-                    if outcome == Outcome::Unchanged {
-                        let found = RunHistory::read(ledger, target, entry.run).await?;
-                        releases.found = Some(found);
-                    }
+                    releases.found = (outcome == Outcome::Unchanged).then_some(entry.run);
                     releases.overridden |= outcome == Outcome::Overridden;
                 }
                 if outcome != Outcome::Released || undone.contains(&entry.run) {
@@ -324,18 +321,23 @@ impl Releases {
 
     /// What is live by the journal: the newest release, or another that a run has found there since.
     /// `Err` says why the journal does not tell.
-    pub(crate) fn live(&self) -> Result<Option<LastRelease>, &'static str> {
+    pub(crate) async fn live(
+        &self,
+        ledger: &dyn Ledger,
+        target: &TargetName,
+    ) -> Result<Result<Option<LastRelease>, &'static str>> {
         if self.overridden {
-            return Err("was freed whatever is live on it");
+            return Ok(Err("was freed whatever is live on it"));
         }
         let last = self.last();
-        let same = |found: &RunHistory| {
-            last.as_ref().is_some_and(|last| last.candidate.artifacts == found.candidate.artifacts)
-        };
-        Ok(match self.found.as_ref().filter(|found| !same(found)) {
-            Some(found) => Some(self.told(found, found.last_at)),
-            None => last,
-        })
+        let Some(found) = self.found else { return Ok(Ok(last)) };
+        // Read only for who asks: every run looks for the last release.
+        let found = RunHistory::read(ledger, target, found).await?;
+        let same = |last: &LastRelease| last.candidate.artifacts == found.candidate.artifacts;
+        Ok(Ok(match last {
+            Some(last) if same(&last) => Some(last),
+            _ => Some(self.told(&found, found.last_at)),
+        }))
     }
 
     fn told(&self, history: &RunHistory, ended: Timestamp) -> LastRelease {
