@@ -92,7 +92,9 @@ impl Outcome {
 ///
 /// `Display` tells it to people, in several lines when it did not end as wished: how it ended and what
 /// is live, why, and because of what. What may be done next is not among them, for only the program
-/// knows how that is typed: see [`next`](Self::next).
+/// knows how that is typed: see [`next`](Self::next). It quotes what stages and people said as it is: who
+/// prints it where a terminal or a CI runner obeys what it reads has to take control characters and
+/// commands out first, as `gatekit-cli` does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "a run that is not looked at may have failed: see `outcome`"]
 #[non_exhaustive]

@@ -246,7 +246,8 @@ impl Request {
     }
 
     /// The stages that wait for a person's word, and what is asked. None where the run waits for something
-    /// else, or was cut off before it asked: then `resume` has it ask.
+    /// else, or was cut off before it asked: then `resume` has it ask. Whether a word still comes in time is
+    /// for [`Engine::answer`] to tell.
     pub fn asks(&self) -> impl Iterator<Item = (&StageId, &Finding)> {
         let waiting = self.waiting.iter().filter(|(stage, _)| self.hears.contains(stage));
         waiting.map(|(stage, finding)| (stage, finding))
