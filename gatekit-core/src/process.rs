@@ -39,9 +39,19 @@ impl ProcessIdentity {
     /// This process.
     #[must_use]
     pub fn current() -> Self {
+        // Read once, if it can be: every claim names it. A fork has another pid.
+        static CURRENT: OnceLock<ProcessIdentity> = OnceLock::new();
         let pid = std::process::id();
+        if let Some(current) = CURRENT.get().filter(|current| current.pid == pid) {
+            return current.clone();
+        }
         let Here { boot, namespace } = here();
-        Self { boot, namespace, pid, started: stat(pid).ok().map(|stat| stat.started) }
+        let started = stat(pid).ok().map(|stat| stat.started);
+        let current = Self { boot, namespace, pid, started };
+        if started.is_some() {
+            CURRENT.get_or_init(|| current.clone());
+        }
+        current
     }
 
     /// The process that has `pid` now; `None` when there is none, or it is a zombie, or the platform

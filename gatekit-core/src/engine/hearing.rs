@@ -41,6 +41,9 @@ impl Run {
         let upto = records.last().map_or(0, |record| record.seq);
         let mut hearing = Hearing { scopes, upto, ..Hearing::default() };
         for record in records {
+            if !matches!(&*record.kind()?, "approval" | "waived") {
+                continue;
+            }
             let entry = record.decode()?;
             match entry.body {
                 Body::Approval { stage, word, intent, scope, comment } => {
@@ -93,9 +96,8 @@ impl Run {
         loop {
             let page = self.ledger.read(self.pipeline.target(), after, PAGE).await?;
             for record in &page {
-                let entry = record.decode()?;
-                let word = matches!(entry.body, Body::Approval { .. } | Body::Waiver { .. });
-                if entry.run == self.id() && word {
+                let word = matches!(&*record.kind()?, "approval" | "waiver");
+                if word && record.decode()?.run == self.id() {
                     return Ok(true);
                 }
             }

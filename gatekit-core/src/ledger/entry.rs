@@ -1,5 +1,6 @@
 //! The journal's entries: what happened to a target, in the order it happened.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -79,10 +80,12 @@ impl Entry {
     /// # Errors
     /// `ledger.entry` when it is not an entry of any version this build can read.
     pub fn from_json(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|source| {
-            Error::new(code::LEDGER_ENTRY, "a journal entry cannot be read").with_source(source)
-        })
+        serde_json::from_str(text).map_err(unreadable)
     }
+}
+
+fn unreadable(source: serde_json::Error) -> Error {
+    Error::new(code::LEDGER_ENTRY, "a journal entry cannot be read").with_source(source)
 }
 
 /// Why a run was opened.
@@ -388,6 +391,25 @@ impl Record {
     pub fn decode(&self) -> Result<Entry> {
         Entry::from_json(&self.entry)
     }
+
+    /// The kind of the entry, as [`Body::kind`] names it, without making data of all of it.
+    ///
+    /// # Errors
+    /// `ledger.entry` when it is not an entry.
+    pub fn kind(&self) -> Result<Cow<'_, str>> {
+        #[derive(Deserialize)]
+        struct OfEntry<'a> {
+            #[serde(borrow)]
+            body: OfBody<'a>,
+        }
+        #[derive(Deserialize)]
+        struct OfBody<'a> {
+            #[serde(borrow)]
+            kind: Cow<'a, str>,
+        }
+        let entry: OfEntry<'_> = serde_json::from_str(&self.entry).map_err(unreadable)?;
+        Ok(entry.body.kind)
+    }
 }
 
 #[cfg(test)]
@@ -406,6 +428,23 @@ mod tests {
             attempt: 1,
             then: Then::Replan,
             scope: StageScope::new(stage("repair"), Digest::of("scope"), "repairs"),
+        }
+    }
+
+    #[test]
+    fn the_kind_of_a_record_is_told_without_its_entry() {
+        let kind = |text: String| {
+            Record { seq: 1, prev: Digest::zeros(), hash: Digest::zeros(), entry: text }
+                .kind()
+                .map(Cow::into_owned)
+        };
+        assert_eq!(kind(entry(recovering()).to_json().unwrap()).unwrap(), recovering().kind());
+        assert_eq!(
+            kind(r#"{"body":{"later":[1],"kind":"new\u0065r"}}"#.to_owned()).unwrap(),
+            "newer"
+        );
+        for text in ["", "{}", r#"{"body":{"kind":1}}"#] {
+            assert_eq!(*kind(text.to_owned()).unwrap_err().code(), code::LEDGER_ENTRY);
         }
     }
 

@@ -14,7 +14,7 @@ use super::builder::SqliteLedgerBuilder;
 use super::clock::{Clock, Moment};
 use super::doorbell::Doorbell;
 use super::error::{self, Fault};
-use super::queue::{self, Asked};
+use super::queue::{self, Asked, Rung};
 use super::transaction::{Kind, Transaction};
 use super::{reader, schema};
 
@@ -129,6 +129,13 @@ impl Inner {
             Err(fault) if fault.is_busy() => Err(work),
             Err(fault) => Ok(Err(fault)),
         }
+    }
+
+    /// Rings whoever has reason to ask after a write.
+    pub(super) fn ring<T>(&self, doing: &str, written: Result<Rung<T>, Fault>) -> Result<T> {
+        let written = written.map_err(|fault| fault.at(self.path(), doing))?;
+        self.doorbell.ring(written.next);
+        Ok(written.answer)
     }
 
     /// The writer, if nobody has it and the disk is quick.

@@ -111,43 +111,17 @@ impl SqliteLedger {
         })?
     }
 
-    /// Runs `work` in a transaction of its own and makes it durable.
-    async fn write<T: Send + 'static>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T> {
-        self.write_then(doing, work, |_, answer| answer).await
-    }
-
-    /// As `write`; afterwards whoever has reason to ask now is rung.
+    /// Runs `work` in a transaction of its own, makes it durable, and rings whoever has reason to ask
+    /// then: here if that is quick, else on a blocking thread, where all of it happens even if the
+    /// caller is dropped.
     async fn write_and_ring<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&Connection, &Moment) -> Result<Rung<T>, Fault> + Send + 'static,
     ) -> Result<T> {
-        let ring = |inner: &Inner, told: Rung<T>| {
-            inner.doorbell.ring(told.next);
-            told.answer
-        };
-        self.write_then(doing, work, ring).await
-    }
-
-    /// Writes here if that is quick, else on a blocking thread, where `then` belongs to it: a caller
-    /// that is dropped cannot come between.
-    async fn write_then<T: Send + 'static, U: Send + 'static>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&Connection, &Moment) -> Result<T, Fault> + Send + 'static,
-        then: impl FnOnce(&Inner, T) -> U + Send + 'static,
-    ) -> Result<U> {
-        let end = move |inner: &Inner, answer: Result<T, Fault>| {
-            let answer = answer.map_err(|fault| fault.at(inner.path(), doing))?;
-            Ok(then(inner, answer))
-        };
         match self.0.write_at_once(work) {
-            Ok(answer) => end(&self.0, answer),
-            Err(work) => self.run(move |inner| end(inner, inner.write(work))).await,
+            Ok(answer) => self.0.ring(doing, answer),
+            Err(work) => self.run(move |inner| inner.ring(doing, inner.write(work))).await,
         }
     }
 
@@ -162,6 +136,9 @@ impl SqliteLedger {
         }
     }
 }
+
+/// What [`Ledger::append`] does, for its errors.
+const APPEND: &str = "append an entry";
 
 /// How many records are few enough to be read on a thread that serves a runtime.
 const LITTLE: usize = 64;
@@ -235,13 +212,22 @@ impl Ledger for SqliteLedger {
 
     async fn take_over(&self, claim: &Claim, lease: Duration) -> Result<Hold> {
         let claim = claim.clone();
-        self.write("take a lock over", move |conn, now| queue::take_over(conn, now, &claim, lease))
-            .await
+        self.run(move |inner| {
+            let taken = inner.write(|conn, now| queue::take_over(conn, now, &claim, lease));
+            taken.map_err(|fault| fault.at(inner.path(), "take a lock over"))
+        })
+        .await
     }
 
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
+        let append =
+            |conn: &Connection, now: &Moment| journal::append(conn, now, target, entry, guard);
+        // Copied only where it has to wait: entries are many, and can be large.
+        if let Ok(answer) = self.0.write_at_once(append) {
+            return self.0.ring(APPEND, answer);
+        }
         let (target, entry) = (target.clone(), entry.clone());
-        self.write_and_ring("append an entry", move |conn, now| {
+        self.write_and_ring(APPEND, move |conn, now| {
             journal::append(conn, now, &target, &entry, guard)
         })
         .await

@@ -57,6 +57,26 @@ macro_rules! select {
     };
 }
 
+/// The columns of [`select`], in its order: to find each by its name takes as long as the query.
+mod column {
+    pub(super) const NO: usize = 0;
+    pub(super) const NAME: usize = 1;
+    pub(super) const STATE: usize = 2;
+    pub(super) const FENCE: usize = 3;
+    pub(super) const RUN: usize = 4;
+    pub(super) const TICKET: usize = 5;
+    pub(super) const CLAIM: usize = 6;
+    pub(super) const ACTOR: usize = 7;
+    pub(super) const PROCESS: usize = 8;
+    pub(super) const LEASE: usize = 9;
+    pub(super) const END_BOOT: usize = 10;
+    pub(super) const END_MILLIS: usize = 11;
+    pub(super) const HEAD_SEQ: usize = 12;
+    pub(super) const HEAD_HASH: usize = 13;
+    pub(super) const ALONG: usize = 14;
+    pub(super) const ALONG_FENCE: usize = 15;
+}
+
 impl Lock {
     /// The row of a target; `None` while nobody has ever written to it.
     pub(super) fn load(conn: &Connection, target: &TargetName) -> Result<Option<Self>, Fault> {
@@ -105,43 +125,43 @@ impl Lock {
     }
 
     fn decode(row: &Row<'_>) -> Result<Self, Fault> {
-        let state = match row.get_ref("state")?.as_str().map_err(rusqlite::Error::from)? {
+        let state = match text(row, column::STATE)? {
             "free" => LockState::Free,
             "held" => LockState::Held,
             "mutating" => LockState::Mutating,
             "suspect" => LockState::Suspect,
             other => return Err(Fault::Damaged(format!("the lock state `{other}`"))),
         };
-        let run = row.get::<_, Option<String>>("run")?.map(|text| parse(&text, "run id"));
+        let run = optional_text(row, column::RUN)?.map(|text| parse(text, "run id"));
         let tenure = match state {
             LockState::Held | LockState::Mutating => Some(Tenure {
-                ticket: row.get::<_, Option<i64>>("ticket")?.map(number).transpose()?,
-                claim: parse(&row.get::<_, String>("claim")?, "claim id")?,
-                actor: row.get("actor")?,
-                process: process_from(&row.get::<_, String>("process")?)?,
-                lease: Duration::from_millis(number(row.get("lease")?)?),
+                ticket: row.get::<_, Option<i64>>(column::TICKET)?.map(number).transpose()?,
+                claim: parse(text(row, column::CLAIM)?, "claim id")?,
+                actor: row.get(column::ACTOR)?,
+                process: process_from(text(row, column::PROCESS)?)?,
+                lease: Duration::from_millis(number(row.get(column::LEASE)?)?),
                 end: Moment {
-                    boot: row.get::<_, String>("end_boot")?.into(),
-                    millis: number(row.get("end_millis")?)?,
+                    boot: text(row, column::END_BOOT)?.into(),
+                    millis: number(row.get(column::END_MILLIS)?)?,
                 },
             }),
             _ => None,
         };
-        let along = match row.get::<_, Option<i64>>("along")? {
-            Some(no) => Some(Along { no, fence: Fence(number(row.get("along_fence")?)?) }),
+        let along = match row.get::<_, Option<i64>>(column::ALONG)? {
+            Some(no) => Some(Along { no, fence: Fence(number(row.get(column::ALONG_FENCE)?)?) }),
             None => None,
         };
         Ok(Self {
-            no: row.get("no")?,
-            name: parse(&row.get::<_, String>("name")?, "target")?,
+            no: row.get(column::NO)?,
+            name: parse(text(row, column::NAME)?, "target")?,
             along,
             state,
-            fence: Fence(number(row.get("fence")?)?),
+            fence: Fence(number(row.get(column::FENCE)?)?),
             run: run.transpose()?,
             tenure,
             head: Head {
-                seq: number(row.get("head_seq")?)?,
-                hash: parse(&row.get::<_, String>("head_hash")?, "hash")?,
+                seq: number(row.get(column::HEAD_SEQ)?)?,
+                hash: parse(text(row, column::HEAD_HASH)?, "hash")?,
             },
         })
     }
@@ -332,6 +352,16 @@ pub(super) fn process_text(process: &ProcessIdentity) -> Result<String, Fault> {
 pub(super) fn process_from(text: &str) -> Result<ProcessIdentity, Fault> {
     serde_json::from_str(text)
         .map_err(|error| Fault::Damaged(format!("a process that cannot be read: {error}")))
+}
+
+/// A column that holds a text.
+fn text<'r>(row: &'r Row<'_>, column: usize) -> Result<&'r str, Fault> {
+    Ok(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?)
+}
+
+/// A column that holds a text or nothing.
+fn optional_text<'r>(row: &'r Row<'_>, column: usize) -> Result<Option<&'r str>, Fault> {
+    Ok(row.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?)
 }
 
 pub(super) fn parse<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Fault> {
