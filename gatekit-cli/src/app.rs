@@ -210,7 +210,7 @@ impl App {
         };
         let mut call = match understood {
             Ok(call) => call,
-            Err(refused) => return self.not_understood(refused, says_json(&words)),
+            Err(refused) => return self.not_understood(refused, &words),
         };
         if call.verb == command::COMPLETIONS {
             return verbs::completions(command::of(&self), &call);
@@ -297,7 +297,7 @@ impl App {
 
     /// Help and version go to standard output; an error to standard error, and for programs as the
     /// last line of standard output.
-    fn not_understood(self, refused: Refused, json: bool) -> u8 {
+    fn not_understood(self, refused: Refused, words: &[OsString]) -> u8 {
         let out = Out::default();
         let (error, said) = match refused {
             Refused::Clap(error) if !error.use_stderr() => {
@@ -307,7 +307,7 @@ impl App {
                 return out.end(0, true);
             }
             Refused::Clap(error) => {
-                let help = format!("{} --help", self.name);
+                let help = format!("{} --help", command::meant(&self, words));
                 let mut said = error.to_string().trim_end().to_owned();
                 // Help that was not asked for needs no more of it.
                 if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -322,7 +322,7 @@ impl App {
         let failure = error.to_failure();
         let warn = |why: &Failure| output::warn_of("warning", why, self.name);
         verbs::on_error(self.on_error, &failure, 2, warn);
-        let exit = output::usage(&out, self.name, failure, said.as_deref(), json);
+        let exit = output::usage(&out, self.name, failure, said.as_deref(), says_json(words));
         out.end(exit, false)
     }
 }

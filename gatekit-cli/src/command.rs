@@ -1,6 +1,7 @@
 //! The command line, made for the pipelines that there are.
 
 use std::env;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgGroup, Args, Command};
@@ -199,6 +200,18 @@ pub(crate) fn of(app: &App) -> Command {
             .about("Print the completions of a shell: source them in its start-up file")
             .arg(shell),
     )
+}
+
+/// The program with the commands that a command line names before it goes wrong: whose help helps.
+pub(crate) fn meant(app: &App, words: &[OsString]) -> String {
+    let mut meant = app.name.to_owned();
+    let mut command = &of(app);
+    for word in words.iter().skip(1) {
+        let Some(named) = command.find_subcommand(word) else { continue };
+        meant = format!("{meant} {}", named.get_name());
+        command = named;
+    }
+    meant
 }
 
 fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {

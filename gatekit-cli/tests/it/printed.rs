@@ -66,14 +66,22 @@ fn nothing_is_verified_where_there_is_nothing() {
 fn what_a_command_line_says_commands_neither_a_terminal_nor_a_runner() {
     let site = Site::new();
     for forged in ["\n::error::forged", "\n\u{1b}[2K\r##[error]forged"] {
-        for words in [&["staging", forged][..], &["staging", "ship", forged], &[forged]] {
+        for (words, help) in [
+            (&["staging", forged][..], "files staging --help"),
+            (&["staging", "ship", forged], "files staging ship --help"),
+            (&[forged], "files --help"),
+        ] {
             let refused = site.people(words);
             assert_eq!(refused.exit, Some(2));
             assert!(refused.stderr.contains("forged"), "{}", refused.stderr);
             assert!(refused.stderr.chars().all(|c| c == '\n' || !c.is_control()), "{refused:?}");
             assert!(!refused.stderr.lines().any(|line| line.starts_with("::")), "{refused:?}");
             assert!(!refused.stderr.contains("##["), "{refused:?}");
-            assert_eq!(refused.stderr.lines().last(), Some("  next: files --help"), "{refused:?}");
+            assert_eq!(
+                refused.stderr.lines().last(),
+                Some(&*format!("  next: {help}")),
+                "{refused:?}"
+            );
         }
     }
 }
