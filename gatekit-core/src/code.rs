@@ -119,6 +119,9 @@ codes! {
     /// The run was granted its target, or ended, before the word came.
     APPROVAL_TOO_LATE = "approval.too_late",
         next: "ship anew; the new run asks again";
+    /// Fewer people may approve than have to: no word could ever be enough.
+    APPROVAL_TOO_FEW = "approval.too_few",
+        next: "have somebody else ask, name more people in `Approval::by`, or ask for fewer";
     /// A person has to do something first.
     MANUAL_WAITING = "manual.waiting",
         next: "do what the stage asks, `approve` the run, then `resume` it";

@@ -25,6 +25,7 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// release, from somebody not named by [`by`](Self::by), or when it is older than
 /// [`within`](Self::within) says; of several words of one person the last one counts. It is used up
 /// when the run begins its first deploy, because nothing asks for it any more. It cannot be waived.
+/// Where fewer may approve than are needed, it refuses instead of waiting for ever.
 /// A rejection counts from those who may approve and from who asked, however old it is, until the same
 /// person says otherwise.
 ///
@@ -81,6 +82,27 @@ impl Approval {
         self
     }
 
+    /// Why nobody needs to wait: fewer may approve than have to.
+    fn too_few(&self, requester: &str) -> Option<Finding> {
+        let may: Vec<&str> = self.who.iter().flatten().map(|who| &**who).collect();
+        let others = may.iter().filter(|who| **who != requester).count();
+        if self.who.is_none() || others >= self.needed() {
+            return None;
+        }
+        let own = if others < may.len() {
+            format!(", but for {requester}, who asks")
+        } else {
+            String::new()
+        };
+        let why =
+            format!("{} have to approve, and only these may: {}{own}", self.quorum, may.join(", "));
+        Some(Finding::new(code::APPROVAL_TOO_FEW, why))
+    }
+
+    fn needed(&self) -> usize {
+        usize::try_from(self.quorum).unwrap_or(usize::MAX)
+    }
+
     /// Why a word counts for nothing.
     fn objection(&self, vote: &Vote, requester: &str, now: Timestamp) -> Option<&'static str> {
         let may = self.who.as_ref().is_none_or(|who| who.contains(&vote.by));
@@ -126,6 +148,9 @@ impl Gate for Approval {
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
+        if let Some(finding) = self.too_few(cx.requester()) {
+            return Ok(Verdict::Fail(finding));
+        }
         let now = Timestamp::now();
         // The last word of each, about this plan if there is one: it takes back what was said before.
         let mut last: BTreeMap<&str, &Vote> = BTreeMap::new();
@@ -149,7 +174,7 @@ impl Gate for Approval {
             let finding = Finding::new(code::APPROVAL_REJECTED, why).with_evidence([seen(vote)]);
             return Ok(Verdict::Fail(finding));
         }
-        if counted.len() >= usize::try_from(self.quorum).unwrap_or(usize::MAX) {
+        if counted.len() >= self.needed() {
             return Ok(Verdict::pass(counted.values().map(|vote| seen(vote))));
         }
         let mut told = vec![format!("{} of {} have approved", counted.len(), self.quorum)];

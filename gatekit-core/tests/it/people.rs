@@ -162,6 +162,23 @@ async fn who_asked_may_take_it_back_and_a_stranger_may_not_reject() {
 }
 
 #[tokio::test]
+async fn what_nobody_could_ever_approve_is_not_waited_for() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    let pipeline = gated(&world, enforced(Approval::quorum(2).by(["ann", "bea"])));
+    let report = by(&bench, "ann").ship(&pipeline, candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert!(names(&report, &code::APPROVAL_TOO_FEW), "{report:?}");
+    let why = report.failure.unwrap().to_string();
+    assert!(why.contains("2 have to approve, and only these may: ann, bea, but for ann"), "{why}");
+    parked(&by(&bench, "cyd"), &pipeline, "v2").await;
+
+    let nobody = Approval::quorum(1).by(Vec::<String>::new());
+    let report = by(&bench, "cyd").ship(&gated(&world, enforced(nobody)), candidate("v2")).await;
+    assert_eq!(report.outcome, Outcome::Refused, "{report:?}");
+    assert!(names(&report, &code::APPROVAL_TOO_FEW), "{report:?}");
+}
+
+#[tokio::test]
 async fn an_approval_ages() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
     let pipeline = gated(&world, enforced(Approval::quorum(1).within(Duration::ZERO)));
