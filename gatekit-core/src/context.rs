@@ -52,7 +52,8 @@ pub struct Vote {
     pub at: Timestamp,
     /// What the person added.
     pub comment: String,
-    /// Whether it is about what the run ships and would touch now. One that is not counts for nothing.
+    /// Whether it is about what the run ships and would touch now. An approval that is not counts for
+    /// nothing; a rejection is of the run.
     pub binds: bool,
     /// The number of its entry in the target's journal.
     pub entry: u64,

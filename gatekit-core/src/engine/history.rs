@@ -252,12 +252,36 @@ pub(crate) struct Releases {
     /// The number of the target's last `closed` entry.
     pub(crate) newest_closed: Option<u64>,
     pub(crate) stack: Vec<RunHistory>,
-    /// Since when what is live has been, at the latest: nothing was changed since.
+    /// When the newest of them, or a return to it, ended: what a run made live was made so then, at the
+    /// latest.
     since: Option<Timestamp>,
-    /// A run that found its candidate live, after the newest release.
-    found: Option<RunId>,
-    /// A person has freed the target whatever is live, and no run has found out since.
-    overridden: bool,
+    /// What tells of what is live, newest first, down to the last run that released.
+    tellings: Vec<Telling>,
+}
+
+/// The end of a run that tells of what is live.
+#[derive(Debug)]
+enum Telling {
+    /// It released, or returned to an older release.
+    Released(Timestamp),
+    /// It failed, and what was live before it was brought back.
+    Restored(Timestamp),
+    /// It found its candidate live.
+    Found(RunId),
+    /// A person freed the target whatever was live.
+    Freed,
+}
+
+impl Telling {
+    fn of(entry: &Entry, outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Released => Some(Self::Released(entry.at)),
+            Outcome::RolledBack => Some(Self::Restored(entry.at)),
+            Outcome::Unchanged => Some(Self::Found(entry.run)),
+            Outcome::Overridden => Some(Self::Freed),
+            _ => None,
+        }
+    }
 }
 
 impl Releases {
@@ -272,8 +296,7 @@ impl Releases {
             newest_closed: None,
             stack: Vec::new(),
             since: None,
-            found: None,
-            overridden: false,
+            tellings: Vec::new(),
         };
         let mut released = false;
         let mut undone = BTreeSet::new();
@@ -293,9 +316,8 @@ impl Releases {
                 if matches!(outcome, Outcome::Released | Outcome::RolledBack) {
                     releases.since.get_or_insert(entry.at);
                 }
-                if !released && releases.found.is_none() {
-                    releases.found = (outcome == Outcome::Unchanged).then_some(entry.run);
-                    releases.overridden |= outcome == Outcome::Overridden;
+                if !released {
+                    releases.tellings.extend(Telling::of(&entry, outcome));
                 }
                 if outcome != Outcome::Released || undone.contains(&entry.run) {
                     continue;
@@ -316,37 +338,50 @@ impl Releases {
 
     /// The newest, as stages are told of it.
     pub(crate) fn last(&self) -> Option<LastRelease> {
-        self.stack.first().map(|history| self.told(history, history.last_at))
+        let since = |ended| self.since.filter(|since| *since > ended).unwrap_or(ended);
+        self.stack.first().map(|history| self.told(history, since(history.last_at)))
     }
 
-    /// What is live by the journal: the newest release, or another that a run has found there since.
-    /// `Err` says why the journal does not tell.
+    /// What is live by the journal, and since when: the newest release, or another that a run has found
+    /// there since. `Err` says why the journal does not tell.
     pub(crate) async fn live(
         &self,
         ledger: &dyn Ledger,
         target: &TargetName,
     ) -> Result<Result<Option<LastRelease>, &'static str>> {
-        if self.overridden {
-            return Ok(Err("was freed whatever is live on it"));
+        let mut live = Ok(None);
+        for telling in self.tellings.iter().rev() {
+            live = match (telling, live) {
+                (Telling::Released(at), _) => {
+                    Ok(self.last().map(|last| LastRelease { live_since: *at, ..last }))
+                }
+                (Telling::Restored(at), Ok(Some(was))) => {
+                    Ok(Some(LastRelease { live_since: *at, ..was }))
+                }
+                (Telling::Restored(_), unknown) => unknown,
+                (Telling::Freed, _) => Err("was freed whatever is live on it"),
+                (Telling::Found(run), was) => {
+                    // Read only for who asks: every run looks for the last release.
+                    let found = RunHistory::read(ledger, target, *run).await?;
+                    let same =
+                        |was: &LastRelease| was.candidate.artifacts == found.candidate.artifacts;
+                    match was {
+                        Ok(Some(was)) if same(&was) => Ok(Some(was)),
+                        _ => Ok(Some(self.told(&found, found.last_at))),
+                    }
+                }
+            };
         }
-        let last = self.last();
-        let Some(found) = self.found else { return Ok(Ok(last)) };
-        // Read only for who asks: every run looks for the last release.
-        let found = RunHistory::read(ledger, target, found).await?;
-        let same = |last: &LastRelease| last.candidate.artifacts == found.candidate.artifacts;
-        Ok(Ok(match last {
-            Some(last) if same(&last) => Some(last),
-            _ => Some(self.told(&found, found.last_at)),
-        }))
+        Ok(live)
     }
 
-    fn told(&self, history: &RunHistory, ended: Timestamp) -> LastRelease {
+    fn told(&self, history: &RunHistory, live_since: Timestamp) -> LastRelease {
         LastRelease {
             run: history.run,
             candidate: history.candidate.clone(),
             live: history.live(),
             facts: history.facts.clone(),
-            live_since: self.since.filter(|since| *since > ended).unwrap_or(ended),
+            live_since,
             opened: self.newest_opened,
         }
     }

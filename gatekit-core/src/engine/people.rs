@@ -149,7 +149,8 @@ impl Engine {
     /// stage; `approval.which` when several wait and none is named; `approval.own` for the approval of
     /// who asked for the release; `approval.moved` when the run would touch something else by now;
     /// `approval.too_late` when the run has been granted its target, or has ended, also when that
-    /// happened meanwhile: the word is in the journal then, and changes nothing.
+    /// happened meanwhile: the word is in the journal then, and is heard only if the run gives its
+    /// target back before it has touched it.
     pub async fn answer(
         &self,
         seen: &Request,

@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 
@@ -18,7 +19,9 @@ use crate::outcome::{Outcome, RunReport};
 pub struct Running {
     target: TargetName,
     run: RunId,
-    report: oneshot::Receiver<RunReport>,
+    /// Dropped or sent when the task is over.
+    over: oneshot::Receiver<()>,
+    report: Arc<OnceLock<RunReport>>,
     interrupter: Interrupter,
 }
 
@@ -30,15 +33,18 @@ impl Running {
         interrupter: Interrupter,
         work: impl Future<Output = RunReport> + Send + 'static,
     ) -> Self {
-        let (sender, report) = oneshot::channel();
+        let (told, over) = oneshot::channel();
+        let report = Arc::new(OnceLock::new());
+        let ended = Arc::clone(&report);
         tokio::spawn(async move {
-            let report = work.await;
+            // Nobody else sets it.
+            let _ = ended.set(work.await);
             // The run has ended and holds nothing: now it may wait for its reporters.
             events.flush().await;
             // The handle may have been dropped.
-            let _ = sender.send(report);
+            let _ = told.send(());
         });
-        Self { target, run, report, interrupter }
+        Self { target, run, over, report, interrupter }
     }
 
     /// The run.
@@ -55,23 +61,24 @@ impl Running {
 
     /// Waits for the run's end, or for its second interrupt.
     pub async fn wait(self) -> RunReport {
-        let Self { target, run, report, interrupter } = self;
+        let Self { target, run, over, report, interrupter } = self;
         let (outcome, failure) = tokio::select! {
             biased;
-            report = report => match report {
-                Ok(report) => return report,
-                // The sender is dropped without a report only when the task panicked, or its
-                // runtime was shut down: the target may have been touched.
-                Err(_) => (
-                    Outcome::Stuck,
-                    Error::new(code::ENGINE_PANIC, "the run ended without a report"),
-                ),
-            },
+            // Without a report only when the task panicked, or its runtime was shut down: the target
+            // may have been touched.
+            _ = over => (
+                Outcome::Stuck,
+                Error::new(code::ENGINE_PANIC, "the run ended without a report"),
+            ),
             () = interrupter.let_go().cancelled() => (
                 Outcome::Interrupted,
                 Error::new(code::RUN_INTERRUPTED, "interrupted twice: the journal is left as it is"),
             ),
         };
+        // One that has ended is not let go of: it only waits for its reporters.
+        if let Some(report) = report.get() {
+            return report.clone();
+        }
         RunReport {
             outcome,
             run: Some(run),
@@ -93,5 +100,50 @@ impl IntoFuture for Running {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.wait())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::event::{Event, EventBody, Reporter};
+
+    /// Blocks until the other end is dropped.
+    #[derive(Debug)]
+    struct Blocks(mpsc::Receiver<()>);
+    impl Reporter for Blocks {
+        fn event(&mut self, _: &Event) {
+            let _ = self.0.recv();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_ended_is_not_let_go_of_while_its_reporters_are_behind() {
+        let (target, run) = (TargetName::new("t").unwrap(), RunId::generate());
+        let (unblock, blocked) = mpsc::channel();
+        let mut events = EventSender::silent();
+        events.add(Box::new(Blocks(blocked)));
+        let body = EventBody::Progress {
+            target: target.clone(),
+            run,
+            stage: None,
+            message: String::new(),
+        };
+        events.step(Event::new(body));
+        let why = Error::new(code::RESUME_NOTHING, "nothing").to_failure();
+        let ended = RunReport::nothing_to_do(target.clone(), why, None);
+        let interrupter = Interrupter::default();
+        let work = std::future::ready(ended.clone());
+        let running = Running::spawn(target, run, events, interrupter.clone(), work);
+        while running.report.get().is_none() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..2 {
+            interrupter.interrupt();
+        }
+        assert_eq!(running.await, ended);
+        drop(unblock);
     }
 }

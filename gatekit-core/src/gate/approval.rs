@@ -26,8 +26,8 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// [`within`](Self::within) says; of several words of one person the last one counts. It is used up
 /// when the run begins its first deploy, because nothing asks for it any more. It cannot be waived.
 /// Where fewer may approve than are needed, it refuses instead of waiting for ever.
-/// A rejection counts from those who may approve and from who asked, however old it is, until the same
-/// person says otherwise.
+/// A rejection counts from those who may approve and from who asked, however old it is and whatever the
+/// run would touch by now, until the same person approves what it would.
 ///
 /// It belongs among the gates before the first deploy: nobody is heard about a run that holds its
 /// target, so that at a pause or as a verification it never passes.
@@ -96,7 +96,9 @@ impl Approval {
         };
         let why =
             format!("{} have to approve, and only these may: {}{own}", self.quorum, may.join(", "));
-        Some(Finding::new(code::APPROVAL_TOO_FEW, why))
+        let more = "have somebody else ask, name more people in `Approval::by`, or ask for fewer";
+        let next = NextAction::outside(more);
+        Some(Finding::new(code::APPROVAL_TOO_FEW, why).with_next(next))
     }
 
     fn needed(&self) -> usize {
@@ -107,12 +109,12 @@ impl Approval {
     fn objection(&self, vote: &Vote, requester: &str, now: Timestamp) -> Option<&'static str> {
         let may = self.who.as_ref().is_none_or(|who| who.contains(&vote.by));
         let own = vote.by == requester;
+        if vote.word == Word::Reject {
+            // Who asked may take it back. Neither a clock nor another plan makes a rejection void.
+            return (!may && !own).then_some("may not reject it");
+        }
         if !vote.binds {
             return Some("judged another plan");
-        }
-        if vote.word == Word::Reject {
-            // Who asked may take it back. No clock makes a rejection void.
-            return (!may && !own).then_some("may not reject it");
         }
         let (age, ahead) = (now.since(vote.at), vote.at.since(now));
         if own {
@@ -153,9 +155,11 @@ impl Gate for Approval {
         }
         let now = Timestamp::now();
         // The last word of each, about this plan if there is one: it takes back what was said before.
+        // A rejection is of the run, whatever it would touch by now.
         let mut last: BTreeMap<&str, &Vote> = BTreeMap::new();
         for vote in cx.votes() {
-            if vote.binds || last.get(&*vote.by).is_none_or(|earlier| !earlier.binds) {
+            let rejects = vote.word == Word::Reject;
+            if rejects || vote.binds || last.get(&*vote.by).is_none_or(|earlier| !earlier.binds) {
                 last.insert(&vote.by, vote);
             }
         }
@@ -196,8 +200,8 @@ impl Gate for Approval {
 /// Waits until a person has done something that no program does, like an upload to a shop or a
 /// secret in a dashboard, and has confirmed it. Whoever asked for the release may be the one.
 ///
-/// The confirmation is of one run and one plan, and belongs before the first deploy, like an
-/// [`Approval`]. It is what a person says: the gate has not looked.
+/// The confirmation is of one run and one plan, a rejection of the run; both belong before the first
+/// deploy, like an [`Approval`]. It is what a person says: the gate has not looked.
 ///
 /// ```
 /// use gatekit_core::{Manual, enforced};
@@ -237,7 +241,8 @@ impl Gate for Manual {
     }
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
-        let word = cx.votes().filter(|vote| vote.binds).last();
+        let counts = |vote: &&Vote| vote.binds || vote.word == Word::Reject;
+        let word = cx.votes().filter(counts).last();
         Ok(match word {
             Some(vote) if vote.word == Word::Approve => Verdict::pass([seen(vote)]),
             Some(vote) => {

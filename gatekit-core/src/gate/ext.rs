@@ -92,8 +92,9 @@ impl<G: Gate> Gate for Timeout<G> {
 
     async fn check(&self, cx: &PlanContext) -> Result<Verdict> {
         // Told of it, the gate can say more than that it was late.
-        let cx =
-            PlanContext { deadline: cx.deadline.min(Instant::now() + self.limit), ..cx.clone() };
+        let end = Instant::now().checked_add(self.limit);
+        let deadline = end.map_or(cx.deadline, |end| cx.deadline.min(end));
+        let cx = PlanContext { deadline, ..cx.clone() };
         timeout(self.limit, self.gate.check(&cx)).await.unwrap_or_else(|_| {
             let late = format!("no answer within {:?}", self.limit);
             Ok(Verdict::Inconclusive(Finding::new(code::GATE_TIMEOUT, late)))

@@ -215,7 +215,12 @@ pub enum Body {
     Verdict { stage: StageId, phase: GatePhase, enforcement: Enforcement, verdict: Verdict },
     /// What the deploys of a run that waits would touch, for whoever has to approve it, and the gates
     /// at which a word counts.
-    Planned { scopes: Vec<StageScope>, hears: BTreeSet<StageId> },
+    Planned {
+        scopes: Vec<StageScope>,
+        // Older entries have none: such a run is resumed, and asks again.
+        #[serde(default)]
+        hears: BTreeSet<StageId>,
+    },
     /// The actor's word on a stage that waits for it. It holds for this run alone, and only while that
     /// ships what `intent` and touches what `scope` say.
     Approval { stage: StageId, word: Word, intent: Digest, scope: Digest, comment: String },

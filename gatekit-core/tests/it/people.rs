@@ -9,8 +9,8 @@ use gatekit_core::ledger::Word::{self, Approve, Reject};
 use gatekit_core::ledger::{Acquired, Body, Claim, Entry, Guard, Ledger, StageScope};
 use gatekit_core::testing::{Call, Fate, Interceptor, intercepted};
 use gatekit_core::{
-    Approval, Engine, Evidence, GateExt as _, Manual, NextAction, Outcome, Pipeline, Result,
-    Rollout, RunId, StageId, Verb, Verdict, advisory, code, enforced, gate_fn,
+    Approval, Engine, Evidence, GateExt as _, GateSlot, Manual, NextAction, Outcome, Pipeline,
+    Result, Rollout, RunId, StageId, Verb, Verdict, advisory, code, enforced, gate_fn,
 };
 use serde_json::Value;
 
@@ -123,6 +123,42 @@ async fn one_rejection_refuses_the_run_for_good() {
     assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
 }
 
+/// Also when the plan is again the one that was approved before.
+#[tokio::test]
+async fn a_rejection_is_of_the_run_whatever_it_would_touch() {
+    let manual = || enforced(Manual::new("upload", "upload it").unwrap());
+    let approval = || enforced(Approval::quorum(1));
+    for (gate, rejected) in
+        [(approval as fn() -> GateSlot, code::APPROVAL_REJECTED), (manual, code::MANUAL_REJECTED)]
+    {
+        for approved in [true, false] {
+            let (bench, world) = (Bench::new(), World::with_live("v1"));
+            let pipeline = gated(&world, gate());
+            let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
+            let run = parked(&ann, &pipeline, "v2").await;
+            if approved {
+                say(&bea, run, None, Approve, "").await.unwrap();
+                world.lock().scope_salt = 1;
+                assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Waiting);
+            }
+            say(&bea, run, None, Reject, "not like this").await.unwrap();
+            world.lock().scope_salt = if approved { 0 } else { 1 };
+            let report = ann.resume(&pipeline, run).await;
+            assert_eq!(report.outcome, Outcome::Refused, "{approved}: {report:?}");
+            assert!(names(&report, &rejected), "{approved}: {report:?}");
+            assert!(world.writes().is_empty());
+        }
+        // Until the same person says otherwise.
+        let (bench, world) = (Bench::new(), World::with_live("v1"));
+        let pipeline = gated(&world, gate());
+        let (ann, bea) = (by(&bench, "ann"), by(&bench, "bea"));
+        let run = parked(&ann, &pipeline, "v2").await;
+        say(&bea, run, None, Reject, "").await.unwrap();
+        say(&bea, run, None, Approve, "").await.unwrap();
+        assert_eq!(ann.resume(&pipeline, run).await.outcome, Outcome::Released);
+    }
+}
+
 #[tokio::test]
 async fn an_approval_is_of_one_run_one_plan_and_one_time() {
     let (bench, world) = (Bench::new(), World::with_live("v1"));
@@ -170,6 +206,11 @@ async fn what_nobody_could_ever_approve_is_not_waited_for() {
     assert!(names(&report, &code::APPROVAL_TOO_FEW), "{report:?}");
     let why = report.failure.unwrap().to_string();
     assert!(why.contains("2 have to approve, and only these may: ann, bea, but for ann"), "{why}");
+    assert!(
+        format!("{:?}", report.next[0]).contains("have somebody else ask"),
+        "{:?}",
+        report.next
+    );
     parked(&by(&bench, "cyd"), &pipeline, "v2").await;
 
     let nobody = Approval::quorum(1).by(Vec::<String>::new());

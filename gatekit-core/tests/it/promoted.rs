@@ -134,3 +134,52 @@ async fn an_override_is_not_forgotten() {
     let unknown = promotes(&engine, "a", Duration::ZERO).await;
     assert_eq!(code_of(&unknown), Some("gate.inconclusive"), "{unknown:?}");
 }
+
+/// What was interrupted by something else has to prove itself anew, however well it did before.
+#[tokio::test]
+async fn what_a_ship_found_again_was_away_meanwhile() {
+    let soak = Duration::from_millis(300);
+    for freed in [true, false] {
+        let (bench, world) = (Bench::new(), World::with_live("v0"));
+        let (engine, staging) = (bench.engine(), staging(&world));
+        assert_eq!(engine.ship(&staging, artifact("a")).await.outcome, Outcome::Released);
+        tokio::time::sleep(soak).await;
+        if freed {
+            world.lock().apply = Apply::LosesAnswer;
+            world.lock().rollback_fails = true;
+            let stuck = engine.ship(&staging, artifact("b")).await.run.unwrap();
+            let freed = engine.reconcile(&staging, stuck, Some(Decision::Override), "r").await;
+            assert_eq!(freed.outcome, Outcome::Overridden, "{freed:?}");
+        } else {
+            world.lock().live = "b".to_owned();
+            assert_eq!(engine.ship(&staging, artifact("b")).await.outcome, Outcome::Unchanged);
+        }
+        world.lock().live = "a".to_owned();
+        assert_eq!(engine.ship(&staging, artifact("a")).await.outcome, Outcome::Unchanged);
+        let soaks = promotes(&engine, "a", soak).await;
+        assert!(names(&soaks, &code::PROMOTION_SOAKING), "{freed}: {soaks:?}");
+        tokio::time::sleep(soak).await;
+        // To find it once more is no interruption.
+        assert_eq!(engine.ship(&staging, artifact("a")).await.outcome, Outcome::Unchanged);
+        assert_eq!(promotes(&engine, "a", soak).await.outcome, Outcome::Released, "{freed}");
+    }
+}
+
+/// Nothing was ever released there: it was found, each night anew.
+#[tokio::test]
+async fn what_is_only_ever_found_ripens() {
+    let (bench, world) = (Bench::new(), World::with_live("a"));
+    let (engine, staging) = (bench.engine(), staging(&world));
+    let soak = Duration::from_millis(300);
+    for _ in 0..3 {
+        assert_eq!(engine.ship(&staging, artifact("a")).await.outcome, Outcome::Unchanged);
+        tokio::time::sleep(soak / 2).await;
+    }
+    assert_eq!(promotes(&engine, "a", soak).await.outcome, Outcome::Released);
+    // A failure that was unwound: it was away.
+    world.lock().located = Some(gatekit_core::Location::Before);
+    let failed = engine.ship(&staging, artifact("c")).await;
+    assert_eq!(failed.outcome, Outcome::RolledBack, "{failed:?}");
+    let soaks = promotes(&engine, "a", soak).await;
+    assert!(names(&soaks, &code::PROMOTION_SOAKING), "{soaks:?}");
+}

@@ -98,7 +98,7 @@ impl WebhookBuilder {
     }
 
     /// Sets how long the end of a run, and the drop of the reporter, wait for what is not delivered
-    /// yet. Zero: not at all.
+    /// yet. Zero: not at all. The end of a run waits for 30 s at most.
     pub const fn with_end_limit(mut self, limit: Duration) -> Self {
         self.end_limit = limit;
         self
