@@ -373,7 +373,7 @@ fn flags(own: &Command, given: &ArgMatches, common: &Common) -> String {
             continue;
         }
         for value in given.get_raw(id).into_iter().flatten() {
-            let _ = write!(flags, " --{long} {}", output::quoted(&value.to_string_lossy()));
+            let _ = write!(flags, " {}", output::typed(long, &value.to_string_lossy()));
         }
     }
     if let Some(target) = &common.target {

@@ -69,6 +69,7 @@ mod people;
 mod progress;
 mod recipe;
 mod shipment;
+mod signals;
 mod terminal;
 mod verbs;
 

@@ -42,6 +42,13 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
+/// A flag with its value, as it is typed.
+pub(crate) fn typed(long: &str, value: &str) -> String {
+    // What begins like a flag would be taken for one.
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!("--{long}{between}{}", quoted(value))
+}
+
 impl Voice {
     fn next_json(&self, next: &[NextAction]) -> Value {
         next_json(next, &self.program, &self.flags)
@@ -84,10 +91,11 @@ impl Voice {
     pub(crate) fn report(&self, report: &RunReport) -> u8 {
         let exit = report.outcome.exit_code();
         let failure = report.failure.as_ref();
-        let next = match failure {
+        let mut next = match failure {
             Some(failure) => self.way_on(failure, &report.next, exit),
             None => report.next.clone(),
         };
+        next.dedup();
         if self.json {
             self.out_json(&json!({
                 "v": 1,

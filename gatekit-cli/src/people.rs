@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use crate::call::{Answer, Call};
 use crate::code;
 use crate::command::{self, Waive};
-use crate::output::quoted;
+use crate::output::typed;
 use crate::verbs::{acting, flags, opened};
 
 /// The run that people are asked about: the one named, else the only one that asks.
 async fn in_question(call: &Call, engine: &Engine, named: Option<RunId>) -> Answer<Request> {
     let target = call.env.target();
     if let Some(named) = named {
+        opened(call, Some(named)).await?;
         return Ok(engine.request(target, named).await?);
     }
     let mut asking = engine.asking(target).await?;
@@ -134,7 +135,7 @@ async fn blocked(call: &Call, flags: &Waive) -> Answer<(RunId, Value)> {
 /// The same waiver, of a run that is named.
 fn waive_of(call: &Call, flags: &Waive, run: RunId) -> String {
     let lasts = call.given.get_raw("lasts").into_iter().flatten().next().unwrap_or_default();
-    let (lasts, reason) = (quoted(&lasts.to_string_lossy()), quoted(&flags.reason));
-    let words = format!("waive {run} --stage {} --for {lasts} --reason {reason}", flags.stage);
+    let (lasts, reason) = (typed("for", &lasts.to_string_lossy()), typed("reason", &flags.reason));
+    let words = format!("waive {run} --stage {} {lasts} {reason}", flags.stage);
     format!("{} {words}{}", call.voice.program, call.voice.flags)
 }

@@ -9,7 +9,6 @@ use gatekit_core::{
     Engine, Error, Failure, NextAction, Pending, Request, Result, RunId, RunReport, Running, Verb,
 };
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::call::{Answer, Call, OnError, Problem};
 use crate::caught::caught;
@@ -20,6 +19,7 @@ use crate::log::log;
 use crate::out::warn;
 use crate::people::{waive, word};
 use crate::recipe::Shared;
+use crate::signals;
 
 /// Prints a shell's completions.
 pub(crate) fn completions(mut program: clap::Command, call: &Call) -> u8 {
@@ -130,25 +130,9 @@ pub(crate) fn flags<A: FromArgMatches>(call: &Call) -> Result<A> {
     A::from_arg_matches(&call.given).map_err(|error| usage(&error))
 }
 
-/// Awaits a run; SIGINT, SIGTERM and SIGHUP interrupt it.
+/// Awaits a run, which signals interrupt.
 async fn finish(running: Running) -> Result<RunReport> {
-    let no_signals = |source| {
-        Error::new(code::RUNTIME_START, "signals cannot be listened to").with_source(source)
-    };
-    let mut int = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let mut term = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut hup = signal(SignalKind::hangup()).map_err(no_signals)?;
-    let interrupter = running.interrupter();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = int.recv() => {}
-                _ = term.recv() => {}
-                _ = hup.recv() => {}
-            }
-            interrupter.interrupt();
-        }
-    });
+    signals::interrupt(running.interrupter())?;
     Ok(running.await)
 }
 

@@ -26,7 +26,7 @@ async fn run(words: &[String]) -> Result<u8> {
     let pipeline = pipeline()?;
     let engine = Engine::new(Arc::new(SqliteLedger::open("ledger.db")?)).reporter(Lines);
     let running = match words {
-        [verb, version] if verb == "release" => {
+        [verb, version] if verb == "release" && !version.starts_with('-') => {
             engine.ship(&pipeline, Candidate::new().with_version(version))
         }
         [verb] if verb == "resume" => match engine.pending(pipeline.target()).await? {

@@ -32,6 +32,10 @@ fn a_run_parks_is_approved_by_another_and_resumes_elsewhere() {
     own.expect(1, "refused", Some("approval.own"));
     site.json(&["production", "resume"]).expect(75, "waiting", Some("gate.waiting"));
     let words: Vec<_> = next.split(' ').skip(1).chain(["--actor", "bob"]).collect();
+    for word in ["approve", "reject"] {
+        let nobody = ["production", word, "01a1fd96-aaa4-7242-be7c-2df40fa5626e"];
+        site.json(&nobody).expect(2, "usage", Some("usage.no_run"));
+    }
     let approved = site.json(&words).expect(0, "approved", None);
     assert_eq!((&approved["run"], &approved["stage"]), (&run.as_str().into(), &"approval".into()));
     assert_eq!(site.text("production"), None, "an approval ships nothing by itself");

@@ -39,7 +39,7 @@ impl Run {
         match end {
             Ok(outcome) => self.close(outcome, None).await,
             Err(Stop::Interrupted) if self.touched() && unwinds => {
-                let cause = self.interrupted().to_failure();
+                let cause = Self::interrupted().to_failure();
                 self.unwind(cause).await
             }
             Err(Stop::Broken(cause)) => self.unwind(cause.to_failure()).await,
@@ -61,7 +61,7 @@ impl Run {
             Stop::Broken(error) => self.close(Outcome::Refused, Some(error.to_failure())).await,
             Stop::Interrupted => self.leave().await,
             Stop::LetGo => {
-                let failure = self.interrupted().to_failure();
+                let failure = Self::interrupted().to_failure();
                 self.report(Outcome::Interrupted, Some(failure))
             }
             Stop::Lost(error) => self.lost(error.to_failure()),
@@ -132,20 +132,22 @@ impl Run {
             tracing::warn!(%error, "a lock could not be given back");
         }
         let live = self.live_for_report().await;
-        let elsewhere = Error::new(code::RESUME_NOTHING, "another process took the run to its end")
-            .with_context("outcome", outcome.as_str())
-            .with_next(NextAction::verb(Verb::Log, &[]))
-            .to_failure();
-        let report = match outcome {
-            _ if self.recalled => {
-                self.report(Outcome::Unchanged, Some(nothing_left().to_failure()))
+        RunReport { live, ..self.told_end(outcome) }
+    }
+
+    /// How a run ended that this process did not end. Only a release is a success for who asks, and for
+    /// who resumes there is nothing left to do then.
+    pub(crate) fn told_end(&self, outcome: Outcome) -> RunReport {
+        let nothing = nothing_left(outcome).to_failure();
+        match outcome {
+            Outcome::Released | Outcome::Unchanged if !self.recalled => self.report(outcome, None),
+            Outcome::Released | Outcome::Unchanged => {
+                self.report(Outcome::Unchanged, Some(nothing))
             }
-            Outcome::Released | Outcome::Unchanged => self.report(outcome, None),
-            // Whatever is live: that is no success for who asked for a release.
-            Outcome::Overridden => self.report(Outcome::Stuck, Some(elsewhere)),
-            outcome => self.report(outcome, Some(elsewhere)),
-        };
-        RunReport { live, ..report }
+            // Whatever is live.
+            Outcome::Overridden => self.report(Outcome::Stuck, Some(nothing)),
+            outcome => self.report(outcome, Some(nothing)),
+        }
     }
 
     pub(crate) fn lost(&self, failure: Failure) -> RunReport {
@@ -159,7 +161,7 @@ impl Run {
 
     /// Leaves the run for `resume`. A touched target becomes suspect, an untouched one free.
     async fn leave(self) -> RunReport {
-        let failure = self.interrupted().to_failure();
+        let failure = Self::interrupted().to_failure();
         match self.recorder.append(Body::Left { why: failure.to_string() }).await {
             Err(error) if self.touched() => self.not_closed(error),
             Err(error) => self.unrecorded(Outcome::Interrupted, Some(failure), error).await,
@@ -197,8 +199,8 @@ impl Run {
         }
     }
 
-    fn interrupted(&self) -> Error {
-        Error::new(code::RUN_INTERRUPTED, "the run was interrupted").with_next(self.resume_next())
+    fn interrupted() -> Error {
+        Error::new(code::RUN_INTERRUPTED, "the run was interrupted")
     }
 
     /// Several may wait on one target: this one is meant.
@@ -230,7 +232,8 @@ impl Run {
 }
 
 /// The run has come to its end, in whichever process.
-pub(crate) fn nothing_left() -> Error {
+pub(crate) fn nothing_left(outcome: Outcome) -> Error {
     Error::new(code::RESUME_NOTHING, "the run has ended: nothing to resume")
-        .with_next(NextAction::verb(Verb::Status, &[]))
+        .with_context("outcome", outcome.as_str())
+        .with_next(NextAction::verb(Verb::Log, &[]))
 }

@@ -169,9 +169,11 @@ impl Engine {
         }
         let own = self.settings.actor == request.requester;
         if own && word == Word::Approve && finding.code == code::APPROVAL_WAITING {
+            let (run, scope) = (run.to_string(), request.scope());
+            let approve = NextAction::verb(Verb::Approve, &[&run, "--scope", scope.short()]);
             return Err(Error::new(code::APPROVAL_OWN, "who asks for a release cannot approve it")
                 .with_context("asked for by", &request.requester)
-                .with_next(NextAction::verb(Verb::Approve, &[]).by("somebody else")));
+                .with_next(approve.by("somebody else")));
         }
         let body = Body::Approval {
             stage: stage.clone(),

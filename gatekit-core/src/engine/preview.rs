@@ -201,7 +201,7 @@ fn told(stop: Stop) -> (Outcome, Failure) {
     match stop {
         Stop::End(outcome, error) => (outcome, error.to_failure()),
         Stop::Park(_, error) => (Outcome::Waiting, error.to_failure()),
-        Stop::Ended(outcome) => (outcome, nothing_left().to_failure()),
+        Stop::Ended(outcome) => (outcome, nothing_left(outcome).to_failure()),
         Stop::Broken(error) | Stop::Lost(error) => (Outcome::Failed, error.to_failure()),
         Stop::Interrupted | Stop::LetGo => {
             let error = Error::new(code::RUN_INTERRUPTED, "interrupted before it was done");

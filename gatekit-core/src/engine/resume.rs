@@ -1,7 +1,6 @@
 //! Going on with a run that another process began.
 
 use super::caught::caught;
-use super::ending::nothing_left;
 use super::history::RunHistory;
 use super::run::{Run, Stop};
 use crate::code;
@@ -27,8 +26,8 @@ impl Run {
             }
         };
         let holds = state.run == Some(self.id());
-        if history.closed.is_some() && !holds {
-            return self.report(Outcome::Unchanged, Some(nothing_left().to_failure()));
+        if let Some((outcome, _)) = history.closed.as_ref().filter(|_| !holds) {
+            return self.told_end(*outcome);
         }
         if history.fingerprint != *self.pipeline.fingerprint() {
             return self.refuse_other_pipeline(&history);
@@ -48,7 +47,12 @@ impl Run {
             return self.finish(end).await;
         }
         if let Err(stop) = self.take_over().await {
-            return self.unheld(stop).await;
+            // Whoever held it may have brought the run to its end meanwhile.
+            let closed = self.recall().await.ok().and_then(|history| history.closed);
+            return match closed {
+                Some((outcome, _)) => self.told_end(outcome),
+                None => self.unheld(stop).await,
+            };
         }
         if let Some(error) = self.recorder.hold().and_then(|hold| self.not_claimed(&hold)) {
             return self.halt(Stop::Lost(error)).await;

@@ -1,6 +1,7 @@
 //! The handle of a run.
 
-use std::future::IntoFuture;
+use std::convert::Infallible;
+use std::future::{IntoFuture, pending};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +11,7 @@ use super::interrupt::Interrupter;
 use super::reporting::EventSender;
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
+use crate::event::{Event, EventBody};
 use crate::id::{RunId, TargetName};
 use crate::outcome::{Outcome, RunReport};
 
@@ -36,9 +38,26 @@ impl Running {
         let (told, over) = oneshot::channel();
         let report = Arc::new(OnceLock::new());
         let ended = Arc::clone(&report);
+        let stop = interrupter.stop().clone();
+        let heard = EventBody::Progress {
+            target: target.clone(),
+            run,
+            stage: None,
+            message: "interrupted: the run stops where that is safe; once more lets go".to_owned(),
+        };
         tokio::spawn(async move {
+            // A call that writes is waited for, however long it takes: whoever interrupts is told.
+            let interrupted = async {
+                stop.cancelled().await;
+                events.progress(Event::new(heard));
+                pending::<Infallible>().await
+            };
+            let report = tokio::select! {
+                report = work => report,
+                never = interrupted => match never {},
+            };
             // Nobody else sets it.
-            let _ = ended.set(work.await);
+            let _ = ended.set(report);
             // The run has ended and holds nothing: now it may wait for its reporters.
             events.flush().await;
             // The handle may have been dropped.
@@ -108,7 +127,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::event::{Event, EventBody, Reporter};
+    use crate::event::Reporter;
 
     /// Blocks until the other end is dropped.
     #[derive(Debug)]
@@ -117,6 +136,32 @@ mod tests {
         fn event(&mut self, _: &Event) {
             let _ = self.0.recv();
         }
+    }
+
+    #[derive(Debug)]
+    struct Tells(mpsc::Sender<String>);
+    impl Reporter for Tells {
+        fn event(&mut self, event: &Event) {
+            if let EventBody::Progress { message, .. } = &event.event {
+                self.0.send(message.clone()).unwrap();
+            }
+        }
+    }
+
+    /// It may take long until that is so.
+    #[tokio::test]
+    async fn who_interrupts_is_told_what_is_waited_for() {
+        let (sender, told) = mpsc::channel();
+        let mut events = EventSender::silent();
+        events.add(Box::new(Tells(sender)));
+        let (target, interrupter) = (TargetName::new("t").unwrap(), Interrupter::default());
+        let work = std::future::pending();
+        let running = Running::spawn(target, RunId::generate(), events, interrupter.clone(), work);
+        running.interrupter().interrupt();
+        let told = tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+        assert!(told.contains("once more lets go"), "{told}");
+        interrupter.interrupt();
+        assert_eq!(running.await.outcome, Outcome::Interrupted);
     }
 
     #[tokio::test]

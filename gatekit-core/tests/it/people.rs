@@ -91,6 +91,9 @@ async fn who_asks_cannot_approve_and_a_forged_entry_does_not_count() {
     let error = say(&ann, run, None, Approve, "").await.unwrap_err();
     assert_eq!(error.code(), &code::APPROVAL_OWN);
     let request = ann.request(&target(), run).await.unwrap();
+    let (id, scope) = (run.to_string(), request.scope());
+    let approve = NextAction::verb(Verb::Approve, &[&id, "--scope", scope.short()]);
+    assert_eq!(error.to_failure().next, [approve.by("somebody else")]);
     let forged = Body::Approval {
         stage: stage("approval"),
         word: Approve,
@@ -367,7 +370,9 @@ async fn a_word_about_a_run_that_was_granted_its_target_is_too_late() {
     let late = say(&by(&bench, "cyd"), run, None, Reject, "").await.unwrap_err();
     assert_eq!(late.code(), &code::APPROVAL_TOO_LATE);
     running.interrupter().interrupt();
-    assert_eq!(running.await.outcome, Outcome::RolledBack);
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::RolledBack);
+    assert_eq!(report.next, [NextAction::verb(Verb::Log, &[])], "there is nothing to resume");
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ async fn another_run_cannot_resume_a_suspect_target_and_ships_are_refused() {
     assert_eq!(report.failure.as_ref().unwrap().code, code::LOCK_SUSPECT);
     assert_eq!(report.outcome.exit_code(), 4);
     let report = bench.engine().resume(&plain(&world), report.run.unwrap()).await;
-    assert_eq!(report.outcome, Outcome::Unchanged, "that run has ended");
+    assert_eq!((report.outcome, code_of(&report)), (Outcome::Stuck, Some("resume.nothing")));
     assert_eq!(bench.state().await.run, Some(suspect));
 }
 

@@ -8,8 +8,8 @@ use gatekit_core::ledger::{
     Acquired, Body, Claim, Decision, Entry, Guard, Ledger as _, LockState, MemoryLedger, Mode,
 };
 use gatekit_core::{
-    Code, Digest, Evidence, Finding, Freshness, Gate, Outcome, Pipeline, PlanContext, Result,
-    RunId, StageId, Verdict, code, enforced,
+    Code, Digest, Evidence, Finding, Freshness, Gate, NextAction, Outcome, Pipeline, PlanContext,
+    Result, RunId, StageId, Verb, Verdict, code, enforced,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -79,9 +79,13 @@ async fn a_run_that_was_ended_by_another_process_does_not_begin_again() {
     assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
     let writes = world.writes();
     slow.go_on.notify_one();
-    let report = late.await;
-    assert_eq!(report.outcome, Outcome::Unchanged, "{report:?}");
-    assert_eq!(report.failure.unwrap().code, code::RESUME_NOTHING);
+    // Neither who was late nor who asks again takes it for a success.
+    let again = bench.engine().resume(&gated(&world, gate("approval", [Says::Pass])), run).await;
+    for report in [late.await, again] {
+        assert_eq!(report.outcome, Outcome::RolledBack, "{report:?}");
+        assert_eq!(report.failure.unwrap().code, code::RESUME_NOTHING);
+        assert_eq!(report.next, [NextAction::verb(Verb::Log, &[])]);
+    }
     assert_eq!(world.writes(), writes);
     assert_eq!(bench.state().await.run, None);
     let ends = bench.kinds().await.into_iter().filter(|kind| *kind == "closed").count();

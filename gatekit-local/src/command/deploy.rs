@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use super::mark::{MARKS, Mark, writes_still};
 use super::program::Program;
 use super::protocol::{Answer, Applied, LiveAnswer, Located, PlanAnswer, Undone, answer, dialogue};
-use super::run::{Ended, GRACE, not_started, run, stays};
+use super::run::{Ended, GRACE, run, stays};
 use super::tree::GONE;
 use crate::{code, platform};
 
@@ -153,7 +153,6 @@ impl CommandDeploy {
         let limit = program.limited_to().min(cx.remaining().mul_f64(0.95));
         let dialogue = dialogue(cx, call, told);
         let ended = run(&program, limit, dialogue, Mark::of_reading(), |_| false).await;
-        let ended = ended.map_err(|source| not_started(&program, source));
         ended.and_then(|ended| answer(&program, &ended)).map_err(|e| e.with_effect(Effect::None))
     }
 
@@ -166,9 +165,7 @@ impl CommandDeploy {
         let mark = Mark::of_writing(cx.run(), fence);
         let succeeded = |ended: &Ended| answer::<T>(&program, ended).is_ok();
         let _permit = cx.permit(call).await?;
-        let ended = run(&program, program.limited_to(), dialogue, mark, succeeded).await;
-        let ended =
-            ended.map_err(|source| not_started(&program, source).with_effect(Effect::None))?;
+        let ended = run(&program, program.limited_to(), dialogue, mark, succeeded).await?;
         let answer = answer(&program, &ended);
         match (answer, ended.stays) {
             (Err(error), Some(source)) => {

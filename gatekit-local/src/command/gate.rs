@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::mark::Mark;
 use super::program::Program;
-use super::run::{Dialogue, Ended, not_started, run};
+use super::run::{Dialogue, Ended, run};
 use crate::code;
 
 /// How many lines of a program's output a refusal quotes.
@@ -134,7 +134,6 @@ impl Gate for Command {
         cx.progress(format!("runs `{}`", self.program));
         let mark = Mark::of_reading();
         let ended = run(&self.program, limit, Dialogue::default(), mark, |_| false).await;
-        let ended = ended.map_err(|source| not_started(&self.program, source))?;
-        Ok(self.judge(&ended))
+        Ok(self.judge(&ended?))
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use gatekit_core::{Code, Error};
+use gatekit_core::{Code, Effect, Error};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::ChildStdin;
@@ -74,16 +74,16 @@ pub(super) struct Dialogue {
 
 /// Runs `program` to its end, or to the end of `limit`. When the future is dropped, or time is over,
 /// the program is ended with everything that it has started; so is what it has left behind when it
-/// ends by itself, unless `keep` says that this is to live on.
+/// ends by itself, unless `keep` says that this is to live on. Only what was not started has no effect.
 pub(super) async fn run(
     program: &Program,
     limit: Duration,
     dialogue: Dialogue,
     mark: Mark,
     keep: impl FnOnce(&Ended) -> bool + Send,
-) -> io::Result<Ended> {
+) -> Result<Ended, Error> {
     let begun = Instant::now();
-    let mut tree = Tree::spawn(program, mark)?;
+    let mut tree = Tree::spawn(program, mark).map_err(|source| not_started(program, source))?;
     let exit = tree.exit();
     let child = tree.child();
     let (stdin, mut stdout) = (child.stdin.take(), child.stdout.take());
@@ -125,7 +125,7 @@ pub(super) async fn run(
             });
             match ended.await {
                 Ok(ended) => {
-                    let ended = ended?;
+                    let ended = ended.map_err(|source| unwatched(program, source))?;
                     // One that was told to stop was late, however it ended.
                     status = then.is_some().then_some(ended);
                     break;
@@ -158,8 +158,14 @@ async fn tell(stdin: Option<ChildStdin>, told: &[u8]) {
     }
 }
 
-pub(super) fn not_started(program: &Program, source: io::Error) -> Error {
+fn not_started(program: &Program, source: io::Error) -> Error {
     failed(code::COMMAND_NOT_STARTED, format!("`{program}` cannot be started"), source)
+        .with_effect(Effect::None)
+}
+
+/// Something around gatekit, like a handler that reaps every child, has taken its end away.
+fn unwatched(program: &Program, source: io::Error) -> Error {
+    stays(format!("`{program}` was started, and how it ends cannot be told"), source)
 }
 
 pub(super) fn stays(what: impl Into<String>, source: io::Error) -> Error {
@@ -172,8 +178,6 @@ fn failed(code: Code, what: impl Into<String>, source: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use gatekit_core::Effect;
-
     use super::*;
 
     #[test]

@@ -111,6 +111,26 @@ fn an_interrupt_at_any_moment_ends_in_the_truth() {
     }
 }
 
+/// As `nohup` starts it.
+#[test]
+fn a_signal_that_it_was_started_to_ignore_does_not_interrupt_it() {
+    let site = Site::new();
+    let ship = site.ship_command("v1");
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap '' HUP; exec "$@""#, "sh"]).arg(ship.get_program());
+    command.args(ship.get_args());
+    for (name, value) in ship.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let mut child = spawn(command);
+    assert!(site.wait_for("applying", &mut child));
+    signal("-HUP", &child);
+    done(child).expect(0, "released", "");
+}
+
 #[test]
 fn two_ships_at_once_take_turns() {
     let site = Site::new();
