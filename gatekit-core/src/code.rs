@@ -248,7 +248,7 @@ codes! {
     /// The run was interrupted.
     RUN_INTERRUPTED = "run.interrupted",
         next: "`resume`";
-    /// There is nothing to resume.
+    /// There is nothing to resume: no run is open, or the one that was named has ended.
     RESUME_NOTHING = "resume.nothing",
         next: "`ship`: no run is left open";
     /// The run is one of another target, along with which this one was locked.

@@ -180,6 +180,10 @@ impl Engine {
     /// Goes on with `run`, which [`Engine::pending`] names: settled deploys are kept, a deploy in
     /// flight is applied again with the same change, unwinding goes on unwinding.
     ///
+    /// Of a run that has ended it tells how, with `resume.nothing`: `unchanged` when that was a release,
+    /// which may have been replaced since; `stuck` when a person freed its target whatever was live; else
+    /// the outcome with which it ended.
+    ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn resume(&self, pipeline: &Pipeline, run: RunId) -> Running {

@@ -288,7 +288,7 @@ impl Request {
         if !self.over {
             return Ok(());
         }
-        let late = "the run has been granted its target, or has ended: no word changes that";
+        let late = "the run has been granted its target, or has ended: it hears no word now";
         Err(Error::new(code::APPROVAL_TOO_LATE, late)
             .with_context("run", self.run)
             .with_next(NextAction::verb(Verb::Status, &[])))
