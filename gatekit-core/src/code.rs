@@ -247,7 +247,7 @@ codes! {
 
     /// The run was interrupted.
     RUN_INTERRUPTED = "run.interrupted",
-        next: "`resume`";
+        next: "`resume`, unless it was rolled back: then ship anew";
     /// There is nothing to resume: no run is open, or the one that was named has ended.
     RESUME_NOTHING = "resume.nothing",
         next: "`ship`: no run is left open";

@@ -437,6 +437,16 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_of_an_earlier_build_names_no_gates_that_hear_people() {
+        let hears = BTreeSet::from([StageId::new("approval").unwrap()]);
+        let text = entry(Body::Planned { scopes: Vec::new(), hears }).to_json().unwrap();
+        let earlier = text.replace(r#","hears":["approval"]"#, "");
+        assert_ne!(earlier, text);
+        let planned = Body::Planned { scopes: Vec::new(), hears: BTreeSet::new() };
+        assert_eq!(Entry::from_json(&earlier).unwrap().body, planned);
+    }
+
+    #[test]
     fn the_kind_of_a_record_is_told_without_its_entry() {
         let kind = |text: String| {
             Record { seq: 1, prev: Digest::zeros(), hash: Digest::zeros(), entry: text }

@@ -227,8 +227,10 @@ impl Ledger for SqliteLedger {
             return self.0.ring(APPEND, answer);
         }
         let (target, entry) = (target.clone(), entry.clone());
-        self.write_and_ring(APPEND, move |conn, now| {
-            journal::append(conn, now, &target, &entry, guard)
+        self.run(move |inner| {
+            let written =
+                inner.write(|conn, now| journal::append(conn, now, &target, &entry, guard));
+            inner.ring(APPEND, written)
         })
         .await
     }

@@ -381,3 +381,37 @@ pub(super) fn integer(number: u64) -> i64 {
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_by_the_places_of_its_columns() {
+        let conn = Connection::open_in_memory().unwrap();
+        schema::create(&conn).unwrap();
+        let statement = conn.prepare(select!("WHERE no = ?1")).unwrap();
+        for (place, name) in [
+            (column::NO, "no"),
+            (column::NAME, "name"),
+            (column::STATE, "state"),
+            (column::FENCE, "fence"),
+            (column::RUN, "run"),
+            (column::TICKET, "ticket"),
+            (column::CLAIM, "claim"),
+            (column::ACTOR, "actor"),
+            (column::PROCESS, "process"),
+            (column::LEASE, "lease"),
+            (column::END_BOOT, "end_boot"),
+            (column::END_MILLIS, "end_millis"),
+            (column::HEAD_SEQ, "head_seq"),
+            (column::HEAD_HASH, "head_hash"),
+            (column::ALONG, "along"),
+            (column::ALONG_FENCE, "along_fence"),
+        ] {
+            assert_eq!(statement.column_index(name).unwrap(), place, "{name}");
+        }
+        assert_eq!(statement.column_count(), column::ALONG_FENCE + 1);
+    }
+}
