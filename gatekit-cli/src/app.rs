@@ -20,6 +20,7 @@ use crate::common::{Common, Output, says_json};
 use crate::env::{self, Env, Home};
 use crate::out::Out;
 use crate::output::{self, Voice};
+use crate::place;
 use crate::recipe::{Of, Shared};
 use crate::shipment::Shipment;
 use crate::{command, verbs};
@@ -380,7 +381,7 @@ fn flags(own: &Command, given: &ArgMatches, common: &Common) -> String {
         let _ = write!(flags, " --target {target}");
     }
     if let Some(ledger) = &common.ledger {
-        let _ = write!(flags, " --ledger {}", output::quoted(ledger));
+        let _ = write!(flags, " --ledger {}", output::quoted(&place::shown(ledger)));
     }
     flags
 }

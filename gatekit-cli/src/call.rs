@@ -155,7 +155,7 @@ impl Call {
     /// The pipeline of the newest release, else of a way to ship that needs no arguments; `None` when
     /// there is neither.
     pub(crate) async fn latest(&self) -> Answer<Option<Ready>> {
-        if let Some(ledger) = self.env.ledger_to_read()?
+        if let Some(ledger) = self.env.ledger_to_read().await?
             && let Some(last) = Engine::new(ledger).last_arguments(self.env.target()).await?
         {
             return self.rebuilt(&last).await.map(Some);
@@ -187,7 +187,7 @@ impl Call {
 
     /// The pipeline of the run that is pending.
     async fn pending(&self) -> Answer<Option<Ready>> {
-        let Some(ledger) = self.env.ledger_to_read()? else { return Ok(None) };
+        let Some(ledger) = self.env.ledger_to_read().await? else { return Ok(None) };
         match Engine::new(ledger).pending(self.env.target()).await? {
             Some(pending) => self.rebuilt(&pending.arguments).await.map(Some),
             None => Ok(None),
@@ -214,9 +214,9 @@ impl Call {
     }
 
     /// The engine on the ledger, which is made when it does not exist.
-    pub(crate) fn engine(&mut self) -> Result<Engine> {
+    pub(crate) async fn engine(&mut self) -> Result<Engine> {
         let common = self.env.common();
-        let mut engine = Engine::new(self.env.ledger()?)
+        let mut engine = Engine::new(self.env.ledger().await?)
             .with_lease(common.lease)?
             .with_deadline(common.deadline)
             .with_queue_timeout(common.queue_timeout);

@@ -6,7 +6,7 @@ gatekit_core::codes! {
         next: "`--help`";
     /// The ledger's URL is of a kind that this build does not know.
     USAGE_LEDGER = "usage.ledger",
-        next: "give it as `sqlite:PATH`";
+        next: "give it as `sqlite:PATH` or `postgres://USER@HOST:PORT/DATABASE`";
     /// Nothing was ever shipped from this ledger.
     USAGE_NEVER_SHIPPED = "usage.never_shipped",
         next: "give the ledger that the runs were journalled in, or `ship`";

@@ -40,8 +40,9 @@ pub(crate) struct Common {
     #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
     pub(crate) output: Output,
 
-    /// The ledger, as `sqlite:PATH`; in GitHub Actions `sqlite:PATH?durable=true`, where the runner
-    /// keeps the file between jobs [default: the program's]
+    /// The ledger, as `sqlite:PATH` or `postgres://USER@HOST:PORT/DATABASE`, with the password in
+    /// `PGPASSWORD`; in GitHub Actions `sqlite:PATH?durable=true`, where the runner keeps the file
+    /// between jobs [default: the program's]
     #[arg(long, global = true, value_name = "URL", env = "GATEKIT_LEDGER", hide_env_values = true)]
     pub(crate) ledger: Option<String>,
 }

@@ -2,18 +2,18 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
 use gatekit_core::ledger::Ledger;
 use gatekit_core::{Effect, Engine, Error, NextAction, Result, TargetName};
-use gatekit_store::{SqliteLedger, SqliteLedgerBuilder};
 use serde_json::Value;
 
 use crate::caught::caught;
 use crate::code;
 use crate::common::Common;
+use crate::place::Place;
 
 /// What the program is called with, beside the arguments of one pipeline.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub struct Env {
     common: Arc<Common>,
     home: Arc<Home>,
     anew: bool,
+    /// The ledger that was named and not found.
+    missing: Arc<Mutex<Option<String>>>,
 }
 
 /// Where the ledger is unless the caller says so.
@@ -42,7 +44,14 @@ impl Env {
         common: Common,
         home: Arc<Home>,
     ) -> Self {
-        Self { target, matches, common: Arc::new(common), home, anew: false }
+        Self {
+            target,
+            matches,
+            common: Arc::new(common),
+            home,
+            anew: false,
+            missing: Arc::default(),
+        }
     }
 
     /// What is released to: the pipeline's name, or what `--target` says.
@@ -79,7 +88,7 @@ impl Env {
     /// # Errors
     /// Those of the ledger.
     pub async fn noted(&self, name: &str) -> Result<Option<Value>> {
-        let Some(ledger) = self.ledger_to_read()? else { return Ok(None) };
+        let Some(ledger) = self.ledger_to_read().await? else { return Ok(None) };
         let engine = Engine::new(ledger);
         let arguments = match engine.pending(&self.target).await? {
             Some(pending) => Some(pending.arguments),
@@ -113,61 +122,47 @@ impl Env {
         caught("what says where the ledger is", || (self.home)(self))
     }
 
-    fn ledger_at(&self) -> Result<SqliteLedgerBuilder> {
-        let Some(url) = self.common.ledger.as_deref() else {
-            return Ok(SqliteLedger::builder(self.default_place()?));
-        };
-        let place = url.strip_prefix("sqlite:").unwrap_or_default();
-        // The caller knows the machine: whether it keeps the file when the job is over.
-        let (path, durable) = match place.strip_suffix("?durable=true") {
-            Some(path) => (path, true),
-            None => (place, false),
-        };
-        if path.is_empty() {
-            let what = "the ledger's URL is neither `sqlite:PATH` nor `sqlite:PATH?durable=true`";
-            return Err(Error::new(code::USAGE_LEDGER, what));
-        }
-        Ok(SqliteLedger::builder(path).durable(durable))
-    }
-
     /// Where the ledger is that is read, or would be.
-    pub(crate) fn place(&self) -> Result<PathBuf> {
+    pub(crate) fn place(&self) -> Result<Place> {
         match self.common.ledger.as_deref() {
-            Some(url) => {
-                let path = url.strip_prefix("sqlite:").unwrap_or_default();
-                Ok(path.strip_suffix("?durable=true").unwrap_or(path).into())
-            }
-            None => self.default_place(),
+            Some(url) => Place::parse(url),
+            None => Ok(Place::File { path: self.default_place()?, durable: false }),
         }
     }
 
-    /// The path of a ledger that the caller named and that does not exist: mistyped perhaps, or gone.
-    pub(crate) fn missing_ledger(&self) -> Result<Option<&str>> {
-        let Some(url) = self.common.ledger.as_deref() else { return Ok(None) };
-        let missing = self.ledger_to_read()?.is_none();
-        let path = url.strip_prefix("sqlite:").unwrap_or_default();
-        Ok(missing.then(|| path.strip_suffix("?durable=true").unwrap_or(path)))
+    /// The place of a ledger that the caller named and that does not exist: mistyped perhaps, or gone.
+    pub(crate) async fn missing_ledger(&self) -> Result<Option<String>> {
+        self.ledger_to_read().await?;
+        Ok(self.missing())
+    }
+
+    /// What the newest look for a ledger that the caller named has not found.
+    fn missing(&self) -> Option<String> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The error, with the ledger that was named and does not exist: what is not known from it may be
     /// known from the right one.
     pub(crate) fn without_ledger(&self, error: Error) -> Error {
-        match self.missing_ledger() {
-            Ok(Some(path)) => error.with_context("no ledger at", path),
-            _ => error,
+        match self.missing() {
+            Some(place) => error.with_context("no ledger at", place),
+            None => error,
         }
     }
 
     /// The ledger for writing, made when it does not exist, but not for a call that cannot run.
-    pub(crate) fn ledger(&self) -> Result<Arc<dyn Ledger>> {
+    pub(crate) async fn ledger(&self) -> Result<Arc<dyn Ledger>> {
         Engine::check_lease(self.common.lease)?;
-        Ok(Arc::new(self.ledger_at()?.build()?))
+        self.place()?.open().await
     }
 
     /// The ledger for reading; `None` when it does not exist.
-    pub(crate) fn ledger_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
-        let ledger = self.ledger_at()?.build_read_only()?;
-        Ok(ledger.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>))
+    pub(crate) async fn ledger_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
+        let place = self.place()?;
+        let ledger = place.open_to_read().await?;
+        let missing = (ledger.is_none() && self.names_ledger()).then(|| place.to_string());
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+        Ok(ledger)
     }
 }
 

@@ -66,6 +66,7 @@ mod log;
 mod out;
 mod output;
 mod people;
+mod place;
 mod progress;
 mod recipe;
 mod shipment;

@@ -14,14 +14,14 @@ const PAGE: usize = 4000;
 
 pub(crate) async fn log(args: &Log, env: &Env, voice: &Voice) -> Result<()> {
     let target = env.target();
-    let Some(ledger) = env.ledger_to_read()? else {
+    let Some(ledger) = env.ledger_to_read().await? else {
         // An exported end tells that there was a journal, where nobody named another place by mistake.
         if args.verify && (args.against.is_none() || env.names_ledger()) {
             let gone = "there is no such ledger: nothing was verified";
             return Err(Error::new(code::USAGE_LEDGER, gone)
                 .with_effect(Effect::None)
-                .with_context("no ledger at", env.place()?.display())
-                .with_next(NextAction::outside("name the ledger by `--ledger sqlite:PATH`")));
+                .with_context("no ledger at", env.place()?)
+                .with_next(NextAction::outside("name the ledger by `--ledger URL`")));
         }
         let verifier = ChainVerifier::new(target.clone(), args.against.clone());
         log_end(args, &verifier.finish(&Head::genesis())?, voice);
@@ -32,7 +32,7 @@ pub(crate) async fn log(args: &Log, env: &Env, voice: &Voice) -> Result<()> {
         let never = format!("the ledger has no entry of `{target}`: nothing was verified");
         return Err(Error::new(code::USAGE_NEVER_SHIPPED, never)
             .with_effect(Effect::None)
-            .with_context("ledger", env.place()?.display())
+            .with_context("ledger", env.place()?)
             .with_next(NextAction::outside(
                 "name the target by `--target`, or the ledger by `--ledger`",
             ))

@@ -434,7 +434,8 @@ fn class(code: &Code, building: bool) -> (u8, &'static str) {
         // Of the program, and not of the call.
         ("engine", _) => (5, "failed"),
         ("usage" | "config", _)
-        | (_, "ledger.foreign" | "ledger.newer" | "ledger.network_fs" | "ledger.ephemeral") => {
+        | (_, "ledger.foreign" | "ledger.newer" | "ledger.network_fs" | "ledger.ephemeral")
+        | (_, "ledger.url" | "ledger.tls" | "ledger.login" | "ledger.denied" | "ledger.missing") => {
             (2, "usage")
         }
         (area, _) if building && area != "ledger" => (2, "usage"),

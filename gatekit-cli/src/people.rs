@@ -42,7 +42,7 @@ fn nobody_asks(call: &Call) -> Error {
 pub(crate) async fn word(call: &mut Call, word: Word) -> Answer<u8> {
     let flags: command::Answer = flags(call)?;
     // Nothing is made where there is nobody to speak to.
-    let ledger = call.env.ledger_to_read()?.ok_or_else(|| nobody_asks(call))?;
+    let ledger = call.env.ledger_to_read().await?.ok_or_else(|| nobody_asks(call))?;
     let request = in_question(call, &Engine::new(ledger), flags.run).await?;
     let run = request.run;
     let now = request.scope();
@@ -55,7 +55,7 @@ pub(crate) async fn word(call: &mut Call, word: Word) -> Answer<u8> {
             .with_next(NextAction::verb(Verb::Status, &[]))
             .into());
     }
-    let engine = acting(Engine::new(call.env.ledger()?), call);
+    let engine = acting(Engine::new(call.env.ledger().await?), call);
     let stage = engine.answer(&request, flags.stage.as_ref(), word, flags.comment).await?;
     let said = if word == Word::Approve { "approved" } else { "rejected" };
     let scopes: Vec<_> = request.scopes.iter().map(|scope| scope.summary.as_str()).collect();
@@ -72,7 +72,7 @@ pub(crate) async fn waive(call: &mut Call) -> Answer<u8> {
     let flags: Waive = flags(call)?;
     let (run, opened) = blocked(call, &flags).await?;
     let ready = call.rebuilt(&opened).await?;
-    let engine = acting(Engine::new(call.env.ledger()?), call);
+    let engine = acting(Engine::new(call.env.ledger().await?), call);
     let until = engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await;
     // Whoever named none is told which one it was that was looked at.
     let until = until.map_err(|error| match flags.run {
@@ -99,7 +99,7 @@ pub(crate) async fn waive(call: &mut Call) -> Answer<u8> {
 }
 
 async fn has_ended(call: &Call, run: RunId) -> Result<bool> {
-    let Some(ledger) = call.env.ledger_to_read()? else { return Ok(false) };
+    let Some(ledger) = call.env.ledger_to_read().await? else { return Ok(false) };
     for record in ledger.read_run(call.env.target(), run).await?.iter().rev() {
         if matches!(record.decode()?.body, Body::Closed { .. }) {
             return Ok(true);
@@ -112,7 +112,7 @@ async fn has_ended(call: &Call, run: RunId) -> Result<bool> {
 /// newest that has not ended. What has ended may be anybody's: it is suggested, not taken.
 async fn blocked(call: &Call, flags: &Waive) -> Answer<(RunId, Value)> {
     if flags.run.is_none()
-        && let Some(ledger) = call.env.ledger_to_read()?
+        && let Some(ledger) = call.env.ledger_to_read().await?
     {
         let engine = Engine::new(ledger);
         if let Some(open) = engine.newest_open(call.env.target()).await? {

@@ -71,7 +71,7 @@ async fn answer(call: &mut Call) -> Answer<u8> {
     let verb = call.verb.clone();
     // The first ship makes the ledger, and a plan is of a ship.
     let makes_ledger = verb == "plan" || call.recipes.first().is_some_and(|it| it.verb() == verb);
-    if !makes_ledger && let Some(path) = call.env.missing_ledger()? {
+    if !makes_ledger && let Some(path) = call.env.missing_ledger().await? {
         warn(&format!("warning: there is no ledger at `{path}`: nothing is known from there"));
     }
     if let Some((at, recipe)) = call.recipes.iter().enumerate().find(|it| it.1.verb() == verb) {
@@ -145,13 +145,14 @@ fn with_patience(engine: Engine, flags: &Ship) -> Engine {
 
 async fn ship(call: &mut Call, recipe: &Shared, first: bool) -> Answer<RunReport> {
     let mut ready = call.fresh(recipe).await?;
-    if !first && call.env.ledger_to_read()?.is_none() {
+    if !first && call.env.ledger_to_read().await?.is_none() {
         let verb = recipe.verb();
         return nothing(call, code::USAGE_NEVER_SHIPPED, verb).await;
     }
     let candidate = ready.candidate()?;
     let flags: Ship = flags(call)?;
-    let engine = with_patience(call.engine()?, &flags).with_arguments(ready.arguments.clone());
+    let engine =
+        with_patience(call.engine().await?, &flags).with_arguments(ready.arguments.clone());
     Ok(finish(engine.ship(ready.pipeline(), candidate)).await?)
 }
 
@@ -161,7 +162,7 @@ async fn plan(call: &mut Call) -> Answer<u8> {
     let mut ready = call.fresh(&recipe).await?;
     let candidate = ready.candidate()?;
     // A plan leaves no trace: where there is no ledger, it is made in memory.
-    let engine = match call.env.ledger_to_read()? {
+    let engine = match call.env.ledger_to_read().await? {
         Some(ledger) => Engine::new(ledger),
         None => Engine::new(Arc::new(gatekit_core::ledger::MemoryLedger::new())),
     };
@@ -185,12 +186,12 @@ async fn rollback(call: &mut Call) -> Answer<RunReport> {
             .with_next(NextAction::verb(Verb::Status, &[]));
         call.env.without_ledger(error)
     };
-    if call.env.ledger_to_read()?.is_none() {
+    if call.env.ledger_to_read().await?.is_none() {
         return Err(nowhere(call).into());
     }
     // A target without a release has nothing to return to: where it can, the engine says so.
     let ready = call.latest().await?.ok_or_else(|| nowhere(call))?;
-    let engine = call.engine()?.with_arguments(ready.arguments.clone());
+    let engine = call.engine().await?.with_arguments(ready.arguments.clone());
     Ok(finish(engine.roll_back(ready.pipeline(), flags.to, flags.reason)).await?)
 }
 
@@ -204,7 +205,7 @@ async fn resume(call: &mut Call) -> Answer<RunReport> {
         },
     };
     let ready = call.rebuilt(&arguments).await?;
-    let engine = with_patience(call.engine()?, &flags.ship);
+    let engine = with_patience(call.engine().await?, &flags.ship);
     Ok(finish(engine.resume(ready.pipeline(), run)).await?)
 }
 
@@ -215,12 +216,12 @@ async fn reconcile(call: &mut Call) -> Answer<RunReport> {
     };
     let ready = call.rebuilt(&pending.arguments).await?;
     let reason = flags.reason.clone().unwrap_or_default();
-    let engine = call.engine()?;
+    let engine = call.engine().await?;
     Ok(finish(engine.reconcile(ready.pipeline(), pending.run, flags.decision(), reason)).await?)
 }
 
 async fn pending(call: &Call) -> Result<Option<Pending>> {
-    match call.env.ledger_to_read()? {
+    match call.env.ledger_to_read().await? {
         Some(ledger) => Engine::new(ledger).pending(call.env.target()).await,
         None => Ok(None),
     }
@@ -245,7 +246,7 @@ async fn nothing(call: &Call, code: gatekit_core::Code, verb: &str) -> Answer<Ru
 }
 
 async fn state(call: &Call) -> Result<TargetState> {
-    match call.env.ledger_to_read()? {
+    match call.env.ledger_to_read().await? {
         Some(ledger) => ledger.state(call.env.target()).await,
         None => Ok(TargetState::untouched()),
     }
@@ -254,7 +255,7 @@ async fn state(call: &Call) -> Result<TargetState> {
 async fn status(call: &Call) -> Answer<u8> {
     let target = call.env.target();
     let lock = state(call).await?;
-    let waits = match call.env.ledger_to_read()? {
+    let waits = match call.env.ledger_to_read().await? {
         Some(ledger) if lock.head.seq > 0 => Engine::new(ledger).asking(target).await?,
         _ => Vec::new(),
     };
@@ -265,7 +266,8 @@ async fn status(call: &Call) -> Answer<u8> {
         Err(problem) => Err(problem.error),
     };
     let next = next_of(&lock, &waits, call);
-    call.voice.status(&lock, &live, &waits, &next, call.env.missing_ledger()?);
+    let missing = call.env.missing_ledger().await?;
+    call.voice.status(&lock, &live, &waits, &next, missing.as_deref());
     Ok(0)
 }
 
@@ -301,7 +303,7 @@ pub(crate) async fn opened(call: &Call, named: Option<RunId>) -> Answer<(RunId, 
         let error = Error::new(code::USAGE_NO_RUN, what);
         call.env.without_ledger(error.with_next(NextAction::verb(Verb::Log, &[])))
     };
-    let ledger = call.env.ledger_to_read()?.ok_or_else(none)?;
+    let ledger = call.env.ledger_to_read().await?.ok_or_else(none)?;
     let records = match named {
         Some(run) => ledger.read_run(target, run).await?,
         None => ledger.read_kind(target, "opened", None, 1).await?,
@@ -320,7 +322,7 @@ async fn verify(call: &mut Call) -> Answer<u8> {
             .with_next(NextAction::verb(Verb::Status, &[]));
         call.env.without_ledger(error)
     };
-    let ledger = call.env.ledger_to_read()?.ok_or_else(never)?;
+    let ledger = call.env.ledger_to_read().await?.ok_or_else(never)?;
     let ready = call.latest().await?.ok_or_else(never)?;
     let engine = acting(Engine::new(ledger), call).with_deadline(call.env.common().deadline);
     Ok(call.voice.verified(&engine.verify(ready.pipeline()).await?))

@@ -28,6 +28,21 @@ gatekit_core::codes! {
     /// The ledger would be lost with the machine that runs this job.
     LEDGER_EPHEMERAL = "ledger.ephemeral",
         next: "put the ledger where it outlives the job";
+    /// The URL of the ledger cannot be used.
+    LEDGER_URL = "ledger.url",
+        next: "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password beside it";
+    /// No protected connection to the server can be made.
+    LEDGER_TLS = "ledger.tls",
+        next: "name the authority of the server's certificate by `?sslrootcert=FILE`";
+    /// The server does not let this user in.
+    LEDGER_LOGIN = "ledger.login",
+        next: "check user and password";
+    /// The user of the database may not do that.
+    LEDGER_DENIED = "ledger.denied",
+        next: "have the role granted that it needs: reader, approver or runner";
+    /// The server cannot be reached, or went away.
+    LEDGER_UNREACHABLE = "ledger.unreachable",
+        next: "check that the server runs and can be reached, then `resume`";
     /// There is no ledger, and none was to be created.
     LEDGER_MISSING = "ledger.missing",
         next: "give the path of the ledger; `ship` creates one";

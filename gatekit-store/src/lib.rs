@@ -1,11 +1,17 @@
 //! Ledgers of gatekit: where locks, queues and journals are kept.
 //!
-//! [`SqliteLedger`] keeps them in one file on one machine, with nothing to install or to run.
+//! [`SqliteLedger`] keeps them in one file on one machine, with nothing to install or to run;
+//! [`PostgresLedger`] on a server, where any number of machines reach them.
 
 pub mod code;
 
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
+
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresLedger, PostgresLedgerBuilder};
 
 #[cfg(all(feature = "sqlite", unix))]
 pub use sqlite::{SqliteLedger, SqliteLedgerBuilder};

@@ -43,7 +43,7 @@
 pub use gatekit_core::*;
 
 /// The SQLite ledger.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod store {
     pub use gatekit_store::*;
 }

@@ -14,6 +14,8 @@ mod damage;
 mod death;
 mod files;
 mod journal;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod queue;
 mod support;
 mod turns;

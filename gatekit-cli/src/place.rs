@@ -1,0 +1,147 @@
+//! Where a ledger is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gatekit_core::ledger::Ledger;
+use gatekit_core::{Error, Result};
+use gatekit_store::SqliteLedger;
+#[cfg(feature = "postgres")]
+use gatekit_store::{PostgresLedger, PostgresLedgerBuilder};
+
+use crate::code;
+
+/// Where a ledger is, and how it is opened there.
+#[derive(Debug)]
+pub(crate) enum Place {
+    File {
+        path: PathBuf,
+        /// The caller knows the machine: whether it keeps the file when the job is over.
+        durable: bool,
+    },
+    #[cfg(feature = "postgres")]
+    Server(Box<PostgresLedgerBuilder>),
+}
+
+impl Place {
+    pub(crate) fn parse(url: &str) -> Result<Self> {
+        if ["postgres:", "postgresql:"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Self::server(url);
+        }
+        let place = url.strip_prefix("sqlite:").unwrap_or_default();
+        let (path, durable) = match place.strip_suffix("?durable=true") {
+            Some(path) => (path, true),
+            None => (place, false),
+        };
+        if path.is_empty() {
+            let what = "the ledger's URL is neither `sqlite:PATH`, `sqlite:PATH?durable=true` nor \
+                        `postgres://USER@HOST:PORT/DATABASE`";
+            return Err(Error::new(code::USAGE_LEDGER, what));
+        }
+        Ok(Self::File { path: path.into(), durable })
+    }
+
+    #[cfg(feature = "postgres")]
+    fn server(url: &str) -> Result<Self> {
+        Ok(Self::Server(Box::new(PostgresLedger::builder(url)?)))
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn server(_: &str) -> Result<Self> {
+        let what = "this program was built without the ledger on PostgreSQL";
+        Err(Error::new(code::USAGE_LEDGER, what))
+    }
+
+    /// The ledger for writing, made when it does not exist.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Ledger>> {
+        Ok(match self {
+            Self::File { path, durable } => {
+                Arc::new(SqliteLedger::builder(path).durable(*durable).build()?)
+            }
+            #[cfg(feature = "postgres")]
+            Self::Server(builder) => Arc::new(PostgresLedgerBuilder::clone(builder).build().await?),
+        })
+    }
+
+    /// The ledger for reading; `None` when it does not exist.
+    pub(crate) async fn open_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
+        Ok(match self {
+            Self::File { path, .. } => SqliteLedger::builder(path).build_read_only()?.map(shared),
+            #[cfg(feature = "postgres")]
+            Self::Server(builder) => {
+                PostgresLedgerBuilder::clone(builder).build_read_only().await?.map(shared)
+            }
+        })
+    }
+}
+
+fn shared(ledger: impl Ledger) -> Arc<dyn Ledger> {
+    Arc::new(ledger)
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, .. } => path.display().fmt(f),
+            #[cfg(feature = "postgres")]
+            Self::Server(builder) => builder.fmt(f),
+        }
+    }
+}
+
+/// A ledger's URL as it may be shown: without a password.
+pub(crate) fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    // A password may have any letter in it, a name none of these.
+    let authority = match authority.rsplit_once('@') {
+        Some((user, hosts)) => format!("{}@{hosts}", user.split(':').next().unwrap_or_default()),
+        None => authority.to_owned(),
+    };
+    let query: Vec<_> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("password="))
+        .collect();
+    let mut shown = format!("{scheme}://{authority}");
+    if place.contains('/') {
+        shown = format!("{shown}/{path}");
+    }
+    if !query.is_empty() {
+        shown = format!("{shown}?{}", query.join("&"));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_a_password() {
+        for (url, expected) in [
+            ("sqlite:/var/lib/ledger.db", "sqlite:/var/lib/ledger.db"),
+            ("postgres://u:hunter2@h:1/d?sslmode=disable", "postgres://u@h:1/d?sslmode=disable"),
+            ("postgres://u:hunt@er2@h/d", "postgres://u@h/d"),
+            (
+                "postgres://u@h,g/d?password=hunter2&sslmode=disable",
+                "postgres://u@h,g/d?sslmode=disable",
+            ),
+            ("postgres://h?password=hunter2", "postgres://h"),
+            ("postgres://u:hunter2@h/", "postgres://u@h/"),
+        ] {
+            assert_eq!(shown(url), expected);
+        }
+    }
+
+    #[test]
+    fn a_place_is_one_of_the_kinds_of_ledgers() {
+        let place = |url| Place::parse(url).map(|place| place.to_string());
+        assert_eq!(place("sqlite:a/b?durable=true").unwrap(), "a/b");
+        assert_eq!(place("postgres://u:p@h/d").unwrap(), "postgres://u@h:5432/d");
+        for url in ["", "sqlite:", "redis://x", "/a/b"] {
+            assert_eq!(*place(url).unwrap_err().code(), code::USAGE_LEDGER, "{url}");
+        }
+    }
+}

@@ -1,0 +1,597 @@
+-- What may be done to the tables of version 1. Each call is one statement, hence one transaction.
+--
+-- A refusal is raised, so that nothing of the call has happened: SQLSTATE GK001, the message names
+-- it, the detail is how the lock stands. GK002: the tables are of another version than the caller's.
+-- GK003: the fence was not the expected one.
+
+-- The one clock: of the server, and of the moment, not of the transaction, which may have waited.
+CREATE FUNCTION gatekit.clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+    'SELECT clock_timestamp()';
+
+-- How long a waiter that has stopped asking keeps its turn.
+CREATE FUNCTION gatekit.waiter_ttl() RETURNS interval LANGUAGE sql IMMUTABLE AS
+    'SELECT interval ''15 s''';
+
+CREATE FUNCTION gatekit.check_version(theirs integer) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF theirs <> 1 THEN
+        RAISE EXCEPTION USING ERRCODE = 'GK002', MESSAGE = 'another version of the tables',
+            DETAIL = '1';
+    END IF;
+END $$;
+
+-- Whatever the database's setting, a commit is on disk when it is answered.
+CREATE FUNCTION gatekit.durably() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+END $$;
+
+CREATE FUNCTION gatekit.is_tenure(state text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+    'SELECT state IN (''held'', ''mutating'')';
+
+-- What is left of a lease; never more than all of it, should the clock have been set back.
+CREATE FUNCTION gatekit.lease_left(lock gatekit.target, moment timestamptz) RETURNS interval
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT greatest(least((lock).lease_end - moment, (lock).lease * interval '1 ms'), interval '0')
+$$;
+
+-- The lock without its holder, who gave up, lapsed or died.
+CREATE FUNCTION gatekit.given_up(lock gatekit.target) RETURNS gatekit.target
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF lock.state = 'held' THEN
+        lock.state := 'free';
+        lock.run := NULL;
+    ELSIF lock.state = 'mutating' THEN
+        lock.state := 'suspect';
+    END IF;
+    lock.ticket := NULL;
+    lock.claim := NULL;
+    lock.actor := NULL;
+    lock.process := NULL;
+    lock.lease := NULL;
+    lock.lease_end := NULL;
+    RETURN lock;
+END $$;
+
+-- The lock as it is at that moment: without a holder whose lease has lapsed.
+CREATE FUNCTION gatekit.at_moment(lock gatekit.target, moment timestamptz) RETURNS gatekit.target
+LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF gatekit.is_tenure(lock.state) AND gatekit.lease_left(lock, moment) <= interval '0' THEN
+        RETURN gatekit.given_up(lock);
+    END IF;
+    RETURN lock;
+END $$;
+
+CREATE FUNCTION gatekit.save(lock gatekit.target) RETURNS void LANGUAGE sql AS $$
+    UPDATE gatekit.target SET
+        state = (lock).state, fence = (lock).fence, run = (lock).run, ticket = (lock).ticket,
+        claim = (lock).claim, actor = (lock).actor, process = (lock).process,
+        lease = (lock).lease, lease_end = (lock).lease_end,
+        head_seq = (lock).head_seq, head_hash = (lock).head_hash,
+        along = (lock).along, along_fence = (lock).along_fence
+    WHERE no = (lock).no
+$$;
+
+-- Locks the rows of those targets, made where they are missing, and of those along with which they
+-- are locked: always in the same order, so that no two calls wait for each other.
+CREATE FUNCTION gatekit.lock_rows(names text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    known integer;
+    wanted integer[];
+    locked integer[] := '{}';
+BEGIN
+    LOOP
+        SELECT count(DISTINCT own.no), array_agg(own.no) || array_agg(leader.no)
+            FILTER (WHERE leader.no IS NOT NULL)
+            INTO known, wanted
+            FROM gatekit.target own
+            LEFT JOIN gatekit.target leader
+                ON leader.no = own.along AND leader.fence = own.along_fence
+            WHERE own.name = ANY (names);
+        IF known < cardinality(names) THEN
+            INSERT INTO gatekit.target (name, state, fence, head_seq, head_hash)
+                SELECT name, 'free', 0, 0, repeat('0', 64) FROM unnest(names) name ORDER BY name
+                ON CONFLICT DO NOTHING;
+            CONTINUE;
+        END IF;
+        EXIT WHEN wanted <@ locked;
+        PERFORM 1 FROM gatekit.target WHERE no = ANY (wanted) ORDER BY no FOR UPDATE;
+        locked := locked || wanted;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION gatekit.row_of(target_name text) RETURNS gatekit.target LANGUAGE sql STABLE AS
+    'SELECT * FROM gatekit.target WHERE name = target_name';
+
+-- The lock of a target, whosoever's it is: its own, or that of the one along with which it is locked.
+CREATE FUNCTION gatekit.lock_of(own gatekit.target) RETURNS gatekit.target
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    leader gatekit.target;
+BEGIN
+    IF own.along IS NOT NULL THEN
+        SELECT * INTO leader FROM gatekit.target
+            WHERE no = own.along AND fence = own.along_fence;
+        IF FOUND THEN
+            RETURN leader;
+        END IF;
+    END IF;
+    RETURN own;
+END $$;
+
+CREATE FUNCTION gatekit.refuse(why text, own gatekit.target, lock gatekit.target,
+    lease_left interval DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'GK001', MESSAGE = why, DETAIL = jsonb_build_object(
+        'state', lock.state, 'fence', own.fence, 'run', lock.run, 'actor', lock.actor,
+        'process', lock.process, 'leader', lock.name,
+        'lease_left', extract(epoch FROM lease_left) * 1000)::text;
+END $$;
+
+-- What was locked along with a target.
+CREATE FUNCTION gatekit.followers(lock gatekit.target, OUT names text[], OUT fences bigint[])
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(name ORDER BY name), '{}'),
+        coalesce(array_agg(fence ORDER BY name), '{}')
+    FROM gatekit.target WHERE along = (lock).no AND along_fence = (lock).fence
+$$;
+
+-- Notes that the claimant waits; gives the ticket of its place, if it has one in each of those queues
+-- and in no other.
+CREATE FUNCTION gatekit.heartbeat(leader_no integer, names text[], its_run text, its_actor text,
+    its_process text, its_claim text, moment timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    places integer;
+    named integer;
+    its_ticket bigint;
+BEGIN
+    WITH heard AS (
+        UPDATE gatekit.waiter
+        SET actor = its_actor, process = its_process, claim = its_claim, heard = moment
+        WHERE leader = leader_no AND run = its_run
+        RETURNING target, ticket
+    )
+    SELECT count(*), count(*) FILTER (WHERE t.name = ANY (names)), min(heard.ticket)
+        INTO places, named, its_ticket
+        FROM heard JOIN gatekit.target t ON t.no = heard.target;
+    IF places = cardinality(names) AND named = places THEN
+        RETURN its_ticket;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION gatekit.enqueue(version integer, its_target text, also text[], its_run text,
+    its_actor text, its_process text, its_claim text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    names text[] := its_target || also;
+    own gatekit.target;
+    its_ticket bigint;
+    moment timestamptz;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    PERFORM gatekit.lock_rows(names);
+    moment := gatekit.clock();
+    own := gatekit.row_of(its_target);
+    -- A claim that holds the target has used its ticket up; a second one would stay behind.
+    IF gatekit.is_tenure(own.state) AND own.run = its_run AND own.claim = its_claim
+        AND own.ticket IS NOT NULL THEN
+        RETURN own.ticket;
+    END IF;
+    its_ticket := gatekit.heartbeat(own.no, names, its_run, its_actor, its_process, its_claim,
+        moment);
+    IF its_ticket IS NOT NULL THEN
+        RETURN its_ticket;
+    END IF;
+    DELETE FROM gatekit.waiter WHERE leader = own.no AND run = its_run;
+    -- Drawn under the locks of all its queues: any two claims stand in the same order in each.
+    its_ticket := nextval('gatekit.ticket');
+    INSERT INTO gatekit.waiter (target, ticket, leader, run, claim, actor, process, heard)
+        SELECT no, its_ticket, own.no, its_run, its_claim, its_actor, its_process, moment
+        FROM gatekit.target WHERE name = ANY (names);
+    RETURN its_ticket;
+END $$;
+
+CREATE FUNCTION gatekit.acquire(version integer, its_target text, also text[], its_run text,
+    its_actor text, its_process text, its_claim text, its_lease bigint,
+    -- 'granted', 'waiting' or 'suspect'.
+    OUT answer text,
+    -- Of the grant; of the suspect target.
+    OUT granted_fence bigint, OUT kept_lease bigint,
+    OUT along_names text[], OUT along_fences bigint[],
+    OUT ahead bigint,
+    -- Who holds it or left it suspect, and where.
+    OUT held_target text, OUT held_fence bigint, OUT held_run text, OUT held_actor text,
+    OUT held_process text,
+    -- The first in the queues that it is not the first of.
+    OUT first_targets text[], OUT first_tickets bigint[], OUT first_processes text[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    names text[] := its_target || also;
+    own gatekit.target;
+    before gatekit.target;
+    lock gatekit.target;
+    held gatekit.target;
+    suspect gatekit.target;
+    its_ticket bigint;
+    moment timestamptz;
+    is_free boolean := true;
+    touched boolean := false;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.lock_rows(names);
+    moment := gatekit.clock();
+    own := gatekit.row_of(its_target);
+    IF gatekit.is_tenure(own.state) AND own.run = its_run AND own.claim = its_claim THEN
+        PERFORM gatekit.durably();
+        UPDATE gatekit.target SET lease_end = moment + own.lease * interval '1 ms'
+            WHERE no = own.no;
+        answer := 'granted';
+        granted_fence := own.fence;
+        kept_lease := own.lease;
+        SELECT f.names, f.fences INTO along_names, along_fences FROM gatekit.followers(own) f;
+        RETURN;
+    END IF;
+    FOR before IN
+        SELECT l.* FROM unnest(names) WITH ORDINALITY AS named (name, place)
+        JOIN gatekit.target t ON t.name = named.name
+        CROSS JOIN LATERAL gatekit.lock_of(t) l
+        ORDER BY named.place
+    LOOP
+        lock := gatekit.at_moment(before, moment);
+        IF lock.state <> before.state THEN
+            PERFORM gatekit.save(lock);
+            touched := true;
+        END IF;
+        is_free := is_free AND lock.state = 'free';
+        IF held.no IS NULL AND gatekit.is_tenure(lock.state) THEN
+            held := lock;
+        ELSIF suspect.no IS NULL AND lock.state = 'suspect' THEN
+            suspect := lock;
+        END IF;
+    END LOOP;
+    its_ticket := gatekit.heartbeat(own.no, names, its_run, its_actor, its_process, its_claim,
+        moment);
+    IF its_ticket IS NULL THEN
+        own := gatekit.row_of(its_target);
+        PERFORM gatekit.refuse('no_ticket', own, gatekit.lock_of(own));
+    END IF;
+    SELECT max(line.length), array_agg(t.name) FILTER (WHERE line.length > 0),
+        array_agg(line.first_ticket) FILTER (WHERE line.length > 0),
+        array_agg(line.first_process) FILTER (WHERE line.length > 0)
+        INTO ahead, first_targets, first_tickets, first_processes
+        FROM gatekit.target t CROSS JOIN LATERAL (
+            SELECT count(*) AS length, min(w.ticket) AS first_ticket,
+                (array_agg(w.process ORDER BY w.ticket))[1] AS first_process
+            FROM gatekit.waiter w
+            WHERE w.target = t.no AND w.ticket < its_ticket
+                AND w.heard > moment - gatekit.waiter_ttl()
+        ) line
+        WHERE t.name = ANY (names);
+    IF ahead = 0 AND is_free THEN
+        PERFORM gatekit.durably();
+        answer := 'granted';
+        kept_lease := its_lease;
+        UPDATE gatekit.target t SET state = 'held', fence = t.fence + 1, run = its_run,
+                ticket = its_ticket, claim = its_claim, actor = its_actor, process = its_process,
+                lease = its_lease, lease_end = moment + its_lease * interval '1 ms',
+                along = NULL, along_fence = NULL
+            WHERE no = own.no RETURNING t.fence INTO granted_fence;
+        SELECT f.names, f.fences INTO along_names, along_fences
+            FROM gatekit.follow(own.no, granted_fence, also) f;
+        DELETE FROM gatekit.waiter WHERE leader = own.no AND run = its_run;
+        RETURN;
+    END IF;
+    IF touched THEN
+        PERFORM gatekit.durably();
+    ELSE
+        -- That it waits is of no use after a crash: it need not wait for the disk.
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+    IF suspect.no IS NOT NULL THEN
+        answer := 'suspect';
+        lock := suspect;
+    ELSE
+        answer := 'waiting';
+        lock := held;
+    END IF;
+    held_target := lock.name;
+    held_fence := lock.fence;
+    held_run := lock.run;
+    held_actor := lock.actor;
+    held_process := lock.process;
+END $$;
+
+-- Locks those targets along with a leading one, each under a new fence of its own.
+CREATE FUNCTION gatekit.follow(leader_no integer, leader_fence bigint, also text[],
+    OUT names text[], OUT fences bigint[]) LANGUAGE sql AS $$
+    WITH follower AS (
+        UPDATE gatekit.target SET state = 'free', fence = fence + 1, run = NULL, ticket = NULL,
+            claim = NULL, actor = NULL, process = NULL, lease = NULL, lease_end = NULL,
+            along = leader_no, along_fence = leader_fence
+        WHERE name = ANY (also)
+        RETURNING name, fence
+    )
+    SELECT coalesce(array_agg(name ORDER BY name), '{}'),
+        coalesce(array_agg(fence ORDER BY name), '{}')
+    FROM follower
+$$;
+
+CREATE FUNCTION gatekit.leave(version integer, its_target text, its_run text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    DELETE FROM gatekit.waiter w USING gatekit.target t
+        WHERE t.name = its_target AND w.leader = t.no AND w.run = its_run;
+END $$;
+
+CREATE FUNCTION gatekit.renew(version integer, its_target text, its_run text, its_fence bigint,
+    its_lease bigint) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own gatekit.target;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    UPDATE gatekit.target
+        SET lease = its_lease, lease_end = gatekit.clock() + its_lease * interval '1 ms'
+        WHERE name = its_target AND run = its_run AND fence = its_fence
+            AND gatekit.is_tenure(state);
+    IF NOT FOUND THEN
+        own := gatekit.row_of(its_target);
+        PERFORM gatekit.refuse('lost', own, gatekit.lock_of(own));
+    END IF;
+END $$;
+
+-- `repeated`: the answer to the first call was lost, so that it may have been this very release that
+-- freed the target.
+CREATE FUNCTION gatekit.release(version integer, its_target text, its_run text, its_fence bigint,
+    repeated boolean) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own gatekit.target;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    own := gatekit.row_of(its_target);
+    IF NOT gatekit.is_tenure(own.state) OR own.run <> its_run OR own.fence <> its_fence THEN
+        RETURN repeated AND own.state = 'free' AND own.fence = its_fence;
+    END IF;
+    IF own.state = 'mutating' THEN
+        PERFORM gatekit.refuse('mutating', own, own);
+    END IF;
+    PERFORM gatekit.save(gatekit.given_up(own));
+    RETURN true;
+END $$;
+
+-- Writes the next record of a chain. The caller has locked the row of the target.
+CREATE FUNCTION gatekit.insert_entry(own_no integer, its_run text, its_kind text, its_entry text,
+    its_token text, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
+LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT head_seq + 1, head_hash INTO new_seq, new_prev FROM gatekit.target WHERE no = own_no;
+    new_hash := encode(sha256(convert_to(new_prev || its_entry, 'UTF8')), 'hex');
+    INSERT INTO gatekit.journal (target, seq, run, kind, prev, hash, entry, token)
+        VALUES (own_no, new_seq, its_run, its_kind, new_prev, new_hash, its_entry, its_token);
+    UPDATE gatekit.target SET head_seq = new_seq, head_hash = new_hash WHERE no = own_no;
+END $$;
+
+-- Appends an entry. `its_fence` is that of the holder's guard, NULL for an open one; `effect` is what
+-- the entry does to the lock; `fits`, whether it names the guard's run and fence.
+CREATE FUNCTION gatekit.append(version integer, its_token text, its_target text, its_run text,
+    its_kind text, its_entry text, its_fence bigint, needed_lease bigint, fits boolean, effect text,
+    ends_run boolean, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own gatekit.target;
+    before gatekit.target;
+    lock gatekit.target;
+    moment timestamptz;
+    lease_left interval;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    moment := gatekit.clock();
+    own := gatekit.row_of(its_target);
+    SELECT seq, prev, hash INTO new_seq, new_prev, new_hash
+        FROM gatekit.journal WHERE token = its_token AND target = own.no;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    before := gatekit.lock_of(own);
+    lock := before;
+    IF its_fence IS NULL THEN
+        lock := gatekit.at_moment(lock, moment);
+        IF ends_run AND lock.run = its_run THEN
+            own := gatekit.row_of(its_target);
+            PERFORM gatekit.refuse('goes_on', own, lock);
+        END IF;
+    ELSE
+        -- The holder's own lapse is nobody's business until somebody has recorded it.
+        IF NOT gatekit.is_tenure(lock.state) OR lock.run <> its_run OR own.fence <> its_fence THEN
+            PERFORM gatekit.refuse('lost', own, lock);
+        END IF;
+        lease_left := gatekit.lease_left(lock, moment);
+        IF lease_left < needed_lease * interval '1 ms' THEN
+            PERFORM gatekit.refuse('lease_short', own, lock, lease_left);
+        END IF;
+        IF NOT fits THEN
+            PERFORM gatekit.refuse('misguarded', own, lock);
+        END IF;
+        IF effect <> 'none' AND lock.no <> own.no THEN
+            PERFORM gatekit.refuse('not_leading', own, lock);
+        END IF;
+        IF effect = 'touch' THEN
+            lock.state := 'mutating';
+        ELSIF effect = 'give_up' THEN
+            lock := gatekit.given_up(lock);
+        ELSIF effect = 'free' THEN
+            lock := gatekit.given_up(lock);
+            lock.state := 'free';
+            lock.run := NULL;
+        END IF;
+    END IF;
+    IF lock.state <> before.state THEN
+        PERFORM gatekit.save(lock);
+    END IF;
+    SELECT i.new_seq, i.new_prev, i.new_hash INTO new_seq, new_prev, new_hash
+        FROM gatekit.insert_entry(own.no, its_run, its_kind, its_entry, its_token) i;
+END $$;
+
+-- What a person may append who does not run releases: a word, or a waiver.
+CREATE FUNCTION gatekit.append_word(version integer, its_token text, its_target text, its_run text,
+    its_kind text, its_entry text, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF its_kind NOT IN ('approval', 'waiver')
+        OR its_entry::json #>> '{body,kind}' IS DISTINCT FROM its_kind
+        OR its_entry::json ->> 'run' IS DISTINCT FROM its_run
+        OR its_entry::json ->> 'target' IS DISTINCT FROM its_target THEN
+        RAISE EXCEPTION 'an entry that is no word of a person' USING ERRCODE = '42501';
+    END IF;
+    SELECT a.new_seq, a.new_prev, a.new_hash INTO new_seq, new_prev, new_hash
+        FROM gatekit.append(version, its_token, its_target, its_run, its_kind, its_entry, NULL, 0,
+            true, 'none', false) a;
+END $$;
+
+-- Takes a suspect target over. `its_entry` is written for the fence after `expected_fence`.
+CREATE FUNCTION gatekit.take_over(version integer, its_token text, its_target text, its_run text,
+    its_actor text, its_process text, its_claim text, its_lease bigint, expected_fence bigint,
+    its_kind text, its_entry text, OUT granted_fence bigint, OUT kept_lease bigint,
+    OUT along_names text[], OUT along_fences bigint[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own gatekit.target;
+    lock gatekit.target;
+    moment timestamptz;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    moment := gatekit.clock();
+    own := gatekit.row_of(its_target);
+    IF gatekit.is_tenure(own.state) AND own.run = its_run AND own.claim = its_claim
+        AND own.ticket IS NULL THEN
+        UPDATE gatekit.target SET lease_end = moment + own.lease * interval '1 ms'
+            WHERE no = own.no;
+        granted_fence := own.fence;
+        kept_lease := own.lease;
+        SELECT f.names, f.fences INTO along_names, along_fences FROM gatekit.followers(own) f;
+        RETURN;
+    END IF;
+    lock := gatekit.at_moment(gatekit.lock_of(own), moment);
+    IF lock.state = 'suspect' AND lock.no <> own.no THEN
+        PERFORM gatekit.refuse('led_by', own, lock);
+    ELSIF gatekit.is_tenure(lock.state) THEN
+        PERFORM gatekit.refuse('held', own, lock);
+    ELSIF lock.state <> 'suspect' OR lock.run <> its_run THEN
+        PERFORM gatekit.refuse('not_suspect', own, lock);
+    END IF;
+    IF own.fence <> expected_fence THEN
+        RAISE EXCEPTION USING ERRCODE = 'GK003', MESSAGE = 'the fence is another one',
+            DETAIL = own.fence::text;
+    END IF;
+    SELECT f.names INTO along_names FROM gatekit.followers(own) f;
+    kept_lease := its_lease;
+    UPDATE gatekit.target t SET state = 'mutating', fence = t.fence + 1, run = its_run,
+            ticket = NULL, claim = its_claim, actor = its_actor, process = its_process,
+            lease = its_lease, lease_end = moment + its_lease * interval '1 ms',
+            along = NULL, along_fence = NULL
+        WHERE no = own.no RETURNING t.fence INTO granted_fence;
+    PERFORM gatekit.insert_entry(own.no, its_run, its_kind, its_entry, its_token);
+    DELETE FROM gatekit.waiter WHERE leader = own.no AND run = its_run;
+    SELECT f.names, f.fences INTO along_names, along_fences
+        FROM gatekit.follow(own.no, granted_fence, along_names) f;
+END $$;
+
+-- Records that a holder is gone. The caller has proven that its process, on the caller's machine, is
+-- dead; the fence tells that it is still the same holder.
+CREATE FUNCTION gatekit.bury_holder(version integer, its_target text, its_fence bigint)
+RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own gatekit.target;
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.durably();
+    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    own := gatekit.row_of(its_target);
+    IF own.fence = its_fence AND gatekit.is_tenure(own.state) THEN
+        PERFORM gatekit.save(gatekit.given_up(own));
+    END IF;
+END $$;
+
+-- Passes over a waiter that has been proven dead, until it is heard of again.
+CREATE FUNCTION gatekit.bury_waiter(version integer, its_target text, its_ticket bigint,
+    its_process text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    UPDATE gatekit.waiter w SET heard = '-infinity' FROM gatekit.target t
+        WHERE t.name = its_target AND w.target = t.no AND w.ticket = its_ticket
+            AND w.process = its_process;
+END $$;
+
+-- What those claimants see of their queues: how many are ahead, and whether nobody holds what they
+-- wait for, so that there is an answer to be had.
+CREATE FUNCTION gatekit.sights(leaders text[], runs text[])
+RETURNS TABLE (place bigint, ahead bigint, is_open boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT claimant.place, max(line.length),
+        bool_and(lock.state = 'free') OR bool_or(lock.state = 'suspect')
+    FROM unnest(leaders, runs) WITH ORDINALITY AS claimant (leader, run, place)
+    JOIN gatekit.target t ON t.name = claimant.leader
+    JOIN gatekit.waiter mine ON mine.leader = t.no AND mine.run = claimant.run
+    JOIN gatekit.target own ON own.no = mine.target
+    CROSS JOIN LATERAL (SELECT gatekit.clock() AS moment) clock
+    CROSS JOIN LATERAL gatekit.at_moment(gatekit.lock_of(own), clock.moment) lock
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS length FROM gatekit.waiter w
+        WHERE w.target = mine.target AND w.ticket < mine.ticket
+            AND w.heard > clock.moment - gatekit.waiter_ttl()
+    ) line
+    GROUP BY claimant.place
+$$;
+
+-- How a target stands, and who waits for it; no row while nobody has named it.
+CREATE FUNCTION gatekit.state_of(its_target text, OUT state text, OUT fence bigint, OUT run text,
+    OUT leader text, OUT actor text, OUT process text, OUT lease_left bigint,
+    OUT head_seq bigint, OUT head_hash text, OUT tickets bigint[], OUT runs text[],
+    OUT actors text[], OUT processes text[], OUT heard boolean[])
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    own gatekit.target := gatekit.row_of(its_target);
+    lock gatekit.target;
+    moment timestamptz := gatekit.clock();
+BEGIN
+    IF own.no IS NULL THEN
+        RETURN;
+    END IF;
+    lock := gatekit.at_moment(gatekit.lock_of(own), moment);
+    state := lock.state;
+    fence := own.fence;
+    run := lock.run;
+    leader := lock.name;
+    actor := lock.actor;
+    process := lock.process;
+    lease_left := extract(epoch FROM gatekit.lease_left(lock, moment)) * 1000;
+    head_seq := own.head_seq;
+    head_hash := own.head_hash;
+    SELECT array_agg(w.ticket ORDER BY w.ticket), array_agg(w.run ORDER BY w.ticket),
+        array_agg(w.actor ORDER BY w.ticket), array_agg(w.process ORDER BY w.ticket),
+        array_agg(w.heard > moment - gatekit.waiter_ttl() ORDER BY w.ticket)
+        INTO tickets, runs, actors, processes, heard
+        FROM gatekit.waiter w WHERE w.target = own.no;
+END $$;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gatekit FROM PUBLIC;

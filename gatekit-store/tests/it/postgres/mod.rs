@@ -1,0 +1,12 @@
+//! Tests of the PostgreSQL ledger on a real server, of which `GATEKIT_TEST_POSTGRES` says where it is.
+
+mod conformance;
+mod database;
+mod death;
+mod explored;
+mod harm;
+mod lost;
+mod open;
+mod proxy;
+mod roles;
+mod turns;

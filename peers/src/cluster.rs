@@ -1,0 +1,115 @@
+//! A PostgreSQL server with databases of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::program::{Running, give_away};
+use crate::{Programs, Result, failed, free_port};
+
+/// A PostgreSQL server in a folder of its own. Its superuser is `gatekit`, without a password on the
+/// loopback; whoever else has to give one.
+#[derive(Debug)]
+pub struct Cluster {
+    programs: Programs,
+    dir: TempDir,
+    port: u16,
+    running: Option<Running>,
+}
+
+const START: Duration = Duration::from_secs(60);
+
+const CLIENTS: &str = "\
+local all gatekit trust
+host all gatekit 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+";
+
+impl Cluster {
+    /// Makes a server and starts it with further lines of `postgresql.conf`. It does not wait for the
+    /// disk unless they say so.
+    ///
+    /// # Errors
+    /// It does not start within a minute.
+    pub fn start(programs: &Programs, settings: &[&str]) -> Result<Self> {
+        let dir = TempDir::with_prefix("gatekit-postgres-")?;
+        give_away(dir.path())?;
+        let mut cluster =
+            Self { programs: programs.clone(), dir, port: free_port()?, running: None };
+        let data = cluster.data();
+        let init = programs.postgres("initdb").args(["--username=gatekit", "--auth=trust"]);
+        let init =
+            init.args(["--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]).args([&data]);
+        init.run(cluster.dir.path())?;
+        let mut lines = vec![
+            format!("port = {}", cluster.port),
+            "listen_addresses = '127.0.0.1'".to_owned(),
+            format!("unix_socket_directories = '{}'", cluster.dir.path().display()),
+            "max_connections = 300".to_owned(),
+            "shared_buffers = 64MB".to_owned(),
+            "fsync = off".to_owned(),
+        ];
+        lines.extend(settings.iter().map(|&line| line.to_owned()));
+        let config = data.join("postgresql.conf");
+        let text = fs::read_to_string(&config)? + &lines.join("\n") + "\n";
+        fs::write(&config, text)?;
+        fs::write(data.join("pg_hba.conf"), CLIENTS)?;
+        cluster.go_on()?;
+        Ok(cluster)
+    }
+
+    /// Starts it again.
+    ///
+    /// # Errors
+    /// It does not start within a minute.
+    pub fn go_on(&mut self) -> Result<()> {
+        let server = self.programs.postgres("postgres").args([Path::new("-D"), &self.data()]);
+        let mut running = server.start(self.dir.path())?;
+        let began = Instant::now();
+        let port = self.port.to_string();
+        let is_ready = || {
+            let asked = ["-q", "-h", "127.0.0.1", "-U", "gatekit", "-d", "postgres", "-p", &port];
+            self.programs.postgres("pg_isready").args(asked).works()
+        };
+        while !is_ready() {
+            running.check()?;
+            if began.elapsed() > START {
+                return Err(failed("the server does not start"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Ends it as its machine would: without a word to anybody, and everything that was committed is
+    /// there when it [goes on](Self::go_on).
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    pub fn crash(&mut self) -> Result<()> {
+        self.running.take().map_or(Ok(()), |running| running.end(Signal::QUIT))
+    }
+
+    /// Where it is, without a database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://gatekit@127.0.0.1:{}", self.port)
+    }
+
+    /// The port of the loopback on which it listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder of its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+}

@@ -1,0 +1,86 @@
+//! A PgBouncer before a PostgreSQL server.
+
+use std::fs;
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::program::{Running, give_away};
+use crate::{Cluster, Programs, Result, failed, free_port};
+
+/// A PgBouncer that gives each transaction whatever connection is free, in turn: whatever a session
+/// was told is told to somebody else.
+#[derive(Debug)]
+pub struct Pooler {
+    programs: Programs,
+    dir: TempDir,
+    port: u16,
+    running: Option<Running>,
+}
+
+impl Pooler {
+    /// Starts one before that server.
+    ///
+    /// # Errors
+    /// It does not start within ten seconds.
+    pub fn start(programs: &Programs, server: &Cluster) -> Result<Self> {
+        let dir = TempDir::with_prefix("gatekit-pgbouncer-")?;
+        give_away(dir.path())?;
+        let port = free_port()?;
+        let lines = [
+            "[databases]".to_owned(),
+            format!("* = host=127.0.0.1 port={}", server.port()),
+            "[pgbouncer]".to_owned(),
+            "listen_addr = 127.0.0.1".to_owned(),
+            format!("listen_port = {port}"),
+            "unix_socket_dir =".to_owned(),
+            "auth_type = trust".to_owned(),
+            "auth_file = users".to_owned(),
+            "pool_mode = transaction".to_owned(),
+            "server_round_robin = 1".to_owned(),
+            "default_pool_size = 4".to_owned(),
+            "max_client_conn = 2000".to_owned(),
+        ];
+        fs::write(dir.path().join("pgbouncer.ini"), lines.join("\n"))?;
+        fs::write(dir.path().join("users"), "\"gatekit\" \"\"\n")?;
+        let mut pooler = Self { programs: programs.clone(), dir, port, running: None };
+        pooler.go_on()?;
+        Ok(pooler)
+    }
+
+    /// Starts it again.
+    ///
+    /// # Errors
+    /// It does not start within ten seconds.
+    pub fn go_on(&mut self) -> Result<()> {
+        let mut running =
+            self.programs.pgbouncer().args(["pgbouncer.ini"]).start(self.dir.path())?;
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            running.check()?;
+            if began.elapsed() > Duration::from_secs(10) {
+                return Err(failed("the pooler does not start"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Kills it.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn crash(&mut self) -> Result<()> {
+        self.running.take().map_or(Ok(()), |running| running.end(Signal::KILL))
+    }
+
+    /// Where it is, without a database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://gatekit@127.0.0.1:{}", self.port)
+    }
+}

@@ -1,0 +1,110 @@
+//! A program that must not run as root.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use crate::{Result, failed};
+
+/// `nobody`, on Debian and its kin.
+const NOBODY: u32 = 65_534;
+
+/// Gives a file or folder to whom the programs run as.
+pub(crate) fn give_away(path: &Path) -> Result<()> {
+    if geteuid().is_root() { chown(path, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
+}
+
+/// A command that is run as somebody who may not do everything.
+#[derive(Debug)]
+pub(crate) struct Program(Command);
+
+impl Program {
+    pub(crate) fn new(path: &Path, libraries: &[PathBuf]) -> Self {
+        let mut command = Command::new(path);
+        if !libraries.is_empty() {
+            let list: Vec<_> = libraries.iter().map(|it| it.as_os_str()).collect();
+            command.env("LD_LIBRARY_PATH", list.join(OsStr::new(":")));
+        }
+        // What a user has set for clients would change how these behave.
+        for name in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGOPTIONS"] {
+            command.env_remove(name);
+        }
+        if geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY).env("HOME", "/").env_remove("USER");
+        }
+        Self(command)
+    }
+
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.0.args(args);
+        self
+    }
+
+    /// Runs it to its end in a folder; what it said is the failure.
+    pub(crate) fn run(mut self, folder: &Path) -> Result<()> {
+        let output = self.0.current_dir(folder).stdin(Stdio::null()).output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let name = self.0.get_program().to_string_lossy().into_owned();
+        Err(failed(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    }
+
+    /// Whether it runs and succeeds.
+    pub(crate) fn works(mut self) -> bool {
+        self.0.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.0.status().is_ok_and(|status| status.success())
+    }
+
+    /// Starts it in a folder; what it says goes to `log` there.
+    pub(crate) fn start(mut self, folder: &Path) -> Result<Running> {
+        let log = folder.join("log");
+        let file = fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        self.0.current_dir(folder).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        Ok(Running { child: self.0.spawn()?, log })
+    }
+}
+
+/// A server that is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        Ok(kill_process(pid.ok_or_else(|| failed("a pid that is none"))?, signal)?)
+    }
+
+    /// Sends it a signal, and waits until it has ended.
+    pub(crate) fn end(mut self, signal: Signal) -> Result<()> {
+        self.signal(signal)?;
+        self.child.wait().map(drop)
+    }
+
+    /// Errs with the end of its log when it has ended.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(5).collect();
+        Err(failed(format!("the server ended ({status}): {}", tail.join(" | "))))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Nothing is left to be done about it.
+            let _ = self.signal(Signal::QUIT);
+            let _ = self.child.wait();
+        }
+    }
+}
