@@ -1,4 +1,4 @@
-//! The measuring programs of `cargo xtask bench core`: each measures one thing and prints what it
+//! The measuring programs of `cargo xtask bench`: each measures one thing and prints what it
 //! saw, as `name value` lines. What they are compared with, and judged by, is `xtask`'s business.
 
 mod append;
@@ -7,6 +7,7 @@ mod journal;
 mod line;
 mod nothing;
 mod queue;
+mod server;
 mod ship;
 mod smoke;
 mod waiter;
@@ -77,6 +78,37 @@ enum Task {
         #[arg(long, default_value_t = 20)]
         idle: u64,
     },
+    /// Acquires and releases a free target of a ledger on a server.
+    Grants {
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        runs: usize,
+    },
+    /// Lets many wait for the targets of a ledger on a server, then lets them through.
+    Turns {
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        targets: usize,
+        #[arg(long)]
+        waiters: usize,
+        /// For how many milliseconds each holds it, half of that at least.
+        #[arg(long)]
+        hold: u64,
+        /// How many releases there were before.
+        #[arg(long)]
+        finished: usize,
+    },
+    /// Appends to journals of a thousand entries and of many on a server.
+    Appends {
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        entries: u64,
+        #[arg(long)]
+        runs: usize,
+    },
     /// One of those processes: ships something through a queue of gatekit.
     #[command(hide = true)]
     Waiter {
@@ -119,6 +151,15 @@ fn run(task: Task) -> Result<()> {
         Task::Smoke { base, urls } => runtime.block_on(smoke::ask(&base, urls)),
         Task::Queue { with, dir, waiters, idle } => {
             queue::measure(&runtime, with, &dir, waiters, Duration::from_secs(idle))
+        }
+        Task::Grants { url, runs } => runtime.block_on(server::grants(&url, runs)),
+        Task::Turns { url, targets, waiters, hold, finished } => {
+            let hold = Duration::from_millis(hold);
+            let crowd = server::Crowd { targets, waiters, hold, finished };
+            runtime.block_on(server::turns(&url, crowd))
+        }
+        Task::Appends { url, entries, runs } => {
+            runtime.block_on(server::appends(&url, entries, runs))
         }
         Task::Waiter { ledger } => runtime.block_on(waiter::wait(&ledger)),
         Task::Poller { lock, pause } => waiter::poll(&lock, Duration::from_secs(pause)),

@@ -1,6 +1,7 @@
 //! A PostgreSQL server with databases of its own.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::program::{Running, give_away};
 use crate::{Programs, Result, failed, free_port};
 
 /// A PostgreSQL server in a folder of its own. Its superuser is `gatekit`, without a password on the
-/// loopback; whoever else has to give one.
+/// loopback; `certified` proves its name by a certificate, and whoever else by a password.
 #[derive(Debug)]
 pub struct Cluster {
     programs: Programs,
@@ -24,6 +25,7 @@ pub struct Cluster {
 const START: Duration = Duration::from_secs(60);
 
 const CLIENTS: &str = "\
+hostssl all certified 127.0.0.1/32 cert
 local all gatekit trust
 host all gatekit 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
@@ -54,12 +56,32 @@ impl Cluster {
             "fsync = off".to_owned(),
         ];
         lines.extend(settings.iter().map(|&line| line.to_owned()));
-        let config = data.join("postgresql.conf");
-        let text = fs::read_to_string(&config)? + &lines.join("\n") + "\n";
-        fs::write(&config, text)?;
         fs::write(data.join("pg_hba.conf"), CLIENTS)?;
-        cluster.go_on()?;
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        cluster.go_on_with(&lines)?;
         Ok(cluster)
+    }
+
+    /// Writes a file into the folder of its data that nobody else may read.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn put(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.data().join(name);
+        fs::write(&file, text)?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+        give_away(&file)
+    }
+
+    /// Starts it again, with further lines of `postgresql.conf`.
+    ///
+    /// # Errors
+    /// It does not start within a minute.
+    pub fn go_on_with(&mut self, settings: &[&str]) -> Result<()> {
+        let config = self.data().join("postgresql.conf");
+        let text = fs::read_to_string(&config)? + &settings.join("\n") + "\n";
+        fs::write(&config, text)?;
+        self.go_on()
     }
 
     /// Starts it again.

@@ -5,6 +5,8 @@
 //! root starts them as `nobody`.
 #![cfg(unix)]
 
+#[cfg(feature = "certificates")]
+mod certificates;
 mod cluster;
 mod pooler;
 mod program;
@@ -14,6 +16,8 @@ use std::fmt::Display;
 use std::io;
 use std::net::TcpListener;
 
+#[cfg(feature = "certificates")]
+pub use certificates::{Authority, Identity};
 pub use cluster::Cluster;
 pub use pooler::Pooler;
 pub use programs::Programs;

@@ -19,21 +19,39 @@ pub(crate) fn give_away(path: &Path) -> Result<()> {
     if geteuid().is_root() { chown(path, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
 }
 
+/// Runs a command to its end; what it said is the failure.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(format!("{name}: {error}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+}
+
 /// A command that is run as somebody who may not do everything.
 #[derive(Debug)]
 pub(crate) struct Program(Command);
 
+/// A command that finds its libraries, and heeds nothing that a user has set for clients.
+pub(crate) fn command(path: &Path, libraries: &[PathBuf]) -> Command {
+    let mut command = Command::new(path);
+    if !libraries.is_empty() {
+        let list: Vec<_> = libraries.iter().map(|it| it.as_os_str()).collect();
+        command.env("LD_LIBRARY_PATH", list.join(OsStr::new(":")));
+    }
+    for name in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGOPTIONS"] {
+        command.env_remove(name);
+    }
+    command
+}
+
 impl Program {
     pub(crate) fn new(path: &Path, libraries: &[PathBuf]) -> Self {
-        let mut command = Command::new(path);
-        if !libraries.is_empty() {
-            let list: Vec<_> = libraries.iter().map(|it| it.as_os_str()).collect();
-            command.env("LD_LIBRARY_PATH", list.join(OsStr::new(":")));
-        }
-        // What a user has set for clients would change how these behave.
-        for name in ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGOPTIONS"] {
-            command.env_remove(name);
-        }
+        let mut command = command(path, libraries);
         if geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY).env("HOME", "/").env_remove("USER");
         }
@@ -47,12 +65,7 @@ impl Program {
 
     /// Runs it to its end in a folder; what it said is the failure.
     pub(crate) fn run(mut self, folder: &Path) -> Result<()> {
-        let output = self.0.current_dir(folder).stdin(Stdio::null()).output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let name = self.0.get_program().to_string_lossy().into_owned();
-        Err(failed(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim())))
+        run(self.0.current_dir(folder))
     }
 
     /// Whether it runs and succeeds.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use crate::program::Program;
+use crate::program::{Program, command, run};
 use crate::{Result, failed};
 
 /// The programs of the servers.
@@ -50,6 +50,12 @@ impl Programs {
             }
         };
         Ok(found)
+    }
+
+    /// A client of PostgreSQL, to be run as whoever calls: `psql` or `pgbench`.
+    #[must_use]
+    pub fn client(&self, name: &str) -> Command {
+        command(&self.postgres.join(name), &self.libraries)
     }
 
     /// One of PostgreSQL's programs.
@@ -126,13 +132,4 @@ fn installed(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     }
     fs::rename(&draft, &root)?;
     Ok(root)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| failed(format!("{name}: {error}")))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(failed(format!("{name}: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }

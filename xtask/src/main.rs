@@ -38,6 +38,7 @@ Examples:
   cargo xtask invariants                      every kept patch is noticed by its test
   cargo xtask bench                           the figures, beside what a user would run instead
   cargo xtask bench core                      those of the engine, the ledger and the queue
+  cargo xtask bench ledger                    those of the ledger on a PostgreSQL server
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
   cargo xtask explore                         every pair of faults of the explored pipelines
   cargo xtask fuzz                            each fuzz target for a minute";
@@ -90,9 +91,9 @@ Examples:
         #[arg(value_enum, default_value_t = Bench::Status)]
         what: Bench,
 
-        /// Chooses rows of `core` [default: all]
-        #[arg(value_enum)]
-        rows: Vec<bench::Row>,
+        /// Chooses rows of `core` (ship, append, queue, verify, smoke) or `ledger` (grant, turns,
+        /// append) [default: all]
+        rows: Vec<String>,
 
         /// How often each program is run, after one run that does not count.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
@@ -215,6 +216,8 @@ enum Bench {
     Status,
     /// Runs, journals, queues and checks.
     Core,
+    /// The ledger on a PostgreSQL server.
+    Ledger,
 }
 
 fn main() -> ExitCode {
@@ -224,9 +227,12 @@ fn main() -> ExitCode {
         Task::Bench { what: Bench::Core, rows, runs, check } => {
             bench::core(&rows, usize::from(runs), check)
         }
+        Task::Bench { what: Bench::Ledger, rows, runs, check } => {
+            bench::ledger(&rows, usize::from(runs), check)
+        }
         Task::Bench { what: Bench::Status, rows, runs, check } => match rows.as_slice() {
             [] => bench::status(usize::from(runs), check),
-            _ => Err(Failure { message: "only `core` has rows".to_owned(), code: 2 }),
+            _ => Err(Failure { message: "`status` has no rows".to_owned(), code: 2 }),
         },
         Task::Invariants { patch } => invariants::run(patch.as_deref()),
         Task::Mutants { seed, jobs } => mutants::run(seed, jobs),

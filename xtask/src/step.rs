@@ -30,6 +30,11 @@ impl Step {
         Ok(Self { command })
     }
 
+    /// A command that is made up elsewhere.
+    pub(crate) fn of(command: Command) -> Self {
+        Self { command }
+    }
+
     /// The cargo that runs xtask, hence the toolchain of the workspace.
     pub(crate) fn cargo() -> Result<Self> {
         Self::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gatekit_core::Gate as _;
 use gatekit_http::{Smoke, SmokeBuilder, VersionFrom};
+use gatekit_peers::Authority;
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -12,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::receiver::{Receiver, answer};
 use crate::server::{Play, Server, ok, status};
 use crate::support::{ask, context, failed, inconclusive, ms, once, passed, retrying};
-use crate::tls::Identity;
+use crate::tls::acceptor;
 
 const CANARY: &str = "CANARY-5f0c";
 
@@ -193,10 +194,10 @@ async fn too_few_good_rounds_are_no_pass() {
 
 #[tokio::test]
 async fn a_custom_ca_is_believed_and_no_other() {
-    let (ours, theirs) = (Identity::new(), Identity::new());
+    let (ours, theirs) = (Authority::new().unwrap(), Authority::new().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let tls = ours.acceptor("127.0.0.1", false);
+    let tls = acceptor(&ours, "127.0.0.1", false);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -239,7 +240,7 @@ fn what_is_demanded_is_part_of_the_description() {
         gate().with_latency_budget(ms(1)),
         gate().with_successes(2, Duration::ZERO),
         gate().with_successes(1, ms(1)),
-        gate().with_ca(Identity::new().pem()),
+        gate().with_ca(Authority::new().unwrap().pem()),
         gate().with_retry(gatekit_core::RetryPolicy::never()),
         Smoke::curl_compat(["http://h/"]),
     ] {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gatekit_core::{Error, NextAction, Result};
+use gatekit_core::{Effect, Error, NextAction, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
@@ -143,6 +143,7 @@ fn password(file: Option<&Path>) -> Result<Option<SecretString>> {
 /// The source of the error never holds the URL: it may have a password in it.
 fn malformed(why: &str) -> Error {
     Error::new(code::LEDGER_URL, "the URL of the ledger cannot be used")
+        .with_effect(Effect::None)
         .with_context("why", why)
         .with_next(NextAction::outside(
             "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password in `PGPASSWORD` or \

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gatekit_core::{Error, NextAction, Result};
+use gatekit_core::{Effect, Error, NextAction, Result};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
@@ -70,6 +70,7 @@ fn unreadable(file: &Path, error: pem::Error) -> Error {
 
 fn unusable(why: &str) -> Error {
     Error::new(code::LEDGER_TLS, "no protected connection to the ledger can be made")
+        .with_effect(Effect::None)
         .with_context("why", why)
         .with_next(NextAction::outside(
             "check `sslrootcert`, `sslcert` and `sslkey` of the ledger's URL",

@@ -3,6 +3,7 @@
 //! - [`first`]: a pipeline from nothing, in a plain program.
 //! - [`gate`]: a gate of your own.
 //! - [`deployer`]: a deployer and its rollback of your own.
+//! - [`postgres`]: a ledger that many machines reach, and who may do what there.
 //! - [`night`]: suspect, stuck, parked: what to type, and the exit codes.
 //! - [`codes`]: every code of a refusal or an error, and what to do next.
 
@@ -14,6 +15,9 @@ pub mod gate {}
 
 #[doc = include_str!("deployer.md")]
 pub mod deployer {}
+
+#[doc = include_str!("postgres.md")]
+pub mod postgres {}
 
 #[doc = include_str!("night.md")]
 pub mod night {}

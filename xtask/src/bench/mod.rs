@@ -1,12 +1,39 @@
 //! Figures, beside their targets and what a user would run instead.
 
 mod figures;
+mod ledger;
 mod rows;
 mod status;
 mod table;
 
-pub(crate) use rows::{Row, run as core};
+use clap::ValueEnum;
+
+use crate::failure::{Failure, Result};
+
 pub(crate) use status::run as status;
 
 /// What of the caller's environment would make `local-release` use another ledger or other rules.
 pub(crate) const FOREIGN: [&str; 2] = ["GATEKIT_LEDGER", "GITHUB_ACTIONS"];
+
+pub(crate) fn core(rows: &[String], runs: usize, check: bool) -> Result<()> {
+    rows::run(&chosen(rows)?, runs, check)
+}
+
+pub(crate) fn ledger(rows: &[String], runs: usize, check: bool) -> Result<()> {
+    ledger::run(&chosen(rows)?, runs, check)
+}
+
+/// The rows of those names.
+fn chosen<R: ValueEnum>(names: &[String]) -> Result<Vec<R>> {
+    let of = |name: &String| {
+        R::from_str(name, false).map_err(|_| {
+            let known: Vec<_> = R::value_variants()
+                .iter()
+                .filter_map(|row| Some(row.to_possible_value()?.get_name().to_owned()))
+                .collect();
+            let message = format!("no row `{name}`; there are {}", known.join(", "));
+            Failure { message, code: 2 }
+        })
+    };
+    names.iter().map(of).collect()
+}

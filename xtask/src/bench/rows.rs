@@ -77,7 +77,7 @@ pub(crate) fn run(rows: &[Row], runs: usize, check: bool) -> Result<()> {
 }
 
 /// Judges how often the peer's time ours is, by the medians.
-fn ratio(table: &mut Table, ours: Spread, peer: Spread, most: f64) {
+pub(super) fn ratio(table: &mut Table, ours: Spread, peer: Spread, most: f64) {
     let ratio = ours.median / peer.median;
     table.judge(&format!("{ratio:.2} x the peer's median, <= {most}"), ratio <= most);
 }

@@ -70,7 +70,8 @@ fn what_the_command_line_cannot_mean_is_a_usage_error_and_leaves_no_trace() {
     let app = site.app("v1");
     let url = site.url("/version");
     for (flag, value, code) in [
-        ("--ledger", "postgres://localhost/gatekit", "usage.ledger"),
+        ("--ledger", "mysql://localhost/gatekit", "usage.ledger"),
+        ("--ledger", "postgres://me@localhost/db?sslmode=prefer", "ledger.url"),
         ("--ledger", "sqlite:", "usage.ledger"),
         ("--ledger", "sqlite:?durable=true", "usage.ledger"),
         ("--lease", "0s", "config.duration"),

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatekit_peers::Authority;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls::Identity;
+use crate::tls::acceptor;
 
 /// What a server does with every connection.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl Drop for Stage {
 }
 
 impl Stage {
-    pub(super) async fn start(play: Play, identity: &Identity) -> Self {
+    pub(super) async fn start(play: Play, authority: &Authority) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         if matches!(play, Play::ClosedPort) {
@@ -69,10 +70,10 @@ impl Stage {
         }
         let tls = match &play {
             Play::Tls(Cert::Good, _) | Play::TlsCut(_) => {
-                Some(identity.acceptor("127.0.0.1", false))
+                Some(acceptor(authority, "127.0.0.1", false))
             }
-            Play::Tls(Cert::WrongName, _) => Some(identity.acceptor("elsewhere.example", false)),
-            Play::Tls(Cert::Expired, _) => Some(identity.acceptor("127.0.0.1", true)),
+            Play::Tls(Cert::WrongName, _) => Some(acceptor(authority, "elsewhere.example", false)),
+            Play::Tls(Cert::Expired, _) => Some(acceptor(authority, "127.0.0.1", true)),
             _ => None,
         };
         let play = Arc::new(play);

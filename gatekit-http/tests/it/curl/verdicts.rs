@@ -10,12 +10,12 @@ use futures_util::future::join3;
 use futures_util::stream::{self, StreamExt as _};
 use gatekit_core::Gate as _;
 use gatekit_http::{Smoke, SmokeBuilder};
+use gatekit_peers::Authority;
 use tokio::task::spawn_blocking;
 
 use super::play::{Play, Stage};
 use super::table::{Case, Verdict, cases};
 use crate::support::context;
-use crate::tls::Identity;
 
 /// How long an answer may take, `--max-time`.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -55,10 +55,10 @@ async fn gate(builder: SmokeBuilder, pem: &str) -> (bool, String) {
     (verdict.is_pass(), why)
 }
 
-async fn ask(case: &Case, identity: &Identity, ca: &Path) -> Said {
-    let stage = Stage::start(case.play.clone(), identity).await;
+async fn ask(case: &Case, authority: &Authority, ca: &Path) -> Said {
+    let stage = Stage::start(case.play.clone(), authority).await;
     let url = format!("{}://{}{}", case.scheme, stage.addr, case.path);
-    let pem = identity.pem();
+    let pem = authority.pem();
     let ((curl, exit), (compat, why), (smoke, _)) = join3(
         curl(url.clone(), ca),
         gate(Smoke::curl_compat([url.clone()]), &pem),
@@ -99,12 +99,12 @@ async fn are_those_of_curl_but_for_the_differences_in_the_table() {
     if !curl_is_here() {
         return;
     }
-    let (identity, cases) = (Identity::new(), cases());
+    let (authority, cases) = (Authority::new().unwrap(), cases());
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.pem");
-    std::fs::write(&ca, identity.pem()).unwrap();
+    std::fs::write(&ca, authority.pem()).unwrap();
     let said: Vec<_> = stream::iter(&cases)
-        .map(|case| ask(case, &identity, &ca))
+        .map(|case| ask(case, &authority, &ca))
         .buffered(AT_ONCE)
         .collect()
         .await;

@@ -542,6 +542,18 @@ BEGIN
             AND w.process = its_process;
 END $$;
 
+-- Notes that those claimants still wait, who need not ask by themselves then.
+CREATE FUNCTION gatekit.beat(version integer, leaders text[], runs text[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM gatekit.check_version(version);
+    PERFORM set_config('synchronous_commit', 'off', true);
+    UPDATE gatekit.waiter w SET heard = gatekit.clock()
+        FROM unnest(leaders, runs) AS claimant (leader, run)
+        JOIN gatekit.target t ON t.name = claimant.leader
+        WHERE w.leader = t.no AND w.run = claimant.run;
+END $$;
+
 -- What those claimants see of their queues: how many are ahead, and whether nobody holds what they
 -- wait for, so that there is an answer to be had.
 CREATE FUNCTION gatekit.sights(leaders text[], runs text[])

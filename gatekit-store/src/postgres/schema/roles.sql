@@ -24,5 +24,5 @@ GRANT EXECUTE ON FUNCTION gatekit.append_word TO gatekit_approver;
 
 GRANT EXECUTE ON FUNCTION
     gatekit.enqueue, gatekit.acquire, gatekit.leave, gatekit.renew, gatekit.release,
-    gatekit.append, gatekit.take_over, gatekit.bury_holder, gatekit.bury_waiter
+    gatekit.append, gatekit.take_over, gatekit.bury_holder, gatekit.bury_waiter, gatekit.beat
     TO gatekit_runner;

@@ -9,4 +9,5 @@ mod lost;
 mod open;
 mod proxy;
 mod roles;
+mod tls;
 mod turns;
