@@ -256,7 +256,7 @@ impl PostgresLedger {
         let ahead = self.count(row, "ahead")?;
         let holder = holder(run, self.column(row, "held_actor")?, text);
         let holder = holder.map_err(|what| self.damaged(what))?;
-        self.0.turns.told(claim, ahead, held_by);
+        self.0.turns.told(claim, self.count(row, "ticket")?, ahead, held_by);
         Ok(Some(Acquired::Waiting { ahead, holder }))
     }
 

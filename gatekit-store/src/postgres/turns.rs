@@ -22,13 +22,13 @@ const PACE: Duration = Duration::from_millis(20);
 /// How long anybody waits between two looks.
 const SLOWEST: Duration = Duration::from_secs(2);
 /// How much of the time is spent on looking, at most: one part in this many.
-const SHARE: u32 = 5;
-/// How many of a target's waiters are looked for: those behind cannot be first before them.
-const FOREMOST: usize = 2;
+const SHARE: u32 = 3;
 /// How often it is noted that they wait.
 const BEAT: Duration = Duration::from_secs(4);
 /// How long a waiter relies on that before it asks by itself.
 const UNHEARD: Duration = Duration::from_secs(WAITER_TTL.as_secs() / 2);
+/// How long anybody waits without asking.
+const OVERLOOKED: Duration = Duration::from_secs(30);
 /// How much longer a look may take.
 const GRACE: Duration = Duration::from_secs(1);
 /// After how long a waiter asks how many are ahead by now, while not too many others do.
@@ -49,7 +49,7 @@ pub(super) struct Turns {
 struct Waiting {
     leading: TargetName,
     run: RunId,
-    ahead: u64,
+    ticket: u64,
     /// Whom the first in line waits for.
     holder: Option<ProcessIdentity>,
     /// When it asked, and when the ledger heard of it last.
@@ -70,12 +70,18 @@ impl Turns {
     }
 
     /// Notes what a claimant was told.
-    pub(super) fn told(&self, claim: &Claim, ahead: u64, holder: Option<ProcessIdentity>) {
+    pub(super) fn told(
+        &self,
+        claim: &Claim,
+        ticket: u64,
+        ahead: u64,
+        holder: Option<ProcessIdentity>,
+    ) {
         let now = Instant::now();
         let waiting = Waiting {
             leading: claim.target.clone(),
             run: claim.run,
-            ahead,
+            ticket,
             holder,
             told: now,
             heard: now,
@@ -98,11 +104,12 @@ impl Turns {
             return sleep(longest.min(PACE)).await;
         }
         let _listening = Listening { turns: self, claim: claim.id };
-        let end = Instant::now().checked_add(longest);
+        // Should it be overlooked, which nobody knows how, it finds out by itself.
+        let end = Instant::now() + longest.min(jittered(OVERLOOKED));
         while let Some(heard) = self.heard(claim.id) {
             // Whoever asks again in time keeps its turn, even if nobody could look.
             let unheard = heard + jittered(UNHEARD);
-            if unheard <= Instant::now() || end.is_some_and(|end| end <= Instant::now()) {
+            if unheard.min(end) <= Instant::now() {
                 return;
             }
             // A look is not cut off, which would cost a connection, unless it takes too long.
@@ -110,7 +117,7 @@ impl Turns {
             tokio::select! {
                 biased;
                 () = woken.notified() => return,
-                () = sleep_until(end.map_or(until, |end| end.min(until))) => {}
+                () = sleep_until(end.min(until)) => {}
                 () = self.look_out(server, unheard) => {}
             }
         }
@@ -157,7 +164,7 @@ impl Turns {
     /// When somebody has to be looked for.
     fn next_due(&self) -> Instant {
         let waiting = self.waiting();
-        let due = foremost(&waiting).into_iter().map(|(_, it)| it.due).min();
+        let due = foremost(&waiting).map(|(_, it)| it.due).min();
         due.unwrap_or_else(|| Instant::now() + PACE)
     }
 
@@ -165,7 +172,6 @@ impl Turns {
     fn due(&self) -> Vec<Claimant> {
         let (soon, waiting) = (Instant::now() + PACE / 2, self.waiting());
         foremost(&waiting)
-            .into_iter()
             .filter(|(_, it)| it.due <= soon)
             .map(|(id, it)| (id, it.leading.clone(), it.run))
             .collect()
@@ -238,21 +244,16 @@ impl Waiting {
     }
 }
 
-/// The first of this handle in the line of each target.
-fn foremost(waiting: &HashMap<ClaimId, Waiting>) -> Vec<(ClaimId, &Waiting)> {
-    let mut lines: HashMap<&TargetName, Vec<(ClaimId, &Waiting)>> = HashMap::new();
+/// The first of this handle in the line of each target: nobody behind can be first before it.
+fn foremost(waiting: &HashMap<ClaimId, Waiting>) -> impl Iterator<Item = (ClaimId, &Waiting)> {
+    let mut first: HashMap<&TargetName, (ClaimId, &Waiting)> = HashMap::new();
     for (id, it) in waiting.iter().filter(|(_, it)| it.woken.is_some()) {
-        lines.entry(&it.leading).or_default().push((*id, it));
-    }
-    let mut foremost = Vec::new();
-    for mut line in lines.into_values() {
-        if line.len() > FOREMOST {
-            line.select_nth_unstable_by_key(FOREMOST, |(_, it)| it.ahead);
-            line.truncate(FOREMOST);
+        let found = first.entry(&it.leading).or_insert((*id, it));
+        if it.ticket < found.1.ticket {
+            *found = (*id, it);
         }
-        foremost.append(&mut line);
     }
-    foremost
+    first.into_values()
 }
 
 /// What the server calls them.

@@ -13,3 +13,4 @@ mod blocking;
     feature = "sqlite"
 ))]
 mod codes;
+mod guide;

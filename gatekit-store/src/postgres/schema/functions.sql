@@ -3,6 +3,9 @@
 -- A refusal is raised, so that nothing of the call has happened: SQLSTATE GK001, the message names
 -- it, the detail is how the lock stands. GK002: the tables are of another version than the caller's.
 -- GK003: the fence was not the expected one.
+--
+-- Statements are planned once a session, and by indexes: the planner would think anew at every call,
+-- for longer than the call takes. Nor does it keep the plans of functions in SQL that are not inlined.
 
 -- The one clock: of the server, and of the moment, not of the transaction, which may have waited.
 CREATE FUNCTION gatekit.clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
@@ -66,15 +69,16 @@ BEGIN
     RETURN lock;
 END $$;
 
-CREATE FUNCTION gatekit.save(lock gatekit.target) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION gatekit.save(lock gatekit.target) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE gatekit.target SET
-        state = (lock).state, fence = (lock).fence, run = (lock).run, ticket = (lock).ticket,
-        claim = (lock).claim, actor = (lock).actor, process = (lock).process,
-        lease = (lock).lease, lease_end = (lock).lease_end,
-        head_seq = (lock).head_seq, head_hash = (lock).head_hash,
-        along = (lock).along, along_fence = (lock).along_fence
-    WHERE no = (lock).no
-$$;
+        state = lock.state, fence = lock.fence, run = lock.run, ticket = lock.ticket,
+        claim = lock.claim, actor = lock.actor, process = lock.process,
+        lease = lock.lease, lease_end = lock.lease_end,
+        head_seq = lock.head_seq, head_hash = lock.head_hash,
+        along = lock.along, along_fence = lock.along_fence
+    WHERE no = lock.no;
+END $$;
 
 -- Locks the rows of those targets, made where they are missing, and of those along with which they
 -- are locked: always in the same order, so that no two calls wait for each other.
@@ -104,8 +108,14 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION gatekit.row_of(target_name text) RETURNS gatekit.target LANGUAGE sql STABLE AS
-    'SELECT * FROM gatekit.target WHERE name = target_name';
+CREATE FUNCTION gatekit.row_of(target_name text) RETURNS gatekit.target
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    own gatekit.target;
+BEGIN
+    SELECT * INTO own FROM gatekit.target WHERE name = target_name;
+    RETURN own;
+END $$;
 
 -- The lock of a target, whosoever's it is: its own, or that of the one along with which it is locked.
 CREATE FUNCTION gatekit.lock_of(own gatekit.target) RETURNS gatekit.target
@@ -134,11 +144,13 @@ END $$;
 
 -- What was locked along with a target.
 CREATE FUNCTION gatekit.followers(lock gatekit.target, OUT names text[], OUT fences bigint[])
-LANGUAGE sql STABLE AS $$
-    SELECT coalesce(array_agg(name ORDER BY name), '{}'),
-        coalesce(array_agg(fence ORDER BY name), '{}')
-    FROM gatekit.target WHERE along = (lock).no AND along_fence = (lock).fence
-$$;
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    SELECT coalesce(array_agg(t.name ORDER BY t.name), '{}'),
+        coalesce(array_agg(t.fence ORDER BY t.name), '{}')
+        INTO names, fences
+        FROM gatekit.target t WHERE t.along = lock.no AND t.along_fence = lock.fence;
+END $$;
 
 -- Notes that the claimant waits; gives the ticket of its place, if it has one in each of those queues
 -- and in no other.
@@ -166,7 +178,8 @@ END $$;
 
 CREATE FUNCTION gatekit.enqueue(version integer, its_target text, also text[], its_run text,
     its_actor text, its_process text, its_claim text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     names text[] := its_target || also;
     own gatekit.target;
@@ -204,13 +217,15 @@ CREATE FUNCTION gatekit.acquire(version integer, its_target text, also text[], i
     -- Of the grant; of the suspect target.
     OUT granted_fence bigint, OUT kept_lease bigint,
     OUT along_names text[], OUT along_fences bigint[],
-    OUT ahead bigint,
+    -- Its own place in its queues.
+    OUT ticket bigint, OUT ahead bigint,
     -- Who holds it or left it suspect, and where.
     OUT held_target text, OUT held_fence bigint, OUT held_run text, OUT held_actor text,
     OUT held_process text,
     -- The first in the queues that it is not the first of.
     OUT first_targets text[], OUT first_tickets bigint[], OUT first_processes text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     names text[] := its_target || also;
     own gatekit.target;
@@ -218,7 +233,6 @@ DECLARE
     lock gatekit.target;
     held gatekit.target;
     suspect gatekit.target;
-    its_ticket bigint;
     moment timestamptz;
     is_free boolean := true;
     touched boolean := false;
@@ -255,9 +269,9 @@ BEGIN
             suspect := lock;
         END IF;
     END LOOP;
-    its_ticket := gatekit.heartbeat(own.no, names, its_run, its_actor, its_process, its_claim,
+    ticket := gatekit.heartbeat(own.no, names, its_run, its_actor, its_process, its_claim,
         moment);
-    IF its_ticket IS NULL THEN
+    IF ticket IS NULL THEN
         own := gatekit.row_of(its_target);
         PERFORM gatekit.refuse('no_ticket', own, gatekit.lock_of(own));
     END IF;
@@ -269,7 +283,7 @@ BEGIN
             SELECT count(*) AS length, min(w.ticket) AS first_ticket,
                 (array_agg(w.process ORDER BY w.ticket))[1] AS first_process
             FROM gatekit.waiter w
-            WHERE w.target = t.no AND w.ticket < its_ticket
+            WHERE w.target = t.no AND w.ticket < acquire.ticket
                 AND w.heard > moment - gatekit.waiter_ttl()
         ) line
         WHERE t.name = ANY (names);
@@ -278,7 +292,7 @@ BEGIN
         answer := 'granted';
         kept_lease := its_lease;
         UPDATE gatekit.target t SET state = 'held', fence = t.fence + 1, run = its_run,
-                ticket = its_ticket, claim = its_claim, actor = its_actor, process = its_process,
+                ticket = acquire.ticket, claim = its_claim, actor = its_actor, process = its_process,
                 lease = its_lease, lease_end = moment + its_lease * interval '1 ms',
                 along = NULL, along_fence = NULL
             WHERE no = own.no RETURNING t.fence INTO granted_fence;
@@ -309,21 +323,24 @@ END $$;
 
 -- Locks those targets along with a leading one, each under a new fence of its own.
 CREATE FUNCTION gatekit.follow(leader_no integer, leader_fence bigint, also text[],
-    OUT names text[], OUT fences bigint[]) LANGUAGE sql AS $$
+    OUT names text[], OUT fences bigint[]) LANGUAGE plpgsql AS $$
+BEGIN
     WITH follower AS (
-        UPDATE gatekit.target SET state = 'free', fence = fence + 1, run = NULL, ticket = NULL,
-            claim = NULL, actor = NULL, process = NULL, lease = NULL, lease_end = NULL,
-            along = leader_no, along_fence = leader_fence
-        WHERE name = ANY (also)
-        RETURNING name, fence
+        UPDATE gatekit.target t SET state = 'free', fence = t.fence + 1, run = NULL,
+            ticket = NULL, claim = NULL, actor = NULL, process = NULL, lease = NULL,
+            lease_end = NULL, along = leader_no, along_fence = leader_fence
+        WHERE t.name = ANY (also)
+        RETURNING t.name, t.fence
     )
-    SELECT coalesce(array_agg(name ORDER BY name), '{}'),
-        coalesce(array_agg(fence ORDER BY name), '{}')
-    FROM follower
-$$;
+    SELECT coalesce(array_agg(f.name ORDER BY f.name), '{}'),
+        coalesce(array_agg(f.fence ORDER BY f.name), '{}')
+        INTO names, fences
+        FROM follower f;
+END $$;
 
 CREATE FUNCTION gatekit.leave(version integer, its_target text, its_run text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM gatekit.durably();
@@ -333,7 +350,8 @@ END $$;
 
 CREATE FUNCTION gatekit.renew(version integer, its_target text, its_run text, its_fence bigint,
     its_lease bigint) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     own gatekit.target;
 BEGIN
@@ -354,7 +372,8 @@ END $$;
 -- freed the target.
 CREATE FUNCTION gatekit.release(version integer, its_target text, its_run text, its_fence bigint,
     repeated boolean) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     own gatekit.target;
 BEGIN
@@ -389,7 +408,8 @@ END $$;
 CREATE FUNCTION gatekit.append(version integer, its_token text, its_target text, its_run text,
     its_kind text, its_entry text, its_fence bigint, needed_lease bigint, fits boolean, effect text,
     ends_run boolean, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     own gatekit.target;
     before gatekit.target;
@@ -450,7 +470,8 @@ END $$;
 -- What a person may append who does not run releases: a word, or a waiver.
 CREATE FUNCTION gatekit.append_word(version integer, its_token text, its_target text, its_run text,
     its_kind text, its_entry text, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     IF its_kind NOT IN ('approval', 'waiver')
         OR its_entry::json #>> '{body,kind}' IS DISTINCT FROM its_kind
@@ -468,7 +489,8 @@ CREATE FUNCTION gatekit.take_over(version integer, its_token text, its_target te
     its_actor text, its_process text, its_claim text, its_lease bigint, expected_fence bigint,
     its_kind text, its_entry text, OUT granted_fence bigint, OUT kept_lease bigint,
     OUT along_names text[], OUT along_fences bigint[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     own gatekit.target;
     lock gatekit.target;
@@ -517,7 +539,8 @@ END $$;
 -- dead; the fence tells that it is still the same holder.
 CREATE FUNCTION gatekit.bury_holder(version integer, its_target text, its_fence bigint)
 RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     own gatekit.target;
 BEGIN
@@ -533,7 +556,8 @@ END $$;
 -- Passes over a waiter that has been proven dead, until it is heard of again.
 CREATE FUNCTION gatekit.bury_waiter(version integer, its_target text, its_ticket bigint,
     its_process text) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM gatekit.lock_rows(ARRAY[its_target]);
@@ -544,7 +568,8 @@ END $$;
 
 -- Notes that those claimants still wait, who need not ask by themselves then.
 CREATE FUNCTION gatekit.beat(version integer, leaders text[], runs text[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM set_config('synchronous_commit', 'off', true);
@@ -555,18 +580,26 @@ BEGIN
 END $$;
 
 -- What those claimants see of their queues: how many are ahead, and whether nobody holds what they
--- wait for, so that there is an answer to be had.
+-- wait for, so that there is an answer to be had. Asked again and again, hence without functions.
 CREATE FUNCTION gatekit.sights(leaders text[], runs text[])
 RETURNS TABLE (place bigint, ahead bigint, is_open boolean)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+    WITH clock AS MATERIALIZED (SELECT gatekit.clock() AS moment)
     SELECT claimant.place, max(line.length),
-        bool_and(lock.state = 'free') OR bool_or(lock.state = 'suspect')
-    FROM unnest(leaders, runs) WITH ORDINALITY AS claimant (leader, run, place)
+        bool_and(lock.state = 'free' OR lock.state = 'held' AND lock.lease_end <= clock.moment)
+        OR bool_or(lock.state = 'suspect'
+            OR lock.state = 'mutating' AND lock.lease_end <= clock.moment)
+    FROM clock
+    CROSS JOIN unnest(leaders, runs) WITH ORDINALITY AS claimant (leader, run, place)
     JOIN gatekit.target t ON t.name = claimant.leader
     JOIN gatekit.waiter mine ON mine.leader = t.no AND mine.run = claimant.run
     JOIN gatekit.target own ON own.no = mine.target
-    CROSS JOIN LATERAL (SELECT gatekit.clock() AS moment) clock
-    CROSS JOIN LATERAL gatekit.at_moment(gatekit.lock_of(own), clock.moment) lock
+    LEFT JOIN gatekit.target along ON along.no = own.along AND along.fence = own.along_fence
+    CROSS JOIN LATERAL (
+        SELECT coalesce(along.state, own.state) AS state,
+            CASE WHEN along.no IS NULL THEN own.lease_end ELSE along.lease_end END AS lease_end
+    ) lock
     CROSS JOIN LATERAL (
         SELECT count(*) AS length FROM gatekit.waiter w
         WHERE w.target = mine.target AND w.ticket < mine.ticket
@@ -580,7 +613,8 @@ CREATE FUNCTION gatekit.state_of(its_target text, OUT state text, OUT fence bigi
     OUT leader text, OUT actor text, OUT process text, OUT lease_left bigint,
     OUT head_seq bigint, OUT head_hash text, OUT tickets bigint[], OUT runs text[],
     OUT actors text[], OUT processes text[], OUT heard boolean[])
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     own gatekit.target := gatekit.row_of(its_target);
     lock gatekit.target;

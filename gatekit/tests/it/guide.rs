@@ -1,0 +1,11 @@
+//! What the guide repeats of the code.
+
+/// Whoever follows the guide gives the roles exactly the rights that the tests try.
+#[test]
+fn the_guide_gives_the_roles_as_they_are_tested() {
+    let guide = include_str!("../../src/guide/postgres.md");
+    let roles = include_str!("../../../gatekit-store/src/postgres/schema/roles.sql");
+    let (_, from) = guide.split_once("```sql\n").unwrap();
+    let (given, _) = from.split_once("```").unwrap();
+    assert_eq!(given, roles);
+}
