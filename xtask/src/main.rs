@@ -80,6 +80,9 @@ Examples:
     ///
     /// `core`: runs, journals, queues and checks; see the rows. Takes five minutes, most of it for
     /// the peer that polls. Needs `flock`, `sha256sum` and `curl`.
+    ///
+    /// `ledger`: grants, turns and appends on a PostgreSQL server that it starts, beside pgbench.
+    /// `append` fills a journal with ten million entries first.
     #[command(after_help = "\
 Examples:
   cargo xtask bench

@@ -60,7 +60,8 @@ impl From<tokio_postgres::Error> for Fault {
                 None => Self::Sql(error),
             };
         }
-        if error.is_closed() || (io_error(&error).is_some() && !is_tls(&error)) {
+        let is_late = is_of_kind(&error, "timeout waiting for server");
+        if error.is_closed() || is_late || (io_error(&error).is_some() && !is_tls(&error)) {
             let why = Why::Unreachable;
             return Self::Passing(Passing { why, source: Some(error.into()) });
         }
@@ -117,8 +118,12 @@ fn is_tls(error: &tokio_postgres::Error) -> bool {
     let in_io = io_error(error)
         .and_then(io::Error::get_ref)
         .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some());
-    // The kind is not told otherwise.
-    in_io || error.to_string().starts_with("error performing TLS handshake")
+    in_io || is_of_kind(error, "error performing TLS handshake")
+}
+
+/// Whether an error of no server and of no system is of that kind, which is told in no other way.
+fn is_of_kind(error: &tokio_postgres::Error, kind: &str) -> bool {
+    error.to_string().starts_with(kind)
 }
 
 impl Fault {
@@ -163,7 +168,15 @@ impl Passing {
 
 fn sql(place: &str, doing: &str, source: tokio_postgres::Error) -> Error {
     let Some(code) = source.code().cloned() else {
-        let error = if is_tls(&source) { tls(place) } else { login(place) };
+        let is_login = ["authentication error", "invalid configuration"]
+            .iter()
+            .any(|it| is_of_kind(&source, it));
+        let error = match is_tls(&source) {
+            true => tls(place),
+            false if is_login => login(place),
+            // An answer of other columns, or of other types, than a ledger's.
+            false => corrupt(place),
+        };
         return error.with_source(source);
     };
     let error = if code.code() == "GK002" {

@@ -89,7 +89,8 @@ impl PostgresLedger {
     pub(super) async fn open_for_reading(options: PostgresLedgerBuilder) -> Result<Option<Self>> {
         let ledger = Self::new(options, true)?;
         let server = &ledger.0.server;
-        match schema::kind(server).await.map_err(|fault| server.error(fault, "be opened"))? {
+        let none = |fault| server.error(fault, "be opened").with_effect(Effect::None);
+        match schema::kind(server).await.map_err(none)? {
             Kind::Ledger(_) => Ok(Some(ledger)),
             Kind::Empty => Ok(None),
             Kind::Foreign => Err(error::foreign(&server.place)),
@@ -108,7 +109,8 @@ impl PostgresLedger {
     /// Makes a call that reads.
     async fn read_rows(&self, call: Call<'_>) -> Result<Vec<Row>> {
         let rows = self.server().all(call).await;
-        rows.map_err(|fault| self.server().error(fault, call.doing))
+        // Whether it was answered or not, nothing has happened.
+        rows.map_err(|fault| self.server().error(fault, call.doing).with_effect(Effect::None))
     }
 
     /// Makes a call that writes.
@@ -141,22 +143,24 @@ impl PostgresLedger {
 
     /// Whether a refusal was because of a holder that is dead, which is known now.
     async fn has_buried(&self, stand: &Stand) -> Result<bool> {
-        let held = stand.held_by().map_err(|what| self.damaged(what))?;
-        let Some((target, fence, process)) = held.filter(|_| stand.is_about_the_holder()) else {
-            return Ok(false);
-        };
-        let dead = is_proven_dead(&process);
+        let held = stand.held_by().filter(|_| stand.is_about_the_holder());
+        let Some((target, fence, text)) = held else { return Ok(false) };
+        let dead = is_proven_dead(&process(text).map_err(|what| self.damaged(what))?);
         if dead {
-            self.bury_holder(target, fence).await?;
+            self.bury_holder(target, fence, text).await?;
         }
         Ok(dead)
     }
 
-    async fn bury_holder(&self, target: &TargetName, fence: Fence) -> Result<()> {
+    async fn bury_holder(&self, target: &TargetName, fence: Fence, process: &str) -> Result<()> {
         let (target, fence) = (target.as_str(), number(fence.0));
-        let values =
-            &[(&VERSION as _, Type::INT4), (&target as _, Type::TEXT), (&fence as _, Type::INT8)];
-        let sql = "SELECT gatekit.bury_holder($1, $2, $3)";
+        let values = &[
+            (&VERSION as _, Type::INT4),
+            (&target as _, Type::TEXT),
+            (&fence as _, Type::INT8),
+            (&process as _, Type::TEXT),
+        ];
+        let sql = "SELECT gatekit.bury_holder($1, $2, $3, $4)";
         let call = Call::new("record that a holder is gone", sql).with(values);
         let buried = self.write(call).await;
         buried.map(drop).map_err(|fault| self.server().error(fault, call.doing))
@@ -210,6 +214,20 @@ impl PostgresLedger {
         })
     }
 
+    /// What was appended, as the server tells it.
+    fn appended(&self, row: &Row, entry: String) -> Result<Record> {
+        let record = Record {
+            seq: self.count(row, "new_seq")?,
+            prev: self.digest(self.column(row, "new_prev")?)?,
+            hash: self.digest(self.column(row, "new_hash")?)?,
+            entry,
+        };
+        if record.hash != link(&record.prev, &record.entry) {
+            return Err(self.damaged("an entry that the server hashed otherwise"));
+        }
+        Ok(record)
+    }
+
     fn records(&self, rows: &[Row]) -> Result<Vec<Record>> {
         rows.iter().map(|row| self.record(row)).collect()
     }
@@ -246,8 +264,10 @@ impl PostgresLedger {
         }
         let text: Option<&str> = self.column(row, "held_process")?;
         let held_by = text.map(process).transpose().map_err(|what| self.damaged(what))?;
-        if let (Some(target), true) = (&target, held_by.as_ref().is_some_and(is_proven_dead)) {
-            self.bury_holder(target, fence).await?;
+        if let (Some(target), Some(text), Some(held_by)) = (&target, text, &held_by)
+            && is_proven_dead(held_by)
+        {
+            self.bury_holder(target, fence, text).await?;
             return Ok(None);
         }
         if held_by.is_none() && self.has_buried_waiters(row).await? {
@@ -360,8 +380,9 @@ impl Ledger for PostgresLedger {
         }
     }
 
-    /// Ends early when the claim's turn has come, for the first in line soon after a holder of this
-    /// machine has died, and now and then when others come or go.
+    /// Ends early when the claim's turn has come, for the first in line soon after a process of this
+    /// machine has died that held the target when the claim asked last, and now and then when others
+    /// come or go.
     async fn wait_for_turn(&self, claim: &Claim, longest: Duration) {
         self.0.turns.wait(self.server(), claim, longest).await;
     }
@@ -499,17 +520,8 @@ impl Ledger for PostgresLedger {
                        gatekit.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
             self.write_as(Call::new(doing, sql).with(values), asked).await?
         };
-        let record = Record {
-            seq: self.count(&row, "new_seq")?,
-            prev: self.digest(self.column(&row, "new_prev")?)?,
-            hash: self.digest(self.column(&row, "new_hash")?)?,
-            entry: text,
-        };
-        if record.hash != link(&record.prev, &record.entry) {
-            let error = self.damaged("an entry that the server hashed otherwise");
-            return Err(error.with_effect(Effect::Done));
-        }
-        Ok(record)
+        // Whatever is wrong with the answer, the entry is there.
+        self.appended(&row, text).map_err(|error| error.with_effect(Effect::Done))
     }
 
     async fn state(&self, target: &TargetName) -> Result<TargetState> {

@@ -22,7 +22,9 @@ struct Detail {
     run: Option<RunId>,
     actor: Option<String>,
     process: Option<String>,
+    /// Whose lock it is, and under which fence: the target itself, unless it is locked along.
     leader: TargetName,
+    leader_fence: Fence,
     /// In milliseconds.
     lease_left: Option<f64>,
 }
@@ -71,10 +73,10 @@ impl Stand {
         })
     }
 
-    /// Who holds the target whose lock it is.
-    pub(super) fn held_by(&self) -> Result<Option<(&TargetName, Fence, ProcessIdentity)>, String> {
-        let process = self.detail.process.as_deref().map(process).transpose()?;
-        Ok(process.map(|process| (&self.detail.leader, self.detail.fence, process)))
+    /// The process that holds the target whose lock it is, as it was stored.
+    pub(super) fn held_by(&self) -> Option<(&TargetName, Fence, &str)> {
+        let Detail { leader, leader_fence, process, .. } = &self.detail;
+        process.as_deref().map(|process| (leader, *leader_fence, process))
     }
 
     /// Whether it would be otherwise if the holder were gone.

@@ -138,7 +138,7 @@ CREATE FUNCTION gatekit.refuse(why text, own gatekit.target, lock gatekit.target
 BEGIN
     RAISE EXCEPTION USING ERRCODE = 'GK001', MESSAGE = why, DETAIL = jsonb_build_object(
         'state', lock.state, 'fence', own.fence, 'run', lock.run, 'actor', lock.actor,
-        'process', lock.process, 'leader', lock.name,
+        'process', lock.process, 'leader', lock.name, 'leader_fence', lock.fence,
         'lease_left', extract(epoch FROM lease_left) * 1000)::text;
 END $$;
 
@@ -536,9 +536,9 @@ BEGIN
 END $$;
 
 -- Records that a holder is gone. The caller has proven that its process, on the caller's machine, is
--- dead; the fence tells that it is still the same holder.
-CREATE FUNCTION gatekit.bury_holder(version integer, its_target text, its_fence bigint)
-RETURNS void
+-- dead; fence and process tell that it is still the same holder.
+CREATE FUNCTION gatekit.bury_holder(version integer, its_target text, its_fence bigint,
+    its_process text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -548,7 +548,7 @@ BEGIN
     PERFORM gatekit.durably();
     PERFORM gatekit.lock_rows(ARRAY[its_target]);
     own := gatekit.row_of(its_target);
-    IF own.fence = its_fence AND gatekit.is_tenure(own.state) THEN
+    IF own.fence = its_fence AND gatekit.is_tenure(own.state) AND own.process = its_process THEN
         PERFORM gatekit.save(gatekit.given_up(own));
     END IF;
 END $$;
@@ -608,7 +608,7 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
     GROUP BY claimant.place
 $$;
 
--- How a target stands, and who waits for it; no row while nobody has named it.
+-- How a target stands, and who waits for it; nothing but NULLs while nobody has named it.
 CREATE FUNCTION gatekit.state_of(its_target text, OUT state text, OUT fence bigint, OUT run text,
     OUT leader text, OUT actor text, OUT process text, OUT lease_left bigint,
     OUT head_seq bigint, OUT head_hash text, OUT tickets bigint[], OUT runs text[],

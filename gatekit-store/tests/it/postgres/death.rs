@@ -1,6 +1,6 @@
 //! Processes of this machine that are gone. Of another machine's, nothing is proven.
 
-use gatekit_core::code::LOCK_HELD;
+use gatekit_core::code::{LOCK_HELD, LOCK_NOT_SUSPECT};
 use gatekit_core::ledger::{Acquired, Ledger as _, LockState};
 
 use super::database::{Database, Via};
@@ -75,4 +75,42 @@ async fn a_process_of_another_machine_counts_as_alive_until_its_lease_has_lapsed
     append(&ledger, &held, calling()).await.unwrap();
     database.pass(LEASE).await;
     ledger.take_over(&resumed, LEASE).await.unwrap();
+}
+
+/// What is locked along has a fence of its own, by which nobody knows the holder of the leading target.
+#[tokio::test]
+async fn a_dead_holder_is_found_from_a_target_that_is_locked_along() {
+    let database = Database::new(Via::Server).await;
+    let ledger = database.ledger().await;
+    // So that the two fences differ.
+    let other = lone();
+    let own = hold(&ledger, &other).await;
+    ledger.release(&own).await.unwrap();
+    let mut dead = both();
+    dead.process = dead_process();
+    mutating(&ledger, &dead).await;
+    let mut resumed = lone();
+    resumed.run = dead.run;
+    let taken = ledger.take_over(&resumed, LEASE);
+    let taken = tokio::time::timeout(LEASE / 6, taken).await.expect("it goes on for ever");
+    refused(taken, &LOCK_NOT_SUSPECT);
+    let mut resumed = claim();
+    resumed.run = dead.run;
+    ledger.take_over(&resumed, LEASE).await.unwrap();
+}
+
+/// Who proves a death too late must not bury whoever holds the target by now.
+#[tokio::test]
+async fn only_the_holder_that_was_proven_dead_is_buried() {
+    let database = Database::new(Via::Server).await;
+    let ledger = database.ledger().await;
+    let held = hold(&ledger, &claim()).await;
+    let raw = database.raw().await;
+    for (fence, process) in [("1", "'another'"), ("0", "process")] {
+        let sql =
+            format!("SELECT gatekit.bury_holder(1, name, {fence}, {process}) FROM gatekit.target");
+        raw.batch_execute(&sql).await.unwrap();
+        assert_eq!(state(&ledger).await.state, LockState::Held, "{fence} {process}");
+    }
+    append(&ledger, &held, applying()).await.unwrap();
 }

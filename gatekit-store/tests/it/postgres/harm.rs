@@ -85,3 +85,13 @@ async fn a_row_that_no_ledger_writes_is_damaged() {
         refused(ledger.state(&target()).await, &code::LEDGER_CORRUPT);
     }
 }
+
+#[tokio::test]
+async fn a_column_of_another_type_is_damaged() {
+    let database = Database::new(Via::Server).await;
+    let ledger = database.ledger().await;
+    append_open(&ledger, claim().run, queued()).await.unwrap();
+    let sql = "ALTER TABLE gatekit.journal ALTER entry TYPE bytea USING convert_to(entry, 'UTF8')";
+    database.raw().await.batch_execute(sql).await.unwrap();
+    refused(ledger.read(&target(), 0, 10).await, &code::LEDGER_CORRUPT);
+}

@@ -103,6 +103,11 @@ async fn whether_a_call_may_have_happened_is_told() {
     proxy.set(Way::HalfOpen);
     let error = append(&ledger, &held, calling()).await.unwrap_err();
     assert_eq!((error.code(), error.effect()), (&code::LEDGER_UNREACHABLE, Effect::Unknown));
+    // Who only looks has done nothing.
+    proxy.set(Way::Through);
+    state(&ledger).await;
+    proxy.set(Way::HalfOpen);
+    refused(ledger.state(&target()).await, &code::LEDGER_UNREACHABLE);
 
     proxy.set(Way::Closed);
     // The first finds its connection closed when it has spoken; the next never speaks.

@@ -86,7 +86,7 @@ async fn nobody_but_the_owner_touches_the_tables() {
         ("runner", "SELECT nextval('gatekit.ticket')".to_owned()),
         ("approver", forged("closed", "closed")),
         ("approver", forged("approval", "closed")),
-        ("approver", "SELECT gatekit.bury_holder(1, 'production/api', 1)".to_owned()),
+        ("approver", "SELECT gatekit.bury_holder(1, 'production/api', 1, '')".to_owned()),
         ("reader", forged("approval", "approval")),
     ] {
         raw.batch_execute(&format!("SET ROLE gatekit_{role}")).await.unwrap();
