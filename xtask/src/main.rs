@@ -10,6 +10,7 @@ mod lint;
 mod measure;
 mod mutants;
 mod peers;
+mod servers;
 mod step;
 mod test;
 
@@ -150,8 +151,13 @@ Examples:
     #[command(after_help = "\
 Examples:
   cargo xtask chaos
-  cargo xtask chaos --kills 20 --seed 7")]
+  cargo xtask chaos --kills 20 --seed 7
+  cargo xtask chaos --ledger pooler           with the ledger on PostgreSQL, behind PgBouncer")]
     Chaos {
+        /// Where the ledger is.
+        #[arg(long, value_enum, default_value_t = chaos::Ledger::Sqlite)]
+        ledger: chaos::Ledger,
+
         /// How many SIGKILLs.
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
         kills: u16,
@@ -239,7 +245,7 @@ fn main() -> ExitCode {
         },
         Task::Invariants { patch } => invariants::run(patch.as_deref()),
         Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
-        Task::Chaos { kills, seed } => chaos::run(kills, seed),
+        Task::Chaos { ledger, kills, seed } => chaos::run(ledger, kills, seed),
         Task::Explore { name, singles, replay } => {
             explore::run(name.as_deref(), singles, replay.as_deref())
         }

@@ -3,11 +3,10 @@
 use std::env;
 use std::ffi::OsString;
 
-use gatekit_peers::{Cluster, Pooler, Programs};
-
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::peers;
-use crate::step::{Step, target_folder};
+use crate::servers::Servers;
+use crate::step::Step;
 
 const FLAGS: [&str; 2] = ["--all-features", "--locked"];
 const WHOLE: [&str; 1] = ["--workspace"];
@@ -29,28 +28,6 @@ pub(crate) fn run(runner_args: &[OsString], doc: bool) -> Result<()> {
         Step::cargo()?.args(["test", "--doc"]).args(WHOLE).args(FLAGS).run()?;
     }
     Ok(())
-}
-
-/// A PostgreSQL server and a pooler before it, which all tests share: each has databases of its own.
-struct Servers {
-    cluster: Cluster,
-    pooler: Pooler,
-}
-
-impl Servers {
-    fn start() -> Result<Self> {
-        let programs = Programs::find(&target_folder()?.join("peers"))
-            .map_err(|error| Failure::of("no PostgreSQL or PgBouncer", error))?;
-        let of = |error| Failure::of("no server for the tests", error);
-        let cluster = Cluster::start(&programs, &[]).map_err(of)?;
-        let pooler = Pooler::start(&programs, &cluster).map_err(of)?;
-        Ok(Self { cluster, pooler })
-    }
-
-    fn known_to(&self, step: Step) -> Step {
-        step.env("GATEKIT_TEST_POSTGRES", self.cluster.url())
-            .env("GATEKIT_TEST_PGBOUNCER", self.pooler.url())
-    }
 }
 
 fn in_ci() -> bool {

@@ -3,6 +3,7 @@
 //! serves, alone, it is the one that was reported, and the log verifies.
 
 mod call;
+mod database;
 mod journal;
 mod tally;
 mod zombie;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::site::{Done, PROGRAM, Site};
 use call::{Call, End, Moment, Verb};
+use database::Database;
 use journal::Journal;
 use tally::Tally;
 
@@ -47,9 +49,23 @@ impl Settings {
 
 #[test]
 fn whatever_is_killed_at_any_moment_one_release_serves_and_it_is_the_reported_one() {
+    play(Site::new());
+}
+
+#[test]
+fn the_same_with_its_ledger_on_a_server() {
+    play(Database::new("GATEKIT_TEST_POSTGRES").site());
+}
+
+#[test]
+fn the_same_with_its_ledger_behind_a_pooler() {
+    play(Database::new("GATEKIT_TEST_PGBOUNCER").site());
+}
+
+fn play(site: Site) {
     let settings = Settings::from_env();
     println!("chaos: {} kills, seed {}", settings.kills, settings.seed);
-    let mut chaos = Chaos::new(settings);
+    let mut chaos = Chaos::new(settings, site);
     chaos.play();
     println!("{}", chaos.tally);
 }
@@ -104,10 +120,9 @@ struct Chaos {
 }
 
 impl Chaos {
-    fn new(settings: Settings) -> Self {
-        let site = Site::new();
+    fn new(settings: Settings, site: Site) -> Self {
         site.ship("v1").expect(0, "released", "");
-        let journal = Journal::new(&site.root().join("ledger.db"));
+        let journal = Journal::of(&site);
         let mut chaos = Self {
             settings,
             site,
@@ -378,8 +393,9 @@ impl Drop for Chaos {
         }
         let Self { settings, round, tally, .. } = self;
         eprintln!("chaos failed in round {round} of seed {}\n{tally}", settings.seed);
-        let log = Command::new(PROGRAM).args(["log", "--root"]).arg(self.site.root()).output();
-        let log = log.map(|log| String::from_utf8_lossy(&log.stdout).into_owned());
+        let mut log = Command::new(PROGRAM);
+        log.arg("log").args(self.site.place());
+        let log = log.output().map(|log| String::from_utf8_lossy(&log.stdout).into_owned());
         let lines: Vec<_> = log.iter().flat_map(|log| log.lines()).collect();
         for line in &lines[lines.len().saturating_sub(60)..] {
             eprintln!("{line}");

@@ -1,6 +1,6 @@
 //! A place to release to: a root, a free port, applications, and whatever process serves there.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -68,6 +68,8 @@ pub(crate) fn signal(name: &str, child: &Child) {
 pub(crate) struct Site {
     dir: tempfile::TempDir,
     root: PathBuf,
+    /// Where its ledger is, unless it is under the root.
+    ledger: Option<String>,
     kept: bool,
     pub(crate) port: u16,
 }
@@ -87,7 +89,26 @@ impl Site {
     fn within(dir: tempfile::TempDir, root: PathBuf) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        Self { dir, root, kept: false, port }
+        Self { dir, root, ledger: None, kept: false, port }
+    }
+
+    /// With its ledger at that URL.
+    pub(crate) fn with_ledger(mut self, url: String) -> Self {
+        self.ledger = Some(url);
+        self
+    }
+
+    pub(crate) fn ledger(&self) -> Option<&str> {
+        self.ledger.as_deref()
+    }
+
+    /// The arguments that say where it is.
+    pub(crate) fn place(&self) -> Vec<OsString> {
+        let mut args = vec!["--root".into(), self.root().into_os_string()];
+        if let Some(url) = self.ledger() {
+            args.extend(["--ledger".into(), url.into()]);
+        }
+        args
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -125,7 +146,7 @@ impl Site {
 
     pub(crate) fn command(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.args(args).arg("--root").arg(self.root()).args(["--output", "json"]);
+        command.args(args).args(self.place()).args(["--output", "json"]);
         for unset in ["GATEKIT_LEDGER", "GATEKIT_ACTOR", "GITHUB_ACTIONS"] {
             command.env_remove(unset);
         }

@@ -1,25 +1,35 @@
 //! What the journal of a site holds, read as another process would.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use gatekit_core::ledger::{Body, Decision, Entry, Ledger as _};
+use gatekit_core::ledger::{Body, Decision, Entry, Ledger};
 use gatekit_core::{Outcome, TargetName};
-use gatekit_store::SqliteLedger;
+use gatekit_store::{PostgresLedger, SqliteLedger};
 use tokio::runtime::Runtime;
 
+use crate::site::Site;
+
 pub(super) struct Journal {
-    ledger: SqliteLedger,
+    ledger: Arc<dyn Ledger>,
     target: TargetName,
     runtime: Runtime,
 }
 
 impl Journal {
-    pub(super) fn new(path: &Path) -> Self {
-        Self {
-            ledger: SqliteLedger::open_read_only(path).unwrap().unwrap(),
-            target: TargetName::new("local/app").unwrap(),
-            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
-        }
+    pub(super) fn of(site: &Site) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let ledger: Arc<dyn Ledger> = match site.ledger() {
+            None => {
+                let path = site.root().join("ledger.db");
+                Arc::new(SqliteLedger::open_read_only(path).unwrap().unwrap())
+            }
+            Some(url) => {
+                let ledger = PostgresLedger::builder(url).unwrap().build_read_only();
+                Arc::new(runtime.block_on(ledger).unwrap().unwrap())
+            }
+        };
+        Self { ledger, target: TargetName::new("local/app").unwrap(), runtime }
     }
 
     /// The entries after the first `seq`.
