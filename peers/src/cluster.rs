@@ -1,5 +1,6 @@
 //! A PostgreSQL server with databases of its own.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ const CLIENTS: &str = "\
 hostssl all certified 127.0.0.1/32 cert
 local all gatekit trust
 host all gatekit 127.0.0.1/32 trust
+host replication gatekit 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 ";
 
@@ -38,10 +40,15 @@ impl Cluster {
     /// # Errors
     /// It does not start within a minute.
     pub fn start(programs: &Programs, settings: &[&str]) -> Result<Self> {
-        let dir = TempDir::with_prefix("gatekit-postgres-")?;
-        give_away(dir.path())?;
-        let mut cluster =
-            Self { programs: programs.clone(), dir, port: free_port()?, running: None };
+        Self::start_in(&env::temp_dir(), programs, settings)
+    }
+
+    /// The same, with its data in a folder within that one.
+    ///
+    /// # Errors
+    /// It does not start within a minute.
+    pub fn start_in(parent: &Path, programs: &Programs, settings: &[&str]) -> Result<Self> {
+        let mut cluster = Self::stopped(parent, programs)?;
         let data = cluster.data();
         let init = programs.postgres("initdb").args(["--username=gatekit", "--auth=trust"]);
         let init =
@@ -60,6 +67,27 @@ impl Cluster {
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         cluster.go_on_with(&lines)?;
         Ok(cluster)
+    }
+
+    fn stopped(parent: &Path, programs: &Programs) -> Result<Self> {
+        let dir = TempDir::with_prefix_in("gatekit-postgres-", parent)?;
+        give_away(dir.path())?;
+        Ok(Self { programs: programs.clone(), dir, port: free_port()?, running: None })
+    }
+
+    /// Starts a standby of this server, which may only be read until it is promoted.
+    ///
+    /// # Errors
+    /// It does not start within a minute.
+    pub fn standby(&self) -> Result<Self> {
+        let mut standby = Self::stopped(&env::temp_dir(), &self.programs)?;
+        let backup = self.programs.postgres("pg_basebackup").args(["--dbname", &self.url()]);
+        let backup = backup.args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"]);
+        backup.args([Path::new("--pgdata"), &standby.data()]).run(standby.dir.path())?;
+        let port = format!("port = {}", standby.port);
+        let sockets = format!("unix_socket_directories = '{}'", standby.dir.path().display());
+        standby.go_on_with(&[&port, &sockets])?;
+        Ok(standby)
     }
 
     /// Writes a file into the folder of its data that nobody else may read.

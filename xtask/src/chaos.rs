@@ -1,8 +1,9 @@
-//! The chaos test of `local-release` at its full length.
+//! The chaos tests at their full length.
 
 use clap::ValueEnum;
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::lone_test::LoneTest;
 use crate::peers;
 use crate::servers::Servers;
 use crate::step::Step;
@@ -30,27 +31,28 @@ impl Ledger {
     }
 }
 
-pub(crate) fn run(ledger: Ledger, kills: u16, seed: Option<u64>) -> Result<()> {
+/// Kills calls of `local-release`.
+pub(crate) fn releases(ledger: Ledger, kills: u16, seed: Option<u64>) -> Result<()> {
     peers::require(&peers::OF_TESTS)?;
-    let name = ledger.test();
-    // A name that matches nothing would count as a success.
-    if !test(name)?.args(["--list"]).read()?.contains(name) {
-        return Err(Failure::new(format!("local-release has no test `{name}`")));
-    }
-    let step = test(name)?.args(["--nocapture"]).env("GATEKIT_CHAOS_KILLS", kills.to_string());
-    let step = match seed {
-        Some(seed) => step.env("GATEKIT_CHAOS_SEED", seed.to_string()),
-        None => step,
-    };
+    let test = LoneTest { package: "local-release", name: ledger.test(), profile: "release" };
+    let step = seeded(test.step()?, seed).env("GATEKIT_CHAOS_KILLS", kills.to_string());
     if ledger == Ledger::Sqlite {
         return step.run();
     }
-    let servers = Servers::start()?;
-    servers.known_to(step).run()
+    Servers::start()?.known_to(step).run()
 }
 
-/// By cargo's own runner: nextest would hold the output back, and end what takes long.
-fn test(name: &str) -> Result<Step> {
-    let step = Step::cargo()?.args(["test", "--release", "--locked"]);
-    Ok(step.args(["--package", "local-release", "--test", "it", "--", "--exact", name]))
+/// Kills workers, servers and connections of a ledger on a server.
+pub(crate) fn workers(minutes: u16, seed: Option<u64>) -> Result<()> {
+    let name = "postgres::chaos::whatever_dies_nothing_is_granted_twice_lost_or_out_of_turn";
+    let seconds = u32::from(minutes) * 60;
+    let test = LoneTest { package: "gatekit-store", name, profile: "release" };
+    seeded(test.step()?, seed).env("GATEKIT_CHAOS_SECONDS", seconds.to_string()).run()
+}
+
+fn seeded(step: Step, seed: Option<u64>) -> Step {
+    match seed {
+        Some(seed) => step.env("GATEKIT_CHAOS_SEED", seed.to_string()),
+        None => step,
+    }
 }

@@ -7,6 +7,7 @@ mod failure;
 mod fuzz;
 mod invariants;
 mod lint;
+mod lone_test;
 mod measure;
 mod mutants;
 mod peers;
@@ -142,25 +143,41 @@ Examples:
         jobs: u8,
     },
 
-    /// Kills the real `local-release` at random moments, settles what it left and checks the truth.
+    /// Kills what works with a ledger at random moments, and checks what is left.
     ///
-    /// SIGKILL in ship, rollback, resume and reconcile, at least half of them after `applying`, and
-    /// SIGSTOP beyond the lease. After each exactly one of the two releases serves, alone, it is the
-    /// reported one, the log verifies and the target is free. Ends with a histogram of the last
-    /// entries at the kills. A failure prints its seed and round, and keeps the root.
+    /// `releases`: the real `local-release`. SIGKILL in ship, rollback, resume and reconcile, at least
+    /// half of them after `applying`, and SIGSTOP beyond the lease. After each exactly one of the two
+    /// releases serves, alone, it is the reported one, the log verifies and the target is free. Ends
+    /// with a histogram of the last entries at the kills. A failure prints its seed and round, and keeps
+    /// the root.
+    ///
+    /// `workers`: forty processes that claim, change and free targets on a PostgreSQL server: directly,
+    /// through PgBouncer and through a proxy. They die before and while they change something, the
+    /// server is restarted, the pooler killed, connections are cut, answers lost. Fences are unique
+    /// and increase, tickets are granted in their order, one at most changes a target, whoever dies
+    /// meanwhile leaves it suspect, no acknowledged entry is lost, every chain verifies.
     #[command(after_help = "\
 Examples:
   cargo xtask chaos
-  cargo xtask chaos --kills 20 --seed 7
-  cargo xtask chaos --ledger pooler           with the ledger on PostgreSQL, behind PgBouncer")]
+  cargo xtask chaos releases --kills 20 --seed 7
+  cargo xtask chaos releases --ledger pooler  with the ledger on PostgreSQL, behind PgBouncer
+  cargo xtask chaos workers --minutes 5")]
     Chaos {
-        /// Where the ledger is.
+        /// What is killed.
+        #[arg(value_enum, default_value_t = Chaos::Releases)]
+        what: Chaos,
+
+        /// Where the ledger of `releases` is.
         #[arg(long, value_enum, default_value_t = chaos::Ledger::Sqlite)]
         ledger: chaos::Ledger,
 
-        /// How many SIGKILLs.
+        /// How many SIGKILLs, for `releases`.
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
         kills: u16,
+
+        /// How long it lasts, for `workers`.
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
+        minutes: u16,
 
         /// Decides the moments, as far as the machine lets it [default: another one each time]
         #[arg(long)]
@@ -180,17 +197,22 @@ Examples:
   cargo xtask explore                         everything: a million paths, half an hour
   cargo xtask explore --singles               a minute, most of which builds
   cargo xtask explore 'one deploy'            the scenes whose names contain this
+  cargo xtask explore --ledger pooler --singles
   cargo xtask explore 'one deploy' --replay 'stop-before(append 5 applied) then fail(state, 1st call)'")]
     Explore {
         /// Chooses the scenes whose names contain it.
         name: Option<String>,
 
+        /// Over which ledger: on a server it takes a hundred times as long.
+        #[arg(long, value_enum, default_value_t = explore::Ledger::Memory)]
+        ledger: explore::Ledger,
+
         /// Leaves the pairs out.
         #[arg(long)]
         singles: bool,
 
-        /// Walks that path alone, and tells its story.
-        #[arg(long, value_name = "SCRIPT", conflicts_with = "singles")]
+        /// Walks that path alone, and tells its story; over the ledger in memory.
+        #[arg(long, value_name = "SCRIPT", conflicts_with_all = ["singles", "ledger"])]
         replay: Option<String>,
     },
 
@@ -229,6 +251,14 @@ enum Bench {
     Ledger,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Chaos {
+    /// Calls of `local-release`.
+    Releases,
+    /// Processes that share a ledger on a PostgreSQL server.
+    Workers,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Lint => lint::run(),
@@ -245,9 +275,12 @@ fn main() -> ExitCode {
         },
         Task::Invariants { patch } => invariants::run(patch.as_deref()),
         Task::Mutants { seed, jobs } => mutants::run(seed, jobs),
-        Task::Chaos { ledger, kills, seed } => chaos::run(ledger, kills, seed),
-        Task::Explore { name, singles, replay } => {
-            explore::run(name.as_deref(), singles, replay.as_deref())
+        Task::Chaos { what: Chaos::Releases, ledger, kills, seed, .. } => {
+            chaos::releases(ledger, kills, seed)
+        }
+        Task::Chaos { what: Chaos::Workers, minutes, seed, .. } => chaos::workers(minutes, seed),
+        Task::Explore { name, ledger, singles, replay } => {
+            explore::run(ledger, name.as_deref(), singles, replay.as_deref())
         }
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target),
         Task::BenchOne { command } => measure::measure_here(&command),

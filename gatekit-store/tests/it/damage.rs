@@ -1,14 +1,13 @@
 //! Files that are no ledger, or no longer one; disks that are full; others that write.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::Ledger;
 use gatekit_core::{Code, RunId};
 use gatekit_store::code;
 
+use crate::mount::{Mount, run};
 use crate::support::*;
 
 /// A closed ledger with that many entries.
@@ -200,50 +199,25 @@ async fn fill_up(ledger: &dyn Ledger) {
     assert_eq!(verify(ledger).await.unwrap().seq, last);
 }
 
-/// A small file system of its own, where this user may mount one.
-struct Mount(tempfile::TempDir);
-
-impl Mount {
-    fn new(options: &str) -> Option<Self> {
-        let dir = tempfile::TempDir::new().unwrap();
-        let mount = Self(dir);
-        let mounted = run("mount", &["-t", "tmpfs", "-o", options, "none"], mount.0.path());
-        let skips = !mounted && std::env::var_os("CI").is_some();
-        assert!(!skips, "CI skips nothing: mounting must be permitted");
-        mounted.then_some(mount)
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        run("umount", &[], self.0.path());
-    }
-}
-
-fn run(program: &str, args: &[&str], path: &Path) -> bool {
-    let output = Command::new(program).args(args).arg(path).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
 /// In addition to the test above, which runs everywhere.
 #[tokio::test]
 async fn a_file_system_that_is_full_or_read_only_is_told_as_such() {
     let Some(mount) = Mount::new("size=600k") else { return };
-    let path = mount.0.path().join("ledger.db");
+    let path = mount.path().join("ledger.db");
     let builder = || gatekit_store::SqliteLedger::builder(&path).durable(true);
     let ledger = builder().build().unwrap();
     fill_up(&ledger).await;
     let head = state(&ledger).await.head;
     refused(
-        gatekit_store::SqliteLedger::builder(mount.0.path().join("other.db")).durable(true).build(),
+        gatekit_store::SqliteLedger::builder(mount.path().join("other.db")).durable(true).build(),
         &code::LEDGER_FULL,
     );
-    let _ = fs::remove_file(mount.0.path().join("other.db"));
+    let _ = fs::remove_file(mount.path().join("other.db"));
     drop(ledger);
 
-    assert!(run("mount", &["-o", "remount,ro,size=600k"], mount.0.path()));
+    assert!(run("mount", &["-o", "remount,ro,size=600k"], mount.path()));
     refused(builder().build(), &code::LEDGER_READ_ONLY);
-    let new = gatekit_store::SqliteLedger::builder(mount.0.path().join("a/new.db")).durable(true);
+    let new = gatekit_store::SqliteLedger::builder(mount.path().join("a/new.db")).durable(true);
     refused(new.build(), &code::LEDGER_READ_ONLY);
     let reader = builder().build_read_only().unwrap().unwrap();
     assert_eq!(verify(&reader).await.unwrap(), head);

@@ -14,6 +14,7 @@ mod damage;
 mod death;
 mod files;
 mod journal;
+mod mount;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod queue;

@@ -1,10 +1,13 @@
-//! What is done to the tables by hand.
+//! What is done to the tables by hand, and to the disk under them.
 
 use gatekit_core::code::LOG_BROKEN;
-use gatekit_core::ledger::Ledger as _;
-use gatekit_store::code;
+use gatekit_core::ledger::{Ledger as _, LockState};
+use gatekit_peers::Cluster;
+use gatekit_store::{PostgresLedger, code};
 
 use super::database::{Database, Via};
+use super::lost::programs;
+use crate::mount::Mount;
 use crate::support::*;
 
 #[tokio::test]
@@ -94,4 +97,49 @@ async fn a_column_of_another_type_is_damaged() {
     let sql = "ALTER TABLE gatekit.journal ALTER entry TYPE bytea USING convert_to(entry, 'UTF8')";
     database.raw().await.batch_execute(sql).await.unwrap();
     refused(ledger.read(&target(), 0, 10).await, &code::LEDGER_CORRUPT);
+}
+
+/// A double of the disk: it says what the server says then (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+#[tokio::test]
+async fn a_full_disk_is_told_and_nothing_is_half_done() {
+    let database = Database::new(Via::Server).await;
+    let ledger = database.ledger().await;
+    let held = hold(&ledger, &claim()).await;
+    let sql = "CREATE FUNCTION public.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+               RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'no space left'; END $$; \
+               CREATE TRIGGER \"full\" AFTER INSERT ON gatekit.journal \
+               FOR EACH ROW EXECUTE FUNCTION public.full()";
+    database.raw().await.batch_execute(sql).await.unwrap();
+    refused(append(&ledger, &held, applying()).await, &code::LEDGER_FULL);
+    assert_eq!(state(&ledger).await.state, LockState::Held, "not touched either");
+    database.raw().await.batch_execute("DROP FUNCTION public.full CASCADE").await.unwrap();
+    assert_eq!(append(&ledger, &held, applying()).await.unwrap(), 1);
+    assert_eq!(verify(&ledger).await.unwrap().seq, 1);
+}
+
+/// In addition to the test above, which runs everywhere.
+#[tokio::test]
+async fn a_server_whose_disk_is_full_goes_on_when_there_is_room_again() {
+    let Some(mount) = Mount::new("size=160m") else { return };
+    let settings = ["wal_level = minimal", "max_wal_senders = 0", "max_wal_size = 32MB"];
+    let cluster = Cluster::start_in(mount.path(), &programs(), &settings).unwrap();
+    let url = format!("{}/postgres?sslmode=disable", cluster.url());
+    let ledger = PostgresLedger::builder(&url).unwrap().build().await.unwrap();
+    let held = mutating(&ledger, &claim()).await;
+    let filler = mount.path().join("filler");
+    let full = std::io::copy(&mut std::io::repeat(0), &mut std::fs::File::create(&filler).unwrap());
+    assert!(full.is_err(), "no end of the disk");
+    let mut last = 1;
+    let error = loop {
+        match append(&ledger, &held, calling()).await {
+            Ok(seq) => last = seq,
+            Err(error) => break error,
+        }
+        assert!(last < 100_000, "no end of the disk");
+    };
+    refused(Err::<(), _>(error), &code::LEDGER_FULL);
+    assert_eq!(verify(&ledger).await.unwrap().seq, last);
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(append(&ledger, &held, calling()).await.unwrap(), last + 1);
+    assert_eq!(verify(&ledger).await.unwrap().seq, last + 1);
 }

@@ -117,7 +117,7 @@ async fn whether_a_call_may_have_happened_is_told() {
     assert_eq!(append(&ledger, &held, calling()).await.unwrap(), 2);
 }
 
-fn programs() -> Programs {
+pub(super) fn programs() -> Programs {
     Programs::find(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers")).unwrap()
 }
 

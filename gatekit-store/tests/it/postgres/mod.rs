@@ -1,5 +1,6 @@
 //! Tests of the PostgreSQL ledger on a real server, of which `GATEKIT_TEST_POSTGRES` says where it is.
 
+mod chaos;
 mod conformance;
 mod database;
 mod death;
@@ -9,5 +10,6 @@ mod lost;
 mod open;
 mod proxy;
 mod roles;
+mod standby;
 mod tls;
 mod turns;

@@ -70,7 +70,8 @@ fn authority(url: &str) -> &str {
 }
 
 async fn connect(client: TcpStream, server: String, way: Arc<watch::Sender<Way>>) {
-    let server = TcpStream::connect(server).await.unwrap();
+    // Whoever comes while the server is away finds the way closed.
+    let Ok(server) = TcpStream::connect(server).await else { return };
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
     let requests = tokio::spawn(requests(from_client, to_server, Arc::clone(&way)));
@@ -99,7 +100,8 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Arc<watc
             // It goes on without its client.
             tokio::spawn(async move {
                 tokio::time::sleep(late).await;
-                to.write_all(&request).await.unwrap();
+                // The server may have gone by then.
+                to.write_all(&request).await.ok();
                 tokio::time::sleep(Duration::from_secs(5)).await;
             });
             return std::future::pending().await;

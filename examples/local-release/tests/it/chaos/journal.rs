@@ -17,8 +17,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn of(site: &Site) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let ledger: Arc<dyn Ledger> = match site.ledger() {
             None => {
                 let path = site.root().join("ledger.db");
