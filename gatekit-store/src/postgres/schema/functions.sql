@@ -6,6 +6,7 @@
 --
 -- Statements are planned once a session, and by indexes: the planner would think anew at every call,
 -- for longer than the call takes. Nor does it keep the plans of functions in SQL that are not inlined.
+-- A statement whose client has given up does not wait for a lock for ever.
 
 -- The one clock: of the server, and of the moment, not of the transaction, which may have waited.
 CREATE FUNCTION gatekit.clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
@@ -14,6 +15,12 @@ CREATE FUNCTION gatekit.clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
 -- How long a waiter that has stopped asking keeps its turn.
 CREATE FUNCTION gatekit.waiter_ttl() RETURNS interval LANGUAGE sql IMMUTABLE AS
     'SELECT interval ''15 s''';
+
+-- Whether a waiter that asked then still has its turn: not for as long as the clock was set back.
+CREATE FUNCTION gatekit.is_heard(heard timestamptz, moment timestamptz) RETURNS boolean
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT heard > moment - gatekit.waiter_ttl() AND heard < moment + gatekit.waiter_ttl()
+$$;
 
 CREATE FUNCTION gatekit.check_version(theirs integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -59,13 +66,17 @@ BEGIN
     RETURN lock;
 END $$;
 
--- The lock as it is at that moment: without a holder whose lease has lapsed.
+-- The lock as it is at that moment: without a holder whose lease has lapsed, and with no lease that
+-- ends later than one that begins now, because the clock was set back.
 CREATE FUNCTION gatekit.at_moment(lock gatekit.target, moment timestamptz) RETURNS gatekit.target
 LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
-    IF gatekit.is_tenure(lock.state) AND gatekit.lease_left(lock, moment) <= interval '0' THEN
+    IF NOT gatekit.is_tenure(lock.state) THEN
+        RETURN lock;
+    ELSIF gatekit.lease_left(lock, moment) <= interval '0' THEN
         RETURN gatekit.given_up(lock);
     END IF;
+    lock.lease_end := least(lock.lease_end, moment + lock.lease * interval '1 ms');
     RETURN lock;
 END $$;
 
@@ -80,31 +91,40 @@ BEGIN
     WHERE no = lock.no;
 END $$;
 
--- Locks the rows of those targets, made where they are missing, and of those along with which they
--- are locked: always in the same order, so that no two calls wait for each other.
-CREATE FUNCTION gatekit.lock_rows(names text[]) RETURNS void LANGUAGE plpgsql AS $$
+-- Locks the rows of those targets, made where they are missing, of those along with which they are
+-- locked, and (`led`) of those that are locked along with them: always in the same order, so that no
+-- two calls wait for each other.
+CREATE FUNCTION gatekit.lock_rows(names text[], led boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
     known integer;
     wanted integer[];
-    locked integer[] := '{}';
+    locked integer[];
 BEGIN
     LOOP
-        SELECT count(DISTINCT own.no), array_agg(own.no) || array_agg(leader.no)
-            FILTER (WHERE leader.no IS NOT NULL)
-            INTO known, wanted
-            FROM gatekit.target own
-            LEFT JOIN gatekit.target leader
+        WITH own AS (SELECT * FROM gatekit.target WHERE name = ANY (names))
+        SELECT (SELECT count(*) FROM own), array_agg(no) INTO known, wanted FROM (
+            SELECT no FROM own
+            UNION SELECT leader.no FROM own JOIN gatekit.target leader
                 ON leader.no = own.along AND leader.fence = own.along_fence
-            WHERE own.name = ANY (names);
-        IF known < cardinality(names) THEN
+            UNION SELECT follower.no FROM own JOIN gatekit.target follower
+                ON led AND follower.along = own.no AND follower.along_fence = own.fence
+        ) involved;
+        IF known < cardinality(names)
+            AND known < (SELECT count(DISTINCT name) FROM unnest(names) name) THEN
             INSERT INTO gatekit.target (name, state, fence, head_seq, head_hash)
-                SELECT name, 'free', 0, 0, repeat('0', 64) FROM unnest(names) name ORDER BY name
+                SELECT DISTINCT name, 'free', 0, 0, repeat('0', 64) FROM unnest(names) name
+                ORDER BY name
                 ON CONFLICT DO NOTHING;
             CONTINUE;
         END IF;
         EXIT WHEN wanted <@ locked;
+        IF locked IS NOT NULL THEN
+            -- Others came in between, and to lock the rest now would be out of order.
+            RAISE EXCEPTION 'the locks have changed' USING ERRCODE = 'serialization_failure';
+        END IF;
         PERFORM 1 FROM gatekit.target WHERE no = ANY (wanted) ORDER BY no FOR UPDATE;
-        locked := locked || wanted;
+        locked := wanted;
     END LOOP;
 END $$;
 
@@ -179,7 +199,8 @@ END $$;
 CREATE FUNCTION gatekit.enqueue(version integer, its_target text, also text[], its_run text,
     its_actor text, its_process text, its_claim text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     names text[] := its_target || also;
     own gatekit.target;
@@ -225,7 +246,8 @@ CREATE FUNCTION gatekit.acquire(version integer, its_target text, also text[], i
     -- The first in the queues that it is not the first of.
     OUT first_targets text[], OUT first_tickets bigint[], OUT first_processes text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     names text[] := its_target || also;
     own gatekit.target;
@@ -258,7 +280,7 @@ BEGIN
         ORDER BY named.place
     LOOP
         lock := gatekit.at_moment(before, moment);
-        IF lock.state <> before.state THEN
+        IF lock IS DISTINCT FROM before THEN
             PERFORM gatekit.save(lock);
             touched := true;
         END IF;
@@ -284,7 +306,7 @@ BEGIN
                 (array_agg(w.process ORDER BY w.ticket))[1] AS first_process
             FROM gatekit.waiter w
             WHERE w.target = t.no AND w.ticket < acquire.ticket
-                AND w.heard > moment - gatekit.waiter_ttl()
+                AND gatekit.is_heard(w.heard, moment)
         ) line
         WHERE t.name = ANY (names);
     IF ahead = 0 AND is_free THEN
@@ -340,7 +362,8 @@ END $$;
 
 CREATE FUNCTION gatekit.leave(version integer, its_target text, its_run text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM gatekit.durably();
@@ -351,7 +374,8 @@ END $$;
 CREATE FUNCTION gatekit.renew(version integer, its_target text, its_run text, its_fence bigint,
     its_lease bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     own gatekit.target;
 BEGIN
@@ -373,7 +397,8 @@ END $$;
 CREATE FUNCTION gatekit.release(version integer, its_target text, its_run text, its_fence bigint,
     repeated boolean) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     own gatekit.target;
 BEGIN
@@ -409,7 +434,8 @@ CREATE FUNCTION gatekit.append(version integer, its_token text, its_target text,
     its_kind text, its_entry text, its_fence bigint, needed_lease bigint, fits boolean, effect text,
     ends_run boolean, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     own gatekit.target;
     before gatekit.target;
@@ -467,16 +493,60 @@ BEGIN
         FROM gatekit.insert_entry(own.no, its_run, its_kind, its_entry, its_token) i;
 END $$;
 
--- What a person may append who does not run releases: a word, or a waiver.
+CREATE FUNCTION gatekit.is_name(name text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT length(name) <= 200 AND name ~ '^[A-Za-z0-9_.:-]+(/[A-Za-z0-9_.:-]+)*$'
+        AND name !~ '(^|/)[.][.]?(/|$)'
+$$;
+
+CREATE FUNCTION gatekit.is_moment(moment text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN moment ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d{1,9})?Z$'
+        AND moment::timestamptz IS NOT NULL;
+EXCEPTION WHEN data_exception THEN
+    RETURN false;
+END $$;
+
+CREATE FUNCTION gatekit.keys(entry json) RETURNS text LANGUAGE sql IMMUTABLE AS
+    'SELECT string_agg(key, '' '' ORDER BY key) FROM json_object_keys(entry) key';
+
+-- Whether an entry is a word or a waiver that every build can read: nobody could ever take it out of
+-- the chain again.
+CREATE FUNCTION gatekit.is_word(its_target text, its_run text, its_kind text, entry json)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    body json;
+BEGIN
+    body := entry -> 'body';
+    IF gatekit.keys(entry) <> 'actor at body fence run target v' OR entry ->> 'v' <> '1'
+        OR entry ->> 'target' <> its_target OR entry ->> 'run' <> its_run
+        OR its_run !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        OR json_typeof(entry -> 'v') <> 'number' OR json_typeof(entry -> 'fence') <> 'null'
+        OR json_typeof(entry -> 'actor') <> 'string' OR NOT gatekit.is_moment(entry ->> 'at')
+        OR body ->> 'kind' <> its_kind OR NOT gatekit.is_name(body ->> 'stage')
+        OR EXISTS (SELECT 1 FROM json_each(body) WHERE json_typeof(value) <> 'string')
+        OR body ->> 'intent' !~ '^[0-9a-f]{64}$' THEN
+        RETURN false;
+    END IF;
+    RETURN CASE its_kind
+        WHEN 'approval' THEN gatekit.keys(body) = 'comment intent kind scope stage word'
+            AND body ->> 'scope' ~ '^[0-9a-f]{64}$' AND body ->> 'word' IN ('approve', 'reject')
+        WHEN 'waiver' THEN gatekit.keys(body) = 'intent kind reason stage until'
+            AND gatekit.is_moment(body ->> 'until')
+        ELSE false
+    END;
+EXCEPTION WHEN data_exception THEN
+    RETURN false;
+END $$;
+
+-- What a person may append who does not run releases: a word, or a waiver, on a target that there is.
 CREATE FUNCTION gatekit.append_word(version integer, its_token text, its_target text, its_run text,
     its_kind text, its_entry text, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 BEGIN
-    IF its_kind NOT IN ('approval', 'waiver')
-        OR its_entry::json #>> '{body,kind}' IS DISTINCT FROM its_kind
-        OR its_entry::json ->> 'run' IS DISTINCT FROM its_run
-        OR its_entry::json ->> 'target' IS DISTINCT FROM its_target THEN
+    IF gatekit.is_word(its_target, its_run, its_kind, its_entry::json) IS NOT TRUE
+        OR NOT EXISTS (SELECT 1 FROM gatekit.target WHERE name = its_target) THEN
         RAISE EXCEPTION 'an entry that is no word of a person' USING ERRCODE = '42501';
     END IF;
     SELECT a.new_seq, a.new_prev, a.new_hash INTO new_seq, new_prev, new_hash
@@ -490,7 +560,8 @@ CREATE FUNCTION gatekit.take_over(version integer, its_token text, its_target te
     its_kind text, its_entry text, OUT granted_fence bigint, OUT kept_lease bigint,
     OUT along_names text[], OUT along_fences bigint[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     own gatekit.target;
     lock gatekit.target;
@@ -498,7 +569,7 @@ DECLARE
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM gatekit.durably();
-    PERFORM gatekit.lock_rows(ARRAY[its_target]);
+    PERFORM gatekit.lock_rows(ARRAY[its_target], true);
     moment := gatekit.clock();
     own := gatekit.row_of(its_target);
     IF gatekit.is_tenure(own.state) AND own.run = its_run AND own.claim = its_claim
@@ -540,7 +611,8 @@ END $$;
 CREATE FUNCTION gatekit.bury_holder(version integer, its_target text, its_fence bigint,
     its_process text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     own gatekit.target;
 BEGIN
@@ -557,7 +629,8 @@ END $$;
 CREATE FUNCTION gatekit.bury_waiter(version integer, its_target text, its_ticket bigint,
     its_process text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM gatekit.lock_rows(ARRAY[its_target]);
@@ -569,7 +642,8 @@ END $$;
 -- Notes that those claimants still wait, who need not ask by themselves then.
 CREATE FUNCTION gatekit.beat(version integer, leaders text[], runs text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 BEGIN
     PERFORM gatekit.check_version(version);
     PERFORM set_config('synchronous_commit', 'off', true);
@@ -584,7 +658,8 @@ END $$;
 CREATE FUNCTION gatekit.sights(leaders text[], runs text[])
 RETURNS TABLE (place bigint, ahead bigint, is_open boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
     WITH clock AS MATERIALIZED (SELECT gatekit.clock() AS moment)
     SELECT claimant.place, max(line.length),
         bool_and(lock.state = 'free' OR lock.state = 'held' AND lock.lease_end <= clock.moment)
@@ -603,7 +678,7 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
     CROSS JOIN LATERAL (
         SELECT count(*) AS length FROM gatekit.waiter w
         WHERE w.target = mine.target AND w.ticket < mine.ticket
-            AND w.heard > clock.moment - gatekit.waiter_ttl()
+            AND gatekit.is_heard(w.heard, clock.moment)
     ) line
     GROUP BY claimant.place
 $$;
@@ -614,7 +689,8 @@ CREATE FUNCTION gatekit.state_of(its_target text, OUT state text, OUT fence bigi
     OUT head_seq bigint, OUT head_hash text, OUT tickets bigint[], OUT runs text[],
     OUT actors text[], OUT processes text[], OUT heard boolean[])
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off
+SET lock_timeout = '3s' AS $$
 DECLARE
     own gatekit.target := gatekit.row_of(its_target);
     lock gatekit.target;
@@ -635,7 +711,7 @@ BEGIN
     head_hash := own.head_hash;
     SELECT array_agg(w.ticket ORDER BY w.ticket), array_agg(w.run ORDER BY w.ticket),
         array_agg(w.actor ORDER BY w.ticket), array_agg(w.process ORDER BY w.ticket),
-        array_agg(w.heard > moment - gatekit.waiter_ttl() ORDER BY w.ticket)
+        array_agg(gatekit.is_heard(w.heard, moment) ORDER BY w.ticket)
         INTO tickets, runs, actors, processes, heard
         FROM gatekit.waiter w WHERE w.target = own.no;
 END $$;

@@ -1,8 +1,9 @@
 //! What each role may do, with the rights that `roles.sql` gives it.
 
-use gatekit_core::ledger::{Body, Ledger as _, Word};
+use gatekit_core::ledger::{Body, Entry, Ledger as _, Word};
 use gatekit_core::{Digest, StageId};
 use gatekit_store::{PostgresLedger, code};
+use tokio_postgres::Client;
 
 use super::database::{Database, Via};
 use crate::support::*;
@@ -65,37 +66,88 @@ async fn each_role_does_its_own_and_no_more() {
     verify(&owner).await.unwrap();
 }
 
-/// Past the functions, a role may change nothing; and a word is a word.
+/// Past the functions, a role may change nothing.
 #[tokio::test]
 async fn nobody_but_the_owner_touches_the_tables() {
     let database = Database::new(Via::Server).await;
     database.ledger().await.enqueue(&claim()).await.unwrap();
     let raw = database.raw().await;
     raw.batch_execute(ROLES).await.unwrap();
-    let forged = |kind: &str, body: &str| {
-        format!(
-            "SELECT gatekit.append_word(1, 'token', 'production/api', 'run', '{kind}', \
-             '{{\"target\":\"production/api\",\"run\":\"run\",\"body\":{{\"kind\":\"{body}\"}}}}')"
-        )
-    };
     for (role, sql) in [
-        ("runner", "UPDATE gatekit.target SET state = 'free'".to_owned()),
-        ("runner", "DELETE FROM gatekit.waiter".to_owned()),
-        ("runner", "INSERT INTO gatekit.meta VALUES ('a', 'b')".to_owned()),
-        ("runner", "SELECT gatekit.lock_rows(ARRAY['t'])".to_owned()),
-        ("runner", "SELECT nextval('gatekit.ticket')".to_owned()),
-        ("approver", forged("closed", "closed")),
-        ("approver", forged("approval", "closed")),
-        ("approver", "SELECT gatekit.bury_holder(1, 'production/api', 1, '')".to_owned()),
-        ("reader", forged("approval", "approval")),
+        ("runner", "UPDATE gatekit.target SET state = 'free'"),
+        ("runner", "DELETE FROM gatekit.waiter"),
+        ("runner", "INSERT INTO gatekit.meta VALUES ('a', 'b')"),
+        ("runner", "SELECT gatekit.lock_rows(ARRAY['t'])"),
+        ("runner", "SELECT nextval('gatekit.ticket')"),
+        ("approver", "SELECT gatekit.bury_holder(1, 'production/api', 1, '')"),
+        ("reader", "SELECT gatekit.append_word(1, '', 'production/api', '', 'approval', '{}')"),
     ] {
-        raw.batch_execute(&format!("SET ROLE gatekit_{role}")).await.unwrap();
-        let error = raw.batch_execute(&sql).await.unwrap_err();
-        assert_eq!(error.code().unwrap().code(), "42501", "{role}: {sql}: {error:?}");
-        raw.batch_execute("RESET ROLE").await.unwrap();
+        denied(&raw, role, sql).await;
     }
+}
+
+/// No other build could read what is none, and nobody could take it out of the chain.
+#[tokio::test]
+async fn a_word_is_a_word() {
+    let database = Database::new(Via::Server).await;
+    database.ledger().await.enqueue(&claim()).await.unwrap();
+    let raw = database.raw().await;
+    raw.batch_execute(ROLES).await.unwrap();
+    let run = claim().run;
+    let entry = |body| Entry::new(target(), run, "o'neill", None, body).to_json().unwrap();
+    let say = |kind: &str, entry: &str| {
+        let (name, entry) = (target(), entry.replace('\'', "''"));
+        format!("SELECT gatekit.append_word(1, '{entry}', '{name}', '{run}', '{kind}', '{entry}')")
+    };
+    let waiver = Body::Waiver {
+        stage: stage(),
+        intent: Digest::of("intent"),
+        until: serde_json::from_str("\"2030-02-03T04:05:06.789Z\"").unwrap(),
+        reason: "\"quoted\", \\ and \n é".into(),
+    };
+    let (word, waiver) = (entry(approval()), entry(waiver));
+    let other = claim().run.to_string();
+    for (kind, from, to) in [
+        ("approval", "\"kind\":\"approval\"", "\"kind\":\"closed\""),
+        ("approval", "\"kind\":\"approval\"", "\"kind\":\"closed\",\"kind\":\"approval\""),
+        ("approval", "\"kind\":\"approval\",", ""),
+        ("approval", "\"stage\":\"approval\"", "\"stage\":\"a/../b\""),
+        ("approval", "\"stage\":\"approval\"", "\"stage\":\"\""),
+        ("approval", "\"stage\":\"approval\",", ""),
+        ("approval", "\"word\":\"approve\"", "\"word\":\"maybe\""),
+        ("approval", "\"comment\":\"\"", "\"comment\":null"),
+        ("approval", "\"comment\":\"\"", "\"comment\":\"\",\"more\":\"\""),
+        ("approval", "\"actor\":", "\"stranger\":"),
+        ("approval", "\"fence\":null", "\"fence\":7"),
+        ("approval", "\"v\":1", "\"v\":2"),
+        ("approval", "\"v\":1", "\"v\":\"1\""),
+        ("approval", "\"at\":\"2", "\"at\":\"x"),
+        ("approval", &run.to_string(), &other),
+        ("waiver", "2030-02-03", "2030-02-31"),
+        ("waiver", "\"intent\":\"", "\"intent\":\"x"),
+        ("waiver", "\"reason\":\"", "\"reason\":\"\\u0000"),
+        ("closed", "", ""),
+    ] {
+        let good = if kind == "waiver" { &waiver } else { &word };
+        let bad = good.replacen(from, to, 1);
+        assert!(bad != *good || from.is_empty(), "{from}");
+        denied(&raw, "approver", &say(kind, &bad)).await;
+    }
+    denied(&raw, "approver", &say("approval", &word).replace("'production/api'", "'other'")).await;
     raw.batch_execute("SET ROLE gatekit_approver").await.unwrap();
-    raw.batch_execute(&forged("approval", "approval")).await.unwrap();
+    raw.batch_execute(&say("approval", &word)).await.unwrap();
+    raw.batch_execute(&say("waiver", &waiver)).await.unwrap();
+    let reader = database.ledger().await;
+    let records = reader.read(&target(), 0, 10).await.unwrap();
+    let kinds: Vec<_> = records.iter().map(|it| it.decode().unwrap().body.kind()).collect();
+    assert_eq!(kinds, ["approval", "waiver"]);
+}
+
+async fn denied(raw: &Client, role: &str, sql: &str) {
+    raw.batch_execute(&format!("SET ROLE gatekit_{role}")).await.unwrap();
+    let error = raw.batch_execute(sql).await.unwrap_err();
+    assert_eq!(error.code().unwrap().code(), "42501", "{role}: {sql}: {error:?}");
+    raw.batch_execute("RESET ROLE").await.unwrap();
 }
 
 async fn member(database: &Database, role: &str) -> PostgresLedger {
