@@ -90,28 +90,25 @@ impl fmt::Display for Place {
     }
 }
 
-/// A ledger's URL as it may be shown: without a password.
+/// A ledger's URL as it may be shown: without a password, also where one in it makes the URL none.
 pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    // A password may have any letter in it, a name none of these.
-    let authority = match authority.rsplit_once('@') {
-        Some((user, hosts)) => format!("{}@{hosts}", user.split(':').next().unwrap_or_default()),
-        None => authority.to_owned(),
+    let (user, place) = match rest.rsplit_once('@') {
+        Some((user, place)) => (user.split([':', '/', '?', '#']).next(), place),
+        None => (None, rest),
     };
-    let query: Vec<_> = query
-        .split('&')
-        .filter(|pair| !pair.is_empty() && !pair.starts_with("password="))
-        .collect();
-    let mut shown = format!("{scheme}://{authority}");
-    if place.contains('/') {
-        shown = format!("{shown}/{path}");
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    let (place, query) = place.split_once('?').unwrap_or((place, ""));
+    // A name that is written in another way may be that of the password.
+    let is_shown = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        !name.is_empty() && !name.contains('%') && !name.eq_ignore_ascii_case("password")
+    };
+    let query: Vec<_> = query.split('&').filter(is_shown).collect();
+    if query.is_empty() {
+        return format!("{scheme}://{user}{place}");
     }
-    if !query.is_empty() {
-        shown = format!("{shown}?{}", query.join("&"));
-    }
-    shown
+    format!("{scheme}://{user}{place}?{}", query.join("&"))
 }
 
 #[cfg(test)]
@@ -130,6 +127,9 @@ mod tests {
             ),
             ("postgres://h?password=hunter2", "postgres://h"),
             ("postgres://u:hunter2@h/", "postgres://u@h/"),
+            ("postgres://u:pa/hunter2@h/d?sslmode=disable", "postgres://u@h/d?sslmode=disable"),
+            ("postgres://u:pa?hunter2@h/d", "postgres://u@h/d"),
+            ("postgres://u@h/d?passw%6Frd=hunter2&a=b", "postgres://u@h/d?a=b"),
         ] {
             assert_eq!(shown(url), expected);
         }

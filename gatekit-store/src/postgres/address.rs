@@ -4,6 +4,7 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gatekit_core::{Effect, Error, NextAction, Result};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,7 +17,10 @@ use crate::code;
 /// Where the server is, who asks, and how the connection is protected. Shown without the password.
 #[derive(Clone)]
 pub(super) struct Address {
-    pub(super) config: Config,
+    /// One for each host that the URL names, in its order: the first that answers is the server.
+    pub(super) hosts: Vec<Config>,
+    /// Read anew for every connection, because a password may have a short life.
+    pub(super) password_file: Option<PathBuf>,
     pub(super) tls: Tls,
 }
 
@@ -41,7 +45,7 @@ struct Own {
     sslrootcert: Option<PathBuf>,
     sslcert: Option<PathBuf>,
     sslkey: Option<PathBuf>,
-    passfile: Option<PathBuf>,
+    password_file: Option<PathBuf>,
 }
 
 impl Address {
@@ -52,26 +56,63 @@ impl Address {
             return Err(malformed("it does not begin with `postgres://`"));
         }
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        if url.split_once('@').is_some_and(|(before, after)| {
+            before.split_once("://").is_some_and(|(_, user)| user.contains(['/', '?', '#']))
+                || after.contains('@')
+        }) {
+            return Err(malformed("a `/`, `?`, `#` or `@` of a password is written as `%2F`, ..."));
+        }
         let (own, rest) = Own::read(query)?;
-        let rest = if rest.is_empty() { base.to_owned() } else { format!("{base}?{rest}") };
-        let mut config: Config = rest
-            .parse()
-            .map_err(|error| malformed("its parts cannot be read").with_source(error))?;
-        if config.get_hosts().is_empty() {
+        let hosts = each_host(base)
+            .map(|base| {
+                let url = if rest.is_empty() { base } else { format!("{base}?{rest}") };
+                // What cannot be read may be part of a password.
+                url.parse().map_err(|_| malformed("a part or a parameter of it is not known"))
+            })
+            .collect::<Result<Vec<Config>>>()?;
+        if hosts.iter().any(|host| host.get_hosts().is_empty()) {
             return Err(malformed("it names no host"));
         }
-        let tls = own.tls(&config)?;
-        config.ssl_mode(if tls == Tls::Off { SslMode::Disable } else { SslMode::Require });
-        if config.get_application_name().is_none() {
-            config.application_name("gatekit");
-        }
-        if config.get_password().is_none()
-            && let Some(password) = password(own.passfile.as_deref())?
-        {
-            config.password(password.expose_secret());
-        }
-        Ok(Self { config, tls })
+        let tls = own.tls(&hosts)?;
+        let mut address = Self { hosts, password_file: own.password_file, tls };
+        address.complete()?;
+        Ok(address)
     }
+
+    /// What the URL leaves open.
+    fn complete(&mut self) -> Result<()> {
+        let password = match &self.password_file {
+            Some(file) => Some(read_password(file)?),
+            None => env::var("PGPASSWORD").ok().filter(|it| !it.is_empty()).map(Into::into),
+        };
+        let mode = if self.tls == Tls::Off { SslMode::Disable } else { SslMode::Require };
+        for host in &mut self.hosts {
+            host.ssl_mode(mode);
+            if host.get_application_name().is_none() {
+                host.application_name("gatekit");
+            }
+            if host.get_password().is_some() {
+                // That in the URL is meant.
+                self.password_file = None;
+            } else if let Some(password) = &password {
+                host.password(password.expose_secret());
+            }
+            // What forgets connections that are silent for minutes is in many ways to a server.
+            host.keepalives_idle(KEEP_ALIVE);
+        }
+        Ok(())
+    }
+}
+
+/// After how long a connection that is silent is tried.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// A URL for each of its hosts.
+fn each_host(url: &str) -> impl Iterator<Item = String> {
+    let start = url.find('@').or(url.find("://").map(|at| at + 2)).map_or(0, |at| at + 1);
+    let (before, rest) = url.split_at(start);
+    let (hosts, after) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    hosts.split(',').map(move |host| format!("{before}{host}{after}"))
 }
 
 impl Own {
@@ -85,7 +126,7 @@ impl Own {
                 "sslrootcert" => own.sslrootcert = Some(value.into_owned().into()),
                 "sslcert" => own.sslcert = Some(value.into_owned().into()),
                 "sslkey" => own.sslkey = Some(value.into_owned().into()),
-                "passfile" => own.passfile = Some(value.into_owned().into()),
+                "password_file" => own.password_file = Some(value.into_owned().into()),
                 // A pooler knows nothing of what one of its clients has set.
                 "options" => {
                     return Err(malformed(
@@ -101,13 +142,14 @@ impl Own {
         Ok((own, rest.finish()))
     }
 
-    fn tls(&self, config: &Config) -> Result<Tls> {
+    fn tls(&self, hosts: &[Config]) -> Result<Tls> {
         let identity = match (&self.sslcert, &self.sslkey) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             (None, None) => None,
             _ => return Err(malformed("`sslcert` and `sslkey` come together")),
         };
-        let on_this_machine = config.get_hosts().iter().all(|host| !matches!(host, Host::Tcp(_)));
+        let mut named = hosts.iter().flat_map(Config::get_hosts);
+        let on_this_machine = named.all(|host| !matches!(host, Host::Tcp(_)));
         match self.sslmode.as_deref() {
             Some("disable") => Ok(Tls::Off),
             None if on_this_machine => Ok(Tls::Off),
@@ -122,22 +164,19 @@ impl Own {
     }
 }
 
-/// The password that a file or the environment names.
-fn password(file: Option<&Path>) -> Result<Option<SecretString>> {
-    let Some(file) = file else {
-        return Ok(env::var("PGPASSWORD").ok().filter(|it| !it.is_empty()).map(Into::into));
-    };
+/// The first line of a file.
+pub(super) fn read_password(file: &Path) -> Result<SecretString> {
     let text = fs::read_to_string(file).map_err(|error| {
         malformed("the file with the password cannot be read")
-            .with_context("passfile", file.display())
+            .with_context("password_file", file.display())
             .with_source(error)
     })?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
         return Err(malformed("the file with the password is empty")
-            .with_context("passfile", file.display()));
+            .with_context("password_file", file.display()));
     }
-    Ok(Some(line.into()))
+    Ok(line.into())
 }
 
 /// The source of the error never holds the URL: it may have a password in it.
@@ -147,7 +186,7 @@ fn malformed(why: &str) -> Error {
         .with_context("why", why)
         .with_next(NextAction::outside(
             "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password in `PGPASSWORD` or \
-             in a file that `?passfile=` names",
+             in a file that `?password_file=` names",
         ))
 }
 
@@ -159,25 +198,28 @@ impl fmt::Debug for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
-        let ports = self.config.get_ports();
-        let hosts: Vec<_> = self
-            .config
-            .get_hosts()
-            .iter()
-            .enumerate()
-            .map(|(at, host)| {
-                let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-                match host {
-                    Host::Tcp(name) => format!("{name}:{port}"),
-                    #[cfg(unix)]
-                    Host::Unix(path) => format!("{}:{port}", path.display()),
-                }
-            })
-            .collect();
-        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        let Some(first) = self.hosts.first() else { return Ok(()) };
+        let user = first.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+        let hosts: Vec<_> = self.hosts.iter().flat_map(places).collect();
+        let database = first.get_dbname().or(first.get_user()).unwrap_or_default();
         write!(f, "postgres://{user}{}/{database}", hosts.join(","))
     }
+}
+
+/// Host and port; several where the URL names them by parameters.
+fn places(config: &Config) -> Vec<String> {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate();
+    hosts
+        .map(|(at, host)| {
+            let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                #[cfg(unix)]
+                Host::Unix(path) => format!("{}:{port}", path.display()),
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -190,7 +232,7 @@ mod tests {
         let address = Address::parse(url).unwrap();
         assert_eq!(address.to_string(), "postgres://anna@db.example.org:6543/ledgers");
         assert!(!format!("{address:?}").contains("hunter2"));
-        assert_eq!(address.config.get_password(), Some(&b"hunter2"[..]));
+        assert_eq!(address.hosts[0].get_password(), Some(&b"hunter2"[..]));
     }
 
     #[test]
@@ -215,7 +257,17 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_not_shown() {
-        for url in ["", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:port/d", "postgres:///d"] {
+        for url in [
+            "",
+            "mysql://u:hunter2@h/d",
+            "postgres://u:hunter2@h:port/d",
+            "postgres:///d",
+            "postgres://u:pa/hunter2@h/d",
+            "postgres://u:pa@hunter2@h/d",
+            "postgres://u:pa?hunter2@h/d",
+            "postgres://u:pa#hunter2@h/d",
+            "postgres://u:pa?hunter2",
+        ] {
             let error = Address::parse(url).unwrap_err();
             assert_eq!(*error.code(), code::LEDGER_URL, "{url}");
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
@@ -223,15 +275,26 @@ mod tests {
     }
 
     #[test]
+    fn each_host_is_tried_by_itself() {
+        let address = Address::parse("postgres://u:p@a:1,[::1]:2,c/d?connect_timeout=3").unwrap();
+        assert_eq!(address.hosts.len(), 3);
+        assert_eq!(address.to_string(), "postgres://u@a:1,::1:2,c:5432/d");
+        let address = Address::parse("postgres://a,b/d?user=u").unwrap();
+        assert_eq!(address.to_string(), "postgres://u@a:5432,b:5432/d");
+        let address = Address::parse("postgres://u@h?sslmode=disable").unwrap();
+        assert_eq!(address.to_string(), "postgres://u@h:5432/u");
+    }
+
+    #[test]
     fn a_password_is_read_from_a_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pass");
-        let url = format!("postgres://u@h/d?passfile={}", file.display());
+        let url = format!("postgres://u@h/d?password_file={}", file.display());
         assert_eq!(*Address::parse(&url).unwrap_err().code(), code::LEDGER_URL, "there is none");
         fs::write(&file, "\n").unwrap();
         assert_eq!(*Address::parse(&url).unwrap_err().code(), code::LEDGER_URL, "it is empty");
         fs::write(&file, "open sesame\n").unwrap();
         let address = Address::parse(&url).unwrap();
-        assert_eq!(address.config.get_password(), Some(&b"open sesame"[..]));
+        assert_eq!(address.hosts[0].get_password(), Some(&b"open sesame"[..]));
     }
 }

@@ -61,7 +61,7 @@ impl From<tokio_postgres::Error> for Fault {
             };
         }
         let is_late = is_of_kind(&error, "timeout waiting for server");
-        if error.is_closed() || is_late || (io_error(&error).is_some() && !is_tls(&error)) {
+        if error.is_closed() || is_late || (io_error(&error).is_some() && !is_distrust(&error)) {
             let why = Why::Unreachable;
             return Self::Passing(Passing { why, source: Some(error.into()) });
         }
@@ -91,6 +91,7 @@ fn passing(error: &DbError) -> Option<Why> {
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::IDLE_SESSION_TIMEOUT,
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
     ];
     let busy = [
         SqlState::TOO_MANY_CONNECTIONS,
@@ -99,8 +100,12 @@ fn passing(error: &DbError) -> Option<Why> {
         SqlState::LOCK_NOT_AVAILABLE,
         SqlState::QUERY_CANCELED,
         SqlState::OUT_OF_MEMORY,
+        // Poolers say so what they have no code for, and a server while its schema is altered.
+        SqlState::INTERNAL_ERROR,
     ];
-    if away.contains(code) || code.code().starts_with("08") {
+    if login_at_pooler(error).is_some() {
+        None
+    } else if away.contains(code) || code.code().starts_with("08") {
         Some(Why::Unreachable)
     } else if busy.contains(code) {
         Some(Why::Busy)
@@ -113,12 +118,31 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source().and_then(|source| source.downcast_ref())
 }
 
-/// Whether no protected connection came about: rustls puts its own errors into those of the system.
-fn is_tls(error: &tokio_postgres::Error) -> bool {
-    let in_io = io_error(error)
+/// What PgBouncer says, in words alone, that the server would say by a code of its own.
+fn login_at_pooler(error: &DbError) -> Option<SqlState> {
+    if *error.code() != SqlState::PROTOCOL_VIOLATION {
+        return None;
+    }
+    let says = |words: &str| error.message().contains(words);
+    if says("no such database") {
+        return Some(SqlState::INVALID_CATALOG_NAME);
+    }
+    let is_login = ["authentication failed", "no such user", "login failed", "SASL"];
+    is_login.into_iter().any(says).then_some(SqlState::INVALID_PASSWORD)
+}
+
+/// Whether client and server do not trust each other: rustls puts its own errors into those of the
+/// system.
+fn is_distrust(error: &tokio_postgres::Error) -> bool {
+    io_error(error)
         .and_then(io::Error::get_ref)
-        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some());
-    in_io || is_of_kind(error, "error performing TLS handshake")
+        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
+}
+
+/// Whether no protected connection can come about.
+fn is_tls(error: &tokio_postgres::Error) -> bool {
+    let has_none = is_of_kind(error, "error performing TLS handshake") && io_error(error).is_none();
+    is_distrust(error) || has_none
 }
 
 /// Whether an error of no server and of no system is of that kind, which is told in no other way.
@@ -135,19 +159,20 @@ impl Fault {
     /// The error of the ledger at `place` that failed to do something; `effect` is what became of the
     /// call.
     pub(super) fn at(self, place: &str, doing: &str, effect: Effect) -> Error {
-        match self {
-            Self::Told(error) => error,
+        let error = match self {
+            Self::Told(error) => return error,
             Self::Refused(stand) => corrupt(place).with_context("found", format!("{stand:?}")),
             Self::OtherFence => corrupt(place).with_context("found", "another fence"),
             Self::Damaged(what) => corrupt(place).with_context("found", what),
-            Self::Passing(passing) => passing.error(place, doing, effect),
+            Self::Passing(passing) => passing.error(place, doing),
             Self::Sql(error) => sql(place, doing, error),
-        }
+        };
+        error.with_effect(effect)
     }
 }
 
 impl Passing {
-    fn error(self, place: &str, doing: &str, effect: Effect) -> Error {
+    fn error(self, place: &str, doing: &str) -> Error {
         let error = match self.why {
             Why::Unreachable => {
                 error(code::LEDGER_UNREACHABLE, "the server of the ledger cannot be reached", place)
@@ -158,7 +183,7 @@ impl Passing {
             Why::Busy => error(code::LEDGER_BUSY, "the server of the ledger is too busy", place)
                 .with_next(NextAction::outside("try again a little later")),
         };
-        let error = error.with_context("doing", doing).with_effect(effect).retry_later();
+        let error = error.with_context("doing", doing).retry_later();
         match self.source {
             Some(source) => error.with_source(source),
             None => error,
@@ -167,7 +192,8 @@ impl Passing {
 }
 
 fn sql(place: &str, doing: &str, source: tokio_postgres::Error) -> Error {
-    let Some(code) = source.code().cloned() else {
+    let at_pooler = source.as_db_error().and_then(login_at_pooler);
+    let Some(code) = at_pooler.or(source.code().cloned()) else {
         let is_login = ["authentication error", "invalid configuration"]
             .iter()
             .any(|it| is_of_kind(&source, it));
@@ -191,7 +217,14 @@ fn sql(place: &str, doing: &str, source: tokio_postgres::Error) -> Error {
         missing(place)
     } else if code == SqlState::DISK_FULL {
         full(place)
-    } else if ["22", "23", "42", "P0", "XX"].iter().any(|class| code.code().starts_with(class)) {
+    } else if [SqlState::UNTRANSLATABLE_CHARACTER, SqlState::CHARACTER_NOT_IN_REPERTOIRE]
+        .contains(&code)
+    {
+        unstorable(place)
+    } else if ["22", "23", "3F", "42", "P0", "XX"]
+        .iter()
+        .any(|class| code.code().starts_with(class))
+    {
         // Something of it is gone or of another type, or a row holds what no ledger writes.
         corrupt(place)
     } else {
@@ -217,6 +250,37 @@ fn corrupt(place: &str) -> Error {
 pub(super) fn foreign(place: &str) -> Error {
     error(code::LEDGER_FOREIGN, "the schema `gatekit` is that of another application", place)
         .with_next(NextAction::outside("name another database for the ledger"))
+}
+
+/// It may hold all there is: nobody may be told to begin anew elsewhere.
+pub(super) fn nameless(place: &str) -> Error {
+    let what = "the schema `gatekit` does not say of which version the ledger is";
+    error(code::LEDGER_CORRUPT, what, place).with_next(
+        NextAction::outside(
+            "restore the comment on the schema, which a backup without comments has lost: \
+             `COMMENT ON SCHEMA gatekit IS 'gatekit ledger, version 1'`, or the version that it was",
+        )
+        .by("operator"),
+    )
+}
+
+/// What a ledger fails with that is to be made, or brought to the version of this build.
+pub(super) fn uncreated(fault: Fault, place: &str) -> Fault {
+    match fault {
+        Fault::Sql(source) if source.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+            let what = "this user may not make the tables of the ledger, or bring them up to date";
+            let error = error(code::LEDGER_DENIED, what, place).with_source(source).with_next(
+                NextAction::outside(
+                    "let a user of the database who may create schemas, or who owns the schema \
+                     `gatekit`, open the ledger once with this build, by any verb that writes; then \
+                     grant this one the role runner",
+                )
+                .by("operator"),
+            );
+            Fault::Told(error)
+        }
+        fault => fault,
+    }
 }
 
 pub(super) fn unfit(place: &str, why: &str) -> Error {
@@ -246,6 +310,11 @@ fn full(place: &str) -> Error {
         .with_next(NextAction::outside("free space on the disk of the server, then try again"))
 }
 
+fn unstorable(place: &str) -> Error {
+    error(code::LEDGER_IO, "the ledger was given a text that PostgreSQL cannot hold", place)
+        .with_next(NextAction::outside("leave the character U+0000 out of names and comments"))
+}
+
 fn missing(place: &str) -> Error {
     error(code::LEDGER_MISSING, "the server has no such database", place)
         .with_next(NextAction::outside("name an existing database in the ledger's URL"))
@@ -255,7 +324,7 @@ fn login(place: &str) -> Error {
     error(code::LEDGER_LOGIN, "the server of the ledger does not let this user in", place)
         .with_next(NextAction::outside(
             "check user and password: in the URL, in `PGPASSWORD`, or in the file that \
-             `?passfile=` names",
+             `?password_file=` names",
         ))
 }
 

@@ -56,7 +56,7 @@ impl PostgresLedger {
     /// How to open the ledger in the schema `gatekit` of the database at `url`:
     /// `postgres://USER@HOST:PORT/DATABASE`, several hosts separated by commas.
     ///
-    /// The password is in the URL, in the file that `?passfile=` names (its first line) or in
+    /// The password is in the URL, in the file that `?password_file=` names (its first line) or in
     /// `PGPASSWORD`. The connection is protected by TLS and the server proves its name, by the
     /// certificates that the machine trusts or those of `?sslrootcert=FILE`; `?sslcert=FILE` and
     /// `?sslkey=FILE` prove the client's. `?sslmode=disable` does without.
@@ -73,12 +73,15 @@ impl PostgresLedger {
         let opened = async {
             let mut kind = schema::kind(server).await?;
             if matches!(kind, Kind::Empty) || matches!(kind, Kind::Ledger(old) if old < VERSION) {
-                schema::migrate(server).await?;
+                schema::migrate(server)
+                    .await
+                    .map_err(|fault| error::uncreated(fault, &server.place))?;
                 kind = schema::kind(server).await?;
             }
             match kind {
                 Kind::Ledger(VERSION) => Ok(()),
                 Kind::Ledger(_) => Err(error::newer(&server.place).into()),
+                Kind::Nameless => Err(error::nameless(&server.place).into()),
                 Kind::Empty | Kind::Foreign => Err(error::foreign(&server.place).into()),
             }
         };
@@ -93,6 +96,7 @@ impl PostgresLedger {
         match schema::kind(server).await.map_err(none)? {
             Kind::Ledger(_) => Ok(Some(ledger)),
             Kind::Empty => Ok(None),
+            Kind::Nameless => Err(error::nameless(&server.place)),
             Kind::Foreign => Err(error::foreign(&server.place)),
         }
     }

@@ -14,6 +14,7 @@
 
 mod address;
 mod builder;
+mod connect;
 mod error;
 mod ledger;
 mod schema;

@@ -19,6 +19,8 @@ pub(super) enum Kind {
     Empty,
     /// A ledger of that version.
     Ledger(i32),
+    /// One without its version, which is a comment: a backup that was restored without comments.
+    Nameless,
     /// Its schema of the name is something else.
     Foreign,
 }
@@ -28,11 +30,11 @@ pub(super) async fn kind(server: &Server) -> Result<Kind, Fault> {
     // One statement, because a transaction pooler may send the next one to another connection; and it
     // must not name what may not be there.
     let sql = "SELECT to_regnamespace('gatekit') IS NOT NULL, \
-               to_regclass('gatekit.meta') IS NOT NULL, \
+               to_regclass('gatekit.target') IS NOT NULL, \
                obj_description(to_regnamespace('gatekit'), 'pg_namespace'), \
                current_setting('server_encoding'), current_setting('server_version_num')::integer";
     let row = server.one(Call::new("be looked at", sql).hasty()).await?;
-    let (schema, meta, note): (bool, bool, Option<String>) =
+    let (schema, tables, note): (bool, bool, Option<String>) =
         (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let (encoding, release): (&str, i32) = (row.try_get(3)?, row.try_get(4)?);
     // What is hashed is UTF-8, and what hashes it came with 11, the ids of `meta` with 13.
@@ -47,7 +49,11 @@ pub(super) async fn kind(server: &Server) -> Result<Kind, Fault> {
         .as_deref()
         .and_then(|note| note.strip_prefix(NOTE))
         .and_then(|version| version.parse().ok());
-    Ok(version.filter(|_| meta).map_or(Kind::Foreign, Kind::Ledger))
+    Ok(match (version, tables) {
+        (Some(version), true) => Kind::Ledger(version),
+        (None, true) => Kind::Nameless,
+        _ => Kind::Foreign,
+    })
 }
 
 /// What the comment on the schema says, before the number of the version: to read it, no table has to

@@ -6,10 +6,12 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use gatekit_core::{Effect, Error, Result};
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{NoTls, Row};
+use tokio_postgres::{Config, NoTls, Row};
 
 use super::builder::PostgresLedgerBuilder;
+use super::connect::Hosts;
 use super::error::{Fault, Passing, Why};
 use super::tls;
 
@@ -60,12 +62,13 @@ pub(super) struct Server {
 impl Server {
     /// Connects to nothing yet.
     pub(super) fn new(options: PostgresLedgerBuilder) -> Result<Self> {
-        let config = options.address.config.clone();
+        let (address, timeout) = (options.address.clone(), options.call_timeout);
         // The connection is tried with a statement of ours, not with one of the pool's.
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match tls::connector(&options.address.tls)? {
-            Some(tls) => Manager::from_config(config, tls, manager),
-            None => Manager::from_config(config, NoTls, manager),
+        let none = Config::new();
+        let manager = match tls::connector(&address.tls)? {
+            Some(tls) => Manager::from_connect(none, Hosts::new(address, tls, timeout), manager),
+            None => Manager::from_connect(none, Hosts::new(address, NoTls, timeout), manager),
         };
         let place = options.address.to_string();
         let pool = Pool::builder(manager)
@@ -78,6 +81,10 @@ impl Server {
     /// The error of a call that failed before it did anything.
     pub(super) fn error(&self, fault: Fault, doing: &str) -> Error {
         fault.at(&self.place, doing, Effect::None)
+    }
+
+    fn has_others(&self) -> bool {
+        self.options.address.hosts.len() > 1
     }
 
     /// The only row of an answer.
@@ -102,8 +109,8 @@ impl Server {
             };
             let answer = timeout(self.options.call_timeout, attempt).await;
             match answer.unwrap_or_else(|_| Err(Fault::too_late())) {
-                Err(Fault::Passing(passing)) => attempts.pause(passing).await?,
-                answer => return answer,
+                Err(fault) => attempts.pause(fault).await?,
+                Ok(answer) => return Ok(answer),
             }
         }
     }
@@ -119,8 +126,8 @@ impl Server {
             };
             let answer = timeout(self.options.call_timeout, attempt).await;
             match answer.unwrap_or_else(|_| Err(Fault::too_late())) {
-                Err(Fault::Passing(passing)) => attempts.pause(passing).await?,
-                answer => return answer,
+                Err(fault) => attempts.pause(fault).await?,
+                Ok(answer) => return Ok(answer),
             }
         }
     }
@@ -144,6 +151,8 @@ struct Attempts<'s> {
     sent: bool,
     /// Whether one of them may have done what was asked, unknown to us.
     unknown: bool,
+    /// Why the latest failed that was told why.
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl<'s> Attempts<'s> {
@@ -155,21 +164,58 @@ impl<'s> Attempts<'s> {
             .without_max_times()
             .build();
         let (began, patience) = (Instant::now(), server.options.patience);
-        Self { server, doing, began, pauses, patience, number: 0, sent: false, unknown: false }
+        Self {
+            server,
+            doing,
+            began,
+            pauses,
+            patience,
+            number: 0,
+            sent: false,
+            unknown: false,
+            source: None,
+        }
     }
 
     /// Pauses before the next attempt; errs where there is to be none.
-    async fn pause(&mut self, passing: Passing) -> Result<(), Fault> {
+    async fn pause(&mut self, fault: Fault) -> Result<(), Fault> {
+        let mut passing = match fault {
+            Fault::Passing(passing) => passing,
+            // Another host may be the one that can be written.
+            Fault::Sql(error) if self.server.has_others() && is_read_only(&error) => {
+                Passing { why: Why::Busy, source: Some(error.into()) }
+            }
+            fault => return Err(if self.unknown { self.in_doubt(fault) } else { fault }),
+        };
         self.number += 1;
-        self.unknown |= std::mem::take(&mut self.sent) && passing.why == Why::Unreachable;
+        if passing.why == Why::Unreachable {
+            self.unknown |= std::mem::take(&mut self.sent);
+            // What became of this connection has become of the others.
+            self.server.pool.retain(|_, _| false);
+        }
         let pause = self.pauses.next().unwrap_or(SLOWEST);
         if self.began.elapsed() + pause < self.patience {
+            self.source = passing.source.or(self.source.take());
             tokio::time::sleep(pause).await;
             return Ok(());
         }
-        let effect = if self.unknown { Effect::Unknown } else { Effect::None };
-        Err(Fault::Told(Fault::Passing(passing).at(&self.server.place, self.doing, effect)))
+        passing.source = passing.source.or(self.source.take());
+        let fault = Fault::Passing(passing);
+        Err(if self.unknown { self.in_doubt(fault) } else { fault })
     }
+
+    /// What a call fails with of which an earlier attempt may have happened. A refusal says that none
+    /// has.
+    fn in_doubt(&self, fault: Fault) -> Fault {
+        if matches!(fault, Fault::Refused(_) | Fault::OtherFence | Fault::Told(_)) {
+            return fault;
+        }
+        Fault::Told(fault.at(&self.server.place, self.doing, Effect::Unknown))
+    }
+}
+
+fn is_read_only(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
 /// How long a hasty call is attempted again.
@@ -192,7 +238,9 @@ impl Lent {
         mut self,
         answer: std::result::Result<T, tokio_postgres::Error>,
     ) -> Result<T, Fault> {
-        if answer.as_ref().err().is_none_or(|error| error.as_db_error().is_some()) {
+        let is_sound =
+            |error: &tokio_postgres::Error| error.as_db_error().is_some() && !is_read_only(error);
+        if answer.as_ref().err().is_none_or(is_sound) {
             drop(self.0.take());
         }
         answer.map_err(Fault::from)

@@ -15,14 +15,14 @@ async fn the_journal_is_append_only_and_fences_never_go_back() {
     let database = Database::new(Via::Server).await;
     let held = mutating(&database.ledger().await, &claim()).await;
     let raw = database.raw().await;
-    for sql in [
-        "UPDATE gatekit.journal SET entry = ''",
-        "DELETE FROM gatekit.journal",
-        "TRUNCATE gatekit.journal",
-        "UPDATE gatekit.target SET fence = fence - 1",
+    for (sql, why) in [
+        ("UPDATE gatekit.journal SET entry = ''", "the journal is append-only"),
+        ("DELETE FROM gatekit.journal", "the journal is append-only"),
+        ("TRUNCATE gatekit.journal", "the journal is append-only"),
+        ("UPDATE gatekit.target SET fence = fence - 1", "a fence never goes back"),
     ] {
         let error = raw.batch_execute(sql).await.unwrap_err();
-        assert!(error.as_db_error().unwrap().message().contains("a"), "{sql}");
+        assert_eq!(error.as_db_error().unwrap().message(), why, "{sql}");
     }
     let ledger = database.ledger().await;
     assert_eq!(verify(&ledger).await.unwrap().seq, 1);
@@ -60,6 +60,8 @@ async fn a_schema_with_something_missing_is_damaged_and_nothing_is_written() {
         "ALTER TABLE gatekit.target DROP COLUMN fence CASCADE",
         "DROP TABLE gatekit.waiter CASCADE",
         "ALTER TABLE gatekit.target RENAME TO renamed",
+        "ALTER TABLE gatekit.journal SET SCHEMA public; DROP SCHEMA gatekit CASCADE; \
+         CREATE SCHEMA gatekit; ALTER TABLE public.journal SET SCHEMA gatekit",
     ] {
         let database = Database::new(Via::Server).await;
         let ledger = database.ledger().await;

@@ -117,6 +117,19 @@ async fn whether_a_call_may_have_happened_is_told() {
     assert_eq!(append(&ledger, &held, calling()).await.unwrap(), 2);
 }
 
+/// An earlier attempt has happened, whatever the later one is told.
+#[tokio::test]
+async fn what_may_have_happened_is_not_told_as_undone() {
+    let database = Database::new(Via::Server).await;
+    let (proxy, ledger) = behind(&database).await;
+    append_open(&ledger, claim().run, queued()).await.unwrap();
+    proxy.set(Way::LoseAnswer);
+    database.set("default_transaction_read_only = on").await;
+    let error = append_open(&ledger, claim().run, queued()).await.unwrap_err();
+    assert_eq!((error.code(), error.effect()), (&code::LEDGER_READ_ONLY, Effect::Unknown));
+    assert_eq!(verify(&database.ledger().await).await.unwrap().seq, 2, "it has happened");
+}
+
 pub(super) fn programs() -> Programs {
     Programs::find(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers")).unwrap()
 }

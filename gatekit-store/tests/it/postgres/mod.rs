@@ -1,6 +1,7 @@
 //! Tests of the PostgreSQL ledger on a real server, of which `GATEKIT_TEST_POSTGRES` says where it is.
 
 mod chaos;
+mod clock;
 mod conformance;
 mod database;
 mod death;

@@ -1,9 +1,9 @@
 //! How a ledger comes into being, and who cannot open it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::Ledger as _;
-use gatekit_core::{Code, Error, Result};
+use gatekit_core::{Code, Error, Outcome, Result};
 use gatekit_store::{PostgresLedger, code};
 
 use super::database::{Database, Via};
@@ -18,6 +18,11 @@ async fn cannot_open(url: &str, code: &Code) -> Error {
     let error = refused(build(url).await, code);
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     error
+}
+
+/// What is to be done first.
+fn next(error: &Error) -> String {
+    format!("{:?}", error.to_failure().next[0])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,6 +105,27 @@ async fn what_is_no_ledger_is_left_alone() {
     refused(reader, &code::LEDGER_FOREIGN);
 }
 
+/// Nobody is sent elsewhere by it, where nothing would be known of what is suspect here.
+#[tokio::test]
+async fn a_ledger_that_was_restored_without_comments_is_no_stranger() {
+    let database = Database::new(Via::Server).await;
+    database.raw().await.batch_execute("COMMENT ON SCHEMA gatekit IS NULL").await.unwrap();
+    let error = cannot_open(&database.url(), &code::LEDGER_CORRUPT).await;
+    let next = next(&error);
+    let sql = next.split('`').find(|part| part.starts_with("COMMENT")).unwrap();
+    database.raw().await.batch_execute(sql).await.unwrap();
+    build(&database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_may_not_make_a_ledger_is_told_who_may() {
+    let database = Database::empty(Via::Server).await;
+    let user = database.role("LOGIN PASSWORD 'sesame'").await;
+    let url = database.url().replace("gatekit@", &format!("{user}:sesame@"));
+    let error = cannot_open(&url, &code::LEDGER_DENIED).await;
+    assert!(next(&error).contains("create schemas"), "{error:?}");
+}
+
 /// What is hashed is UTF-8.
 #[tokio::test]
 async fn a_database_in_another_encoding_is_refused() {
@@ -125,6 +151,11 @@ async fn who_is_not_let_in_is_told_why() {
     assert!(error.is_temporary());
     let plain = database.url().replace("?sslmode=disable", "");
     cannot_open(&plain, &code::LEDGER_TLS).await;
+
+    // A pooler has no codes for it.
+    let pooled = Database::empty(Via::Pooler).await.url();
+    let stranger = pooled.replace("gatekit@", "nobody_of_that_name:hunter2@");
+    cannot_open(&stranger, &code::LEDGER_LOGIN).await;
 
     // Let in, and without any right.
     let own = url(&format!("{user}:sesame"));
@@ -186,7 +217,53 @@ async fn a_commit_is_on_disk_whatever_the_database_says() {
     let held = mutating(&ledger, &claim()).await;
     ledger.renew(&held).await.unwrap();
     append(&ledger, &held, calling()).await.unwrap();
+    database.pass(LEASE * 2).await;
+    let mut taken = claim();
+    taken.run = held.run;
+    let taken = ledger.take_over(&taken, LEASE).await.unwrap();
+    append(&ledger, &taken, closed(Outcome::Released)).await.unwrap();
+    let next = hold(&ledger, &claim()).await;
+    assert!(ledger.release(&next).await.unwrap());
     let rows = raw.query("SELECT DISTINCT how FROM public.seen", &[]).await.unwrap();
     let seen: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(seen, ["on"]);
+}
+
+/// A host that takes connections and says nothing must not keep others from being asked.
+#[tokio::test]
+async fn a_silent_host_does_not_stand_before_the_others() {
+    let database = Database::new(Via::Server).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = silent.local_addr().unwrap();
+    let url = database.url().replace('@', &format!("@{silent},"));
+    let builder = || PostgresLedger::builder(&url).unwrap();
+    let ledger = builder().call_timeout(Duration::from_secs(2)).build().await.unwrap();
+    let again = ledger.reconnect().await.unwrap();
+    for ledger in [&ledger as &dyn gatekit_core::ledger::Ledger, &*again] {
+        append_open(ledger, claim().run, queued()).await.unwrap();
+    }
+}
+
+/// Whoever has given up leaves nobody behind who waits for a lock.
+#[tokio::test]
+async fn a_statement_that_was_given_up_ends() {
+    let database = Database::new(Via::Server).await;
+    let held = mutating(&database.ledger().await, &claim()).await;
+    let builder = PostgresLedger::builder(&database.url()).unwrap();
+    let builder = builder.call_timeout(Duration::from_millis(300));
+    let ledger = builder.patience(Duration::from_millis(900)).build().await.unwrap();
+    let mut raw = database.raw().await;
+    let locked = raw.transaction().await.unwrap();
+    locked.batch_execute("SELECT 1 FROM gatekit.target FOR UPDATE").await.unwrap();
+    append(&ledger, &held, calling()).await.unwrap_err();
+    let sql = "SELECT count(*) FROM pg_stat_activity \
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = || async { locked.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) };
+    assert!(waiting().await > 0, "nobody ever waited");
+    // One after the other.
+    let patience = Instant::now() + Duration::from_secs(30);
+    while waiting().await > 0 {
+        assert!(Instant::now() < patience, "somebody waits for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -83,6 +83,34 @@ async fn a_server_has_to_prove_its_name() {
     refused(server.open("gatekit@", &trusted).await, &code::LEDGER_TLS);
 }
 
+/// A server that goes away in the middle of a handshake, as in a restart, has not distrusted anybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_that_breaks_off_is_made_again() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://u@{}/d", listener.local_addr().unwrap());
+    let handshakes = std::thread::spawn(move || {
+        let mut count = 0;
+        listener.set_nonblocking(false).unwrap();
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut request = [0; 8];
+            if client.read_exact(&mut request).is_err() {
+                break;
+            }
+            // It speaks TLS, and is gone.
+            client.write_all(b"S").unwrap();
+            count += 1;
+        }
+        count
+    });
+    let builder = PostgresLedger::builder(&url).unwrap().patience(Duration::from_millis(500));
+    let error = refused(builder.build().await, &code::LEDGER_UNREACHABLE);
+    assert!(error.is_temporary());
+    let place = url.split('@').nth(1).unwrap().split('/').next().unwrap();
+    drop(std::net::TcpStream::connect(place).unwrap());
+    assert!(handshakes.join().unwrap() > 1, "it was tried once");
+}
+
 #[tokio::test]
 async fn a_client_proves_its_name_by_a_certificate() {
     let (authority, stranger) = (Authority::new().unwrap(), Authority::new().unwrap());

@@ -70,3 +70,35 @@ async fn the_first_in_line_is_woken_when_a_holder_of_this_machine_dies() {
     assert!(died.elapsed() < Duration::from_secs(3), "{:?}", died.elapsed());
     granted(ledger.acquire(&keen, LEASE).await.unwrap());
 }
+
+/// A take-over and a claim lock the same two rows: neither waits for the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_take_over_and_a_claim_do_not_wait_for_each_other() {
+    let database = Database::new(Via::Server).await;
+    let (ledger, other) = (database.ledger().await, database.ledger().await);
+    // What is locked along comes first in the order in which rows are locked.
+    let first = lone();
+    let held = hold(&ledger, &first).await;
+    ledger.release(&held).await.unwrap();
+    let mut gone = both();
+    gone.process.boot = "another machine".to_owned();
+    mutating(&ledger, &gone).await;
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let claims = tokio::spawn(async move {
+        let keen = lone();
+        other.enqueue(&keen).await.unwrap();
+        loop {
+            other.acquire(&keen, LEASE).await.unwrap();
+        }
+    });
+    for _ in 0..100 {
+        database.pass(LEASE * 2).await;
+        gone.id = both().id;
+        ledger.take_over(&gone, LEASE).await.unwrap();
+    }
+    claims.abort();
+    // The server counts what a session tells it now and then.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let count: i64 = database.raw().await.query_one(deadlocks, &[]).await.unwrap().get(0);
+    assert_eq!(count, 0);
+}

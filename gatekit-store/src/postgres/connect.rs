@@ -1,0 +1,86 @@
+//! Which of the hosts is asked.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, Config, Error, Socket};
+
+use super::address::{Address, read_password};
+
+type Connected = (Client, JoinHandle<()>);
+
+/// Connects to the host that answered last, else to the next: one that is silent takes its share of
+/// the time, not that of the others.
+pub(super) struct Hosts<T> {
+    address: Address,
+    tls: T,
+    share: Duration,
+    /// Which is asked first.
+    first: AtomicUsize,
+}
+
+impl<T> Hosts<T> {
+    pub(super) fn new(address: Address, tls: T, patience: Duration) -> Self {
+        let hosts = u32::try_from(address.hosts.len()).unwrap_or(u32::MAX).max(1);
+        Self { address, tls, share: patience / hosts, first: AtomicUsize::new(0) }
+    }
+
+    /// The configuration of that host at this moment.
+    fn config(&self, at: usize) -> Option<Config> {
+        let mut config = self.address.hosts.get(at)?.clone();
+        if let Some(file) = &self.address.password_file
+            // A file that is being written keeps the password of before.
+            && let Ok(password) = read_password(file)
+        {
+            config.password(password.expose_secret());
+        }
+        if config.get_connect_timeout().is_none() {
+            // A name may stand for two addresses, of which the first leads nowhere.
+            config.connect_timeout(self.share / 2);
+        }
+        Some(config)
+    }
+}
+
+impl<T> Connect for Hosts<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+    T::Stream: Sync + Send,
+    T::TlsConnect: Sync + Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send + '_>> {
+        Box::pin(async {
+            let (first, count) = (self.first.load(Ordering::Relaxed), self.address.hosts.len());
+            let mut last = None;
+            for at in (0..count).map(|step| (first + step) % count) {
+                let Some(config) = self.config(at) else { continue };
+                self.first.store(at, Ordering::Relaxed);
+                match timeout(self.share, config.connect(self.tls.clone())).await {
+                    Ok(Ok((client, connection))) => {
+                        let connection = async { drop(connection.await) };
+                        return Ok((client, tokio::spawn(connection)));
+                    }
+                    Ok(Err(error)) => last = Some(error),
+                    Err(_) => {}
+                }
+                self.first.store((at + 1) % count, Ordering::Relaxed);
+            }
+            // All were silent: whoever waits for this gives up about now.
+            match last {
+                Some(error) => Err(error),
+                None => pending().await,
+            }
+        })
+    }
+}
