@@ -98,13 +98,7 @@ async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
     let mut pause = hold.lease / 3;
     loop {
         tokio::time::sleep(pause).await;
-        // A store that hangs must count as lost when its lease has lapsed.
-        let left = hold.lease.saturating_sub(renewed.elapsed());
-        let outcome = tokio::time::timeout(left, renew(&ledger, &mut own, hold)).await;
-        let outcome = outcome.unwrap_or_else(|_| {
-            Err(Error::new(code::LOCK_LOST, "the ledger did not answer before the lease lapsed"))
-        });
-        match outcome {
+        match renew(&ledger, &mut own, hold, renewed).await {
             Ok(()) => {
                 renewed = Instant::now();
                 pause = hold.lease / 3;
@@ -119,19 +113,39 @@ async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
     }
 }
 
+/// Renews over a connection of its own or, where none is to be had, over the run's.
 async fn renew(
     ledger: &Arc<dyn Ledger>,
     own: &mut Option<Arc<dyn Ledger>>,
     hold: &Hold,
+    renewed: Instant,
 ) -> Result<()> {
-    let renewal = async {
+    // A store that hangs must count as lost when its lease has lapsed.
+    let left = || hold.lease.saturating_sub(renewed.elapsed());
+    let over_own = async {
         let connection = match own {
             Some(connection) => connection,
             None => own.insert(ledger.reconnect().await?),
         };
         connection.renew(hold).await
     };
-    AssertUnwindSafe(renewal).catch_unwind().await.unwrap_or_else(|_| {
-        Err(Error::new(code::ENGINE_PANIC, "the ledger panicked while it renewed the lease"))
-    })
+    let Err(error) = answered(left() / 2, over_own).await else { return Ok(()) };
+    if *error.code() == code::LOCK_LOST {
+        return Err(error);
+    }
+    let over_shared = answered(left(), ledger.renew(hold)).await;
+    over_shared.map_err(|shared| if *shared.code() == code::LOCK_LOST { shared } else { error })
+}
+
+/// What a ledger answers within that time.
+async fn answered(limit: Duration, renewal: impl Future<Output = Result<()>>) -> Result<()> {
+    let renewal = AssertUnwindSafe(renewal).catch_unwind();
+    match tokio::time::timeout(limit, renewal).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) => {
+            let what = "the ledger panicked while it renewed the lease";
+            Err(Error::new(code::ENGINE_PANIC, what))
+        }
+        Err(_) => Err(Error::new(code::LEDGER_SILENT, "the ledger did not answer in time")),
+    }
 }

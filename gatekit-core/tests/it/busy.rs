@@ -72,6 +72,13 @@ async fn a_lease_is_renewed_in_a_ledger_that_is_reached_over_the_network() {
     tokio::time::timeout(LEASE * 60, renewed).await.unwrap();
 }
 
+/// Those who wait may have taken the last connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_renewed_where_no_other_connection_is_to_be_had() {
+    let bench = Bench::new();
+    is_renewed(engine(FailsRenewals::alone(&bench)), &bench).await;
+}
+
 async fn is_renewed(engine: Engine, bench: &Bench) {
     let world = World::with_live("v1");
     let under_way = Rollout::InProgress { poll_after: LEASE };

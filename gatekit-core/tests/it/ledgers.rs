@@ -170,6 +170,8 @@ pub(crate) struct FailsRenewals {
     fails: Option<(AtomicUsize, Code)>,
     /// Another handle opens a socket.
     networked: bool,
+    /// There is no other handle.
+    alone: bool,
 }
 
 pub(crate) const BUSY: Code = Code::new("ledger.busy");
@@ -181,13 +183,19 @@ impl FailsRenewals {
         fails: Option<(AtomicUsize, Code)>,
     ) -> Arc<Self> {
         let inner = Arc::clone(&bench.ledger);
-        Arc::new(Self { inner, refuses, fails, networked: false })
+        Arc::new(Self { inner, refuses, fails, networked: false, alone: false })
     }
 
     /// Fails never, and is reached over the network.
     pub(crate) fn networked(bench: &Bench) -> Arc<Self> {
-        let inner = Arc::clone(&bench.ledger);
-        Arc::new(Self { inner, refuses: None, fails: Some((0.into(), BUSY)), networked: true })
+        let ledger = Self::busy(bench, 0);
+        Arc::new(Self { networked: true, ..Arc::into_inner(ledger).unwrap() })
+    }
+
+    /// Lets nobody else in.
+    pub(crate) fn alone(bench: &Bench) -> Arc<Self> {
+        let ledger = Self::busy(bench, 0);
+        Arc::new(Self { alone: true, ..Arc::into_inner(ledger).unwrap() })
     }
 
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
@@ -230,6 +238,9 @@ impl Ledger for FailsRenewals {
         if self.fails.is_none() {
             return std::future::pending().await;
         }
+        if self.alone {
+            return Err(Error::new(BUSY, "too many connections").retry_later());
+        }
         self.renews()?;
         if self.networked {
             drop(tokio::net::UdpSocket::bind("127.0.0.1:0").await);
@@ -246,6 +257,10 @@ impl Ledger for FailsRenewals {
         self.inner.leave(target, run).await
     }
     async fn renew(&self, hold: &Hold) -> Result<()> {
+        if self.fails.is_none() {
+            return std::future::pending().await;
+        }
+        self.renews()?;
         self.inner.renew(hold).await
     }
     async fn release(&self, hold: &Hold) -> Result<bool> {
