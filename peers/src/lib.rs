@@ -8,6 +8,8 @@
 #[cfg(feature = "certificates")]
 mod certificates;
 mod cluster;
+#[cfg(feature = "databases")]
+mod database;
 mod pooler;
 mod program;
 mod programs;
@@ -19,6 +21,8 @@ use std::net::TcpListener;
 #[cfg(feature = "certificates")]
 pub use certificates::{Authority, Identity};
 pub use cluster::Cluster;
+#[cfg(feature = "databases")]
+pub use database::{Via, new_database};
 pub use pooler::Pooler;
 pub use programs::Programs;
 

@@ -4,8 +4,9 @@ use std::env;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use gatekit::ledger::Ledger;
 use gatekit::local::{Command, CommandDeploy, Program};
-use gatekit::store::SqliteLedger;
+use gatekit::store::{PostgresLedger, SqliteLedger};
 use gatekit::{Candidate, Engine, Event, EventBody, Pipeline, Reporter, Result, enforced};
 
 /// What this tool releases to.
@@ -24,7 +25,12 @@ fn pipeline() -> Result<Pipeline> {
 
 async fn run(words: &[String]) -> Result<u8> {
     let pipeline = pipeline()?;
-    let engine = Engine::new(Arc::new(SqliteLedger::open("ledger.db")?)).reporter(Lines);
+    // Where all meet who release: a file on one machine, a server for several.
+    let ledger: Arc<dyn Ledger> = match env::var("GATEKIT_LEDGER") {
+        Ok(url) => Arc::new(PostgresLedger::builder(&url)?.build().await?),
+        Err(_) => Arc::new(SqliteLedger::open("ledger.db")?),
+    };
+    let engine = Engine::new(ledger).reporter(Lines);
     let running = match words {
         [verb, version] if verb == "release" && !version.starts_with('-') => {
             engine.ship(&pipeline, Candidate::new().with_version(version))
@@ -58,22 +64,17 @@ struct Lines;
 
 impl Reporter for Lines {
     fn event(&mut self, event: &Event) {
-        if let EventBody::Step { entry, .. } = &event.event
-            && let Some(line) = entry.line()
-        {
-            eprintln!("{line}");
-        }
+        let EventBody::Step { entry, .. } = &event.event else { return };
+        entry.line().into_iter().for_each(|line| eprintln!("{line}"));
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let words: Vec<_> = env::args().skip(1).collect();
-    match run(&words).await {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("{error} [{}]", error.code());
-            ExitCode::from(2)
-        }
-    }
+    let exit = run(&words).await.unwrap_or_else(|error| {
+        eprintln!("{error} [{}]", error.code());
+        2
+    });
+    exit.into()
 }

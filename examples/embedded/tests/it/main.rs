@@ -6,14 +6,40 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use gatekit_peers::{Via, new_database};
+
 /// The script that the examples share; it needs jq.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../command-deploy/sign.sh");
 
-fn call(place: &Path, words: &[&str]) -> Output {
+fn program(place: &Path, words: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_embedded"));
-    program.env_remove("GITHUB_ACTIONS").env("SIGN_SCRIPT", SCRIPT);
+    program.env_remove("GITHUB_ACTIONS").env_remove("GATEKIT_LEDGER").env("SIGN_SCRIPT", SCRIPT);
     program.env("SIGN", place.join("sign.json")).current_dir(place).args(words);
-    program.output().unwrap()
+    program
+}
+
+fn call(place: &Path, words: &[&str]) -> Output {
+    program(place, words).output().unwrap()
+}
+
+/// What one machine has released the next one knows.
+#[test]
+fn machines_meet_at_a_ledger_on_a_server() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let url = new_database(Via::Server).unwrap();
+    let release = |place: &Path, text: &str| {
+        let mut program = program(place, &["release", text]);
+        let program = program.env("GATEKIT_LEDGER", &url).env("SIGN", one.path().join("sign.json"));
+        said(&program.output().unwrap())
+    };
+    for (place, text, told) in
+        [(&one, "open", "released"), (&other, "open", "unchanged"), (&other, "closed", "released")]
+    {
+        let (exit, stdout, stderr) = release(place.path(), text);
+        let expected = format!("{told}: {text} is live on office/sign");
+        assert_eq!((exit, stdout.trim()), (Some(0), &*expected), "{stderr}");
+    }
+    assert!(!one.path().join("ledger.db").exists(), "a ledger of its own");
 }
 
 fn said(output: &Output) -> (Option<i32>, String, String) {
@@ -54,7 +80,8 @@ fn the_script_of_the_guide_deploys_and_tells_the_truth() {
     let sign = place.path().join("sign.json");
     let release = |text: &str| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_embedded"));
-        program.env_remove("GITHUB_ACTIONS").env_remove("SIGN_SCRIPT").env("SIGN", &sign);
+        program.env_remove("GITHUB_ACTIONS").env_remove("GATEKIT_LEDGER");
+        program.env_remove("SIGN_SCRIPT").env("SIGN", &sign);
         said(&program.current_dir(place.path()).args(["release", text]).output().unwrap())
     };
     for (text, told) in [("open", "released"), ("open", "unchanged"), ("closed", "released")] {

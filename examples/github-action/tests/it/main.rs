@@ -10,12 +10,32 @@ use std::thread;
 use std::time::Duration;
 
 use gatekit::Outcome;
+use gatekit_peers::{Via, new_database};
 use tempfile::TempDir;
 use yaml_rust2::{Yaml, YamlLoader};
 
 /// The script that the examples share; it needs jq.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../command-deploy/sign.sh");
 const TOKEN: &str = "canary-of-the-sign";
+
+/// A runner's folder, and where the ledger is.
+struct Place {
+    dir: TempDir,
+    ledger: String,
+}
+
+impl Place {
+    /// With a ledger of its own.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = format!("sqlite:{}?durable=true", dir.path().join("ledger.db").display());
+        Self { dir, ledger }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
 
 /// What a step left behind.
 struct Step {
@@ -51,33 +71,33 @@ fn file(place: &Path, name: &str) -> PathBuf {
 }
 
 /// The script of the action in a step, as `actor`.
-fn script(place: &TempDir, actor: &str, verb: &str, text: &str, run: &str) -> Command {
+fn script(place: &Place, actor: &str, verb: &str, text: &str, run: &str) -> Command {
     let mut bash = Command::new("bash");
     bash.args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", &script_of_the_action()]);
     bash.env("SIGN_ACTION", env!("CARGO_BIN_EXE_sign-action"));
     bash.env("VERB", verb).env("TEXT", text).env("RUN", run);
-    in_a_step(&mut bash, place.path(), actor);
+    in_a_step(&mut bash, place, actor);
     bash
 }
 
 /// Gives a program what a step has.
-fn in_a_step(program: &mut Command, place: &Path, actor: &str) {
+fn in_a_step(program: &mut Command, runner: &Place, actor: &str) {
+    let place = runner.path();
     program.env("GATEKIT_ACTOR", actor).env("SIGN_TOKEN", TOKEN).env("SIGN_SCRIPT", SCRIPT);
     program.env("SIGN_FILE", place.join("sign.json")).env("GITHUB_ACTIONS", "true");
-    let ledger = format!("sqlite:{}?durable=true", place.join("ledger.db").display());
-    program.env("GATEKIT_LEDGER", ledger).stdin(Stdio::null());
+    program.env("GATEKIT_LEDGER", &runner.ledger).stdin(Stdio::null());
     program.env("GITHUB_OUTPUT", file(place, "outputs"));
     program.env("GITHUB_STEP_SUMMARY", file(place, "summary"));
 }
 
 /// What the files of the step say by now, and what its program printed.
-fn left(place: &TempDir, exit: Option<i32>, log: String) -> Step {
+fn left(place: &Place, exit: Option<i32>, log: String) -> Step {
     let read = |name| fs::read_to_string(place.path().join(name)).unwrap();
     Step { exit, log, outputs: read("outputs"), summary: read("summary") }
 }
 
 /// A step of the action, as `actor`.
-fn step(place: &TempDir, actor: &str, verb: &str, text: &str, run: &str) -> Step {
+fn step(place: &Place, actor: &str, verb: &str, text: &str, run: &str) -> Step {
     let done = script(place, actor, verb, text, run).output().unwrap();
     let log = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
     left(place, done.status.code(), log)
@@ -85,7 +105,7 @@ fn step(place: &TempDir, actor: &str, verb: &str, text: &str, run: &str) -> Step
 
 #[test]
 fn a_release_waits_for_a_word_from_somebody_else_and_is_told_in_its_steps() {
-    let place = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let shipped = step(&place, "ann", "ship", "open\n::error::$(id)", "");
     assert_eq!(shipped.exit, Some(75), "{}", shipped.log);
     assert_eq!(shipped.output("outcome"), Some("waiting"), "{}", shipped.outputs);
@@ -120,9 +140,24 @@ fn a_release_waits_for_a_word_from_somebody_else_and_is_told_in_its_steps() {
     }
 }
 
+/// Runners come and go: what they share is the ledger alone.
+#[test]
+fn a_release_is_approved_on_another_runner() {
+    let url = new_database(Via::Pooler).unwrap();
+    let runner = || Place { ledger: url.clone(), ..Place::new() };
+    let (ships, approves) = (runner(), runner());
+    let shipped = step(&ships, "ann", "ship", "open", "");
+    assert_eq!(shipped.output("outcome"), Some("waiting"), "{}", shipped.log);
+    let run = shipped.output("run").unwrap();
+    let word = step(&approves, "bea", "approve", "", run);
+    assert_eq!(word.exit, Some(0), "{}", word.log);
+    let resumed = step(&ships, "bea", "resume", "", run);
+    assert_eq!(resumed.output("outcome"), Some("released"), "{}", resumed.log);
+}
+
 #[test]
 fn a_release_that_is_rejected_ends_refused() {
-    let place = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let shipped = step(&place, "ann", "ship", "closed", "");
     let run = shipped.output("run").unwrap();
     let word = step(&place, "bea", "reject", "", run);
@@ -158,10 +193,10 @@ const USED: &str = "./examples/github-action";
 #[test]
 fn a_secret_is_told_to_the_runner_and_to_nobody_else() {
     let call = |name: &str, value: Option<&str>| {
-        let place = tempfile::tempdir().unwrap();
+        let place = Place::new();
         let mut program = Command::new(env!("CARGO_BIN_EXE_sign-action"));
         program.args(["ship", "--text", "open"]).args(name.split_whitespace());
-        in_a_step(&mut program, place.path(), "ann");
+        in_a_step(&mut program, &place, "ann");
         match value {
             Some(value) => program.env("GITHUB_ACTIONS", value),
             None => program.env_remove("GITHUB_ACTIONS"),
@@ -187,7 +222,7 @@ fn a_secret_is_told_to_the_runner_and_to_nobody_else() {
 /// As a job that is killed leaves it: the run that it opened can still be named.
 #[test]
 fn a_step_that_is_killed_has_told_its_run_and_no_end() {
-    let place = tempfile::tempdir().unwrap();
+    let place = Place::new();
     // A plan that takes as long as this file is there, or longer than any step needs to tell its run.
     let (slow, hold) = (place.path().join("slow.sh"), file(place.path(), "sign.json.hold"));
     let wait = "for _ in $(seq 300); do [ ! -e \"$SIGN.hold\" ] || sleep 0.1; done";
@@ -217,7 +252,7 @@ fn a_step_that_is_killed_has_told_its_run_and_no_end() {
 /// Why the workflow names the run: without a name it would be whichever is pending.
 #[test]
 fn a_run_that_has_ended_is_not_taken_for_the_one_that_waits() {
-    let place = tempfile::tempdir().unwrap();
+    let place = Place::new();
     let first = step(&place, "ann", "ship", "open", "");
     let first = first.output("run").unwrap();
     step(&place, "bea", "reject", "", first);

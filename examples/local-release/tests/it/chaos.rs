@@ -3,7 +3,6 @@
 //! serves, alone, it is the one that was reported, and the log verifies.
 
 mod call;
-mod database;
 mod journal;
 mod tally;
 mod zombie;
@@ -17,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use gatekit_core::Outcome;
+use gatekit_peers::{Via, new_database};
 use serde_json::Value;
 
 use crate::site::{Done, PROGRAM, Site};
 use call::{Call, End, Moment, Verb};
-use database::Database;
 use journal::Journal;
 use tally::Tally;
 
@@ -54,12 +53,12 @@ fn whatever_is_killed_at_any_moment_one_release_serves_and_it_is_the_reported_on
 
 #[test]
 fn the_same_with_its_ledger_on_a_server() {
-    play(Database::new("GATEKIT_TEST_POSTGRES").site());
+    play(Site::new().with_ledger(new_database(Via::Server).unwrap()));
 }
 
 #[test]
 fn the_same_with_its_ledger_behind_a_pooler() {
-    play(Database::new("GATEKIT_TEST_PGBOUNCER").site());
+    play(Site::new().with_ledger(new_database(Via::Pooler).unwrap()));
 }
 
 fn play(site: Site) {

@@ -1,37 +1,12 @@
 //! Databases of the tests.
 
-use std::env;
 use std::thread;
 use std::time::Duration;
 
 use gatekit_core::RunId;
+pub(crate) use gatekit_peers::Via;
 use gatekit_store::PostgresLedger;
 use tokio_postgres::{Client, NoTls};
-
-/// How a ledger reaches its database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Via {
-    Server,
-    /// A pooler that gives each transaction whatever connection is free.
-    Pooler,
-}
-
-impl Via {
-    /// Where the server, or the pooler before it, is: without the database.
-    fn base(self) -> String {
-        let name = match self {
-            Self::Server => "GATEKIT_TEST_POSTGRES",
-            Self::Pooler => "GATEKIT_TEST_PGBOUNCER",
-        };
-        env::var(name).unwrap_or_else(|_| {
-            panic!("{name} is not set: run the tests by `cargo xtask test`, which starts a server")
-        })
-    }
-
-    fn url(self, database: &str) -> String {
-        format!("{}/{database}?sslmode=disable", self.base())
-    }
-}
 
 /// An empty ledger in a database of its own, with a clock that the test moves.
 #[derive(Debug)]
@@ -85,7 +60,7 @@ impl Database {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.via.url(&self.name)
+        url(self.via, &self.name)
     }
 
     pub(crate) async fn ledger(&self) -> PostgresLedger {
@@ -117,6 +92,10 @@ impl Drop for Database {
     }
 }
 
+fn url(via: Via, database: &str) -> String {
+    format!("{}/{database}?sslmode=disable", via.url().unwrap())
+}
+
 /// Moves the server's clock forward, for the database of that connection.
 pub(crate) async fn pass(database: &Client, time: Duration) {
     let sql = "UPDATE public.test_clock SET ahead = ahead + $1 * interval '1 ms'";
@@ -136,7 +115,7 @@ fn now(future: impl Future<Output = ()> + Send) {
 }
 
 async fn connect(database: &str) -> Client {
-    let url = format!("{}/{database}", Via::Server.base());
+    let url = format!("{}/{database}", Via::Server.url().unwrap());
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client
@@ -148,7 +127,7 @@ async fn make_template(admin: &Client) {
     for sql in [format!("DROP DATABASE IF EXISTS {draft}"), format!("CREATE DATABASE {draft}")] {
         admin.batch_execute(&sql).await.unwrap();
     }
-    let url = Via::Server.url(&draft);
+    let url = url(Via::Server, &draft);
     drop(PostgresLedger::builder(&url).unwrap().build().await.unwrap());
     let sql = "CREATE TABLE public.test_clock (ahead interval NOT NULL); \
                INSERT INTO public.test_clock VALUES ('0'); \
