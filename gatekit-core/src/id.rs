@@ -72,11 +72,14 @@ impl FromStr for RunId {
 /// Checks the alphabet that target and stage names share, so that both are safe in paths, URLs,
 /// shell lines and log lines without quoting.
 fn check_name(what: &'static str, text: &str, slashes: bool) -> Result<()> {
-    let allowed = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':') || (slashes && c == '/')
+    let allowed = |c: &u8| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, b'-' | b'_' | b'.' | b':')
+            || (slashes && *c == b'/')
     };
-    let segments_ok = text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-    if text.len() <= 200 && segments_ok && text.chars().all(allowed) {
+    let bytes = text.as_bytes();
+    let segments_ok = bytes.split(|c| *c == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
+    if text.len() <= 200 && segments_ok && bytes.iter().all(allowed) {
         return Ok(());
     }
     Err(Error::new(

@@ -16,6 +16,28 @@ use super::reporting::EventSender;
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder(Arc<Inner>);
 
+/// The newest of the run's entries that this process has written one right behind the other. It knows
+/// them: nothing that others have said is among them, because a chain has no gaps.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stretch {
+    first: u64,
+    pub(crate) last: u64,
+    /// The entry that opened the run, if they begin with it.
+    pub(crate) opened: Option<u64>,
+}
+
+impl Stretch {
+    fn push(&mut self, seq: u64, body: &Body) {
+        match body {
+            Body::Opened { .. } => *self = Self { first: seq, last: seq, opened: Some(seq) },
+            // Is heard with what people said.
+            Body::Waived { .. } => *self = Self { first: seq + 1, last: seq, opened: None },
+            _ if seq == self.last + 1 => self.last = seq,
+            _ => *self = Self { first: seq, last: seq, opened: None },
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     ledger: Arc<dyn Ledger>,
@@ -23,6 +45,7 @@ struct Inner {
     run: RunId,
     actor: String,
     hold: Mutex<Option<Hold>>,
+    stretch: Mutex<Stretch>,
     /// Whether an entry of this run says that the target was touched.
     touched: AtomicBool,
     events: EventSender,
@@ -42,6 +65,7 @@ impl Recorder {
             run,
             actor,
             hold: Mutex::new(None),
+            stretch: Mutex::default(),
             touched: AtomicBool::new(false),
             events,
         }))
@@ -108,8 +132,23 @@ impl Recorder {
         }
         let entry = Entry::new(inner.target.clone(), inner.run, inner.actor.clone(), fence, body);
         let record = inner.ledger.append(&inner.target, &entry, guard).await?;
+        self.lock_stretch().push(record.seq, &entry.body);
         self.step(&record, entry);
         Ok(record)
+    }
+
+    fn lock_stretch(&self) -> MutexGuard<'_, Stretch> {
+        self.0.stretch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stretch(&self) -> Stretch {
+        *self.lock_stretch()
+    }
+
+    /// Where to read on after `seq`, past the entries right behind it that are known.
+    pub(crate) fn known_after(&self, seq: u64) -> u64 {
+        let Stretch { first, last, .. } = self.stretch();
+        if first <= seq + 1 { last.max(seq) } else { seq }
     }
 
     /// Leaves in the chain of each target that is locked along that the run's entries come after
