@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::code;
 use crate::error::{Error, Result};
-use crate::event::{Event, EventBody};
+use crate::event::EventBody;
 use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::ledger::{Body, Entry, Guard, Head, Hold, Ledger, LockEffect, Record};
 
@@ -168,16 +168,18 @@ impl Recorder {
 
     /// Reports an entry that is already durable.
     pub(crate) fn step(&self, record: &Record, entry: Entry) {
-        let head = Head { seq: record.seq, hash: record.hash.clone() };
-        self.0.events.step(Event::new(EventBody::Step { head, entry: Box::new(entry) }));
+        self.0.events.step(|| {
+            let head = Head { seq: record.seq, hash: record.hash.clone() };
+            EventBody::Step { head, entry: Box::new(entry) }
+        });
     }
 
     pub(crate) fn progress(&self, stage: Option<&StageId>, message: String) {
-        self.0.events.progress(Event::new(EventBody::Progress {
+        self.0.events.progress(|| EventBody::Progress {
             target: self.0.target.clone(),
             run: self.0.run,
             stage: stage.cloned(),
             message,
-        }));
+        });
     }
 }
