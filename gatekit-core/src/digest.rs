@@ -138,9 +138,11 @@ impl TryFrom<String> for Digest {
     /// # Errors
     /// `config.digest` unless `text` is 64 lower-case hexadecimal digits.
     fn try_from(text: String) -> Result<Self> {
-        // Counted, where `all` would go byte by byte: a run reads hundreds of them.
-        let digits = text.bytes().filter(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if text.len() == 64 && digits.count() == 64 {
+        // All of them whatever the first ones are, so that they are looked at side by side: a run reads
+        // hundreds of digests.
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let digits = <&[u8; 64]>::try_from(text.as_bytes());
+        if digits.is_ok_and(|digits| digits.iter().fold(true, |all, byte| all & is_digit(byte))) {
             return Ok(Self(text));
         }
         Err(Error::new(

@@ -290,7 +290,7 @@ impl PipelineBuilder<Deploying> {
             recoveries: stages.recoveries,
             on_interrupt: self.part.on_interrupt,
             also_lock,
-            fingerprint: Digest::of_json(&json!(described)),
+            fingerprint: Digest::of_json(&Value::Array(described)),
         })
     }
 }
