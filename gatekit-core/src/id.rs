@@ -92,7 +92,7 @@ fn check_name(what: &'static str, text: &str, slashes: bool) -> Result<()> {
 /// What is released to, by name, like `production/api`. One lock, one queue and one journal chain
 /// belong to each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct TargetName(String);
 
 impl TargetName {
@@ -117,7 +117,7 @@ impl TargetName {
 /// The id of a gate or a deploy within its pipeline. The user chooses it; it MUST be the same in
 /// every process that builds the pipeline, because a resumed run finds its stages by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct StageId(String);
 
 impl StageId {
