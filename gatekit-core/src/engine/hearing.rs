@@ -106,7 +106,7 @@ impl Run {
     }
 
     async fn spoken(&self) -> Result<bool> {
-        let mut after = self.recorder.known_after(self.hearing.upto);
+        let mut after = self.recorder.stretch().known_after(self.hearing.upto);
         loop {
             let page = self.ledger.read(self.pipeline.target(), after, PAGE).await?;
             for record in &page {

@@ -36,6 +36,11 @@ impl Stretch {
             _ => *self = Self { first: seq, last: seq, opened: None },
         }
     }
+
+    /// Where to read on after `seq`, past the entries right behind it that are known.
+    pub(crate) fn known_after(self, seq: u64) -> u64 {
+        if self.first <= seq + 1 { self.last.max(seq) } else { seq }
+    }
 }
 
 #[derive(Debug)]
@@ -141,14 +146,9 @@ impl Recorder {
         self.0.stretch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What this process has written last.
     pub(crate) fn stretch(&self) -> Stretch {
         *self.lock_stretch()
-    }
-
-    /// Where to read on after `seq`, past the entries right behind it that are known.
-    pub(crate) fn known_after(&self, seq: u64) -> u64 {
-        let Stretch { first, last, .. } = self.stretch();
-        if first <= seq + 1 { last.max(seq) } else { seq }
     }
 
     /// Leaves in the chain of each target that is locked along that the run's entries come after
@@ -181,5 +181,56 @@ impl Recorder {
             stage: stage.cloned(),
             message,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candidate::Candidate;
+    use crate::digest::Digest;
+    use crate::ledger::{GatePhase, Mode};
+    use crate::process::ProcessIdentity;
+
+    fn written(entries: impl IntoIterator<Item = (u64, Body)>) -> Stretch {
+        let mut stretch = Stretch::default();
+        for (seq, body) in entries {
+            stretch.push(seq, &body);
+        }
+        stretch
+    }
+
+    fn opened() -> Body {
+        Body::Opened {
+            mode: Mode::Ship,
+            candidate: Candidate::new(),
+            fingerprint: Digest::zeros(),
+            intent: Digest::zeros(),
+            arguments: serde_json::Value::Null,
+            process: ProcessIdentity::current(),
+        }
+    }
+
+    #[test]
+    fn only_what_it_wrote_without_a_gap_is_known() {
+        let queued = || Body::Queued { ticket: 1 };
+        let alone = written([(5, opened()), (6, queued()), (7, queued())]);
+        assert_eq!((alone.opened, alone.last), (Some(5), 7));
+        assert_eq!([3, 4, 5, 7, 9].map(|seq| alone.known_after(seq)), [3, 7, 7, 7, 9]);
+
+        let others = written([(5, opened()), (6, queued()), (8, queued()), (9, queued())]);
+        assert_eq!((others.opened, others.last), (None, 9));
+        assert_eq!([5, 6, 7, 8].map(|seq| others.known_after(seq)), [5, 6, 9, 9]);
+
+        assert_eq!([0, 5].map(|seq| Stretch::default().known_after(seq)), [0, 5]);
+    }
+
+    #[test]
+    fn what_is_heard_is_read_again() {
+        let stage = StageId::new("s").unwrap();
+        let waived = Body::Waived { stage, phase: GatePhase::Admission, waiver: 1 };
+        let told = written([(5, opened()), (6, waived), (7, Body::Queued { ticket: 1 })]);
+        assert_eq!((told.opened, told.last), (None, 7));
+        assert_eq!([4, 5, 6].map(|seq| told.known_after(seq)), [4, 5, 7]);
     }
 }
