@@ -17,7 +17,7 @@ use crate::deployer::Live;
 use crate::digest::Digest;
 use crate::engine::{EventSender, Recorder, Releases};
 use crate::error::{Effect, Error, Result};
-use crate::event::{Event, EventBody};
+use crate::event::EventBody;
 use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::ledger::{Body, Ledger, LockState, StageScope, Word};
 use crate::time::Timestamp;
@@ -260,12 +260,12 @@ impl PlanContext {
 
     /// Tells people how it is getting on. Lossy, not journalled; MUST NOT contain secrets.
     pub fn progress(&self, message: impl Into<String>) {
-        self.events.progress(Event::new(EventBody::Progress {
+        self.events.progress(|| EventBody::Progress {
             target: self.facts.target.clone(),
             run: self.facts.run,
             stage: Some(self.stage.clone()),
             message: message.into(),
-        }));
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! SHA-256 digests, of bytes and of JSON values in one canonical spelling.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits, as `sha256sum` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct Digest(String);
 
 impl Digest {
@@ -27,7 +27,7 @@ impl Digest {
     /// The digest of a JSON value, whatever order its keys are in.
     #[must_use]
     pub fn of_json(value: &Value) -> Self {
-        let mut text = String::new();
+        let mut text = Vec::new();
         canonical(value, &mut text);
         Self::of(text)
     }
@@ -70,49 +70,51 @@ impl Hasher {
     #[must_use]
     pub fn finish(self) -> Digest {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(64);
+        let mut text = [0; 64];
         // By hand: formatting takes longer than hashing an entry.
-        for byte in self.0.finalize() {
-            for digit in [byte >> 4, byte & 0xf] {
-                text.push(char::from(DIGITS[usize::from(digit)]));
-            }
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0.finalize()) {
+            digits[0] = DIGITS[usize::from(byte >> 4)];
+            digits[1] = DIGITS[usize::from(byte & 0xf)];
         }
-        Digest(text)
+        Digest(String::from_utf8_lossy(&text).into_owned())
     }
 }
 
 /// Objects with sorted keys and no white space. `serde_json` sorts by itself only while nobody in
 /// the build enables its `preserve_order`; a fingerprint must not hang on that.
-fn canonical(value: &Value, out: &mut String) {
+fn canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            out.push('{');
+            out.push(b'{');
             for (i, (key, value)) in entries.into_iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                canonical(&Value::String(key.clone()), out);
-                out.push(':');
+                plain(key, out);
+                out.push(b':');
                 canonical(value, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 canonical(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
-        scalar => {
-            let _ = write!(out, "{scalar}");
-        }
+        scalar => plain(scalar, out),
     }
+}
+
+/// A key or a scalar. Neither can fail to be written, nor a `Vec` to take it.
+fn plain(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    let _ = serde_json::to_writer(out, value);
 }
 
 impl fmt::Display for Digest {
@@ -135,7 +137,11 @@ impl TryFrom<String> for Digest {
     /// # Errors
     /// `config.digest` unless `text` is 64 lower-case hexadecimal digits.
     fn try_from(text: String) -> Result<Self> {
-        if text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        // All of them whatever the first ones are, so that they are looked at side by side: a run reads
+        // hundreds of digests.
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let digits = <&[u8; 64]>::try_from(text.as_bytes());
+        if digits.is_ok_and(|digits| digits.iter().fold(true, |all, byte| all & is_digit(byte))) {
             return Ok(Self(text));
         }
         Err(Error::new(

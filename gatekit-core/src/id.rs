@@ -72,11 +72,14 @@ impl FromStr for RunId {
 /// Checks the alphabet that target and stage names share, so that both are safe in paths, URLs,
 /// shell lines and log lines without quoting.
 fn check_name(what: &'static str, text: &str, slashes: bool) -> Result<()> {
-    let allowed = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':') || (slashes && c == '/')
+    let allowed = |c: &u8| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, b'-' | b'_' | b'.' | b':')
+            || (slashes && *c == b'/')
     };
-    let segments_ok = text.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
-    if text.len() <= 200 && segments_ok && text.chars().all(allowed) {
+    let bytes = text.as_bytes();
+    let segments_ok = bytes.split(|c| *c == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
+    if text.len() <= 200 && segments_ok && bytes.iter().all(allowed) {
         return Ok(());
     }
     Err(Error::new(
@@ -89,7 +92,7 @@ fn check_name(what: &'static str, text: &str, slashes: bool) -> Result<()> {
 /// What is released to, by name, like `production/api`. One lock, one queue and one journal chain
 /// belong to each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct TargetName(String);
 
 impl TargetName {
@@ -114,7 +117,7 @@ impl TargetName {
 /// The id of a gate or a deploy within its pipeline. The user chooses it; it MUST be the same in
 /// every process that builds the pipeline, because a resumed run finds its stages by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct StageId(String);
 
 impl StageId {

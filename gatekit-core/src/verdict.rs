@@ -71,7 +71,7 @@ impl Evidence {
 
 /// One or more pieces of evidence: the only thing a pass can be made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<Evidence>", into = "Vec<Evidence>")]
+#[serde(try_from = "Vec<Evidence>")]
 pub struct Proof(Vec<Evidence>);
 
 impl Proof {

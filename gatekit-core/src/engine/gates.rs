@@ -9,7 +9,7 @@ use super::run::{Run, Stop, described};
 use crate::code;
 use crate::context::PlanContext;
 use crate::error::Error;
-use crate::event::{Event, EventBody};
+use crate::event::EventBody;
 use crate::gate::{Enforcement, GateSlot};
 use crate::id::{RunId, StageId, TargetName};
 use crate::ledger::{Body, GatePhase};
@@ -48,22 +48,23 @@ impl Run {
                 Ok(verdict) => verdict,
                 Err(error) => error.to_failure().into(),
             };
-            let word = verdict.word().to_owned();
-            tell(&cx, |target, run, stage| EventBody::GateAnswered { target, run, stage, word });
+            tell(&cx, |target, run, stage| {
+                let word = verdict.word().to_owned();
+                EventBody::GateAnswered { target, run, stage, word }
+            });
             Ok((slot, verdict))
         });
         let mut worst: Option<Blocker> = None;
         for answer in join_all(asked).await {
             let (slot, verdict) = answer?;
             let (stage, enforcement) = (slot.id.clone(), slot.enforcement);
-            let told = verdict.clone();
-            self.record(Body::Verdict { stage, phase, enforcement, verdict: told }).await?;
             let severity = worst.as_ref().map_or(0, |worst| worst.verdict.severity());
-            if enforcement == Enforcement::Enforced
-                && verdict.severity() > severity
-                && !self.is_waived(slot, phase).await?
-            {
-                worst = Some(Blocker { stage: slot.id.clone(), verdict });
+            let worse = enforcement == Enforcement::Enforced && verdict.severity() > severity;
+            let blocker =
+                worse.then(|| Blocker { stage: slot.id.clone(), verdict: verdict.clone() });
+            self.record(Body::Verdict { stage, phase, enforcement, verdict }).await?;
+            if blocker.is_some() && !self.is_waived(slot, phase).await? {
+                worst = blocker;
             }
         }
         Ok(worst)
@@ -93,8 +94,7 @@ impl Run {
 
 /// Tells how far a set is: its verdicts are journalled when all of it has answered.
 fn tell(cx: &PlanContext, event: impl FnOnce(TargetName, RunId, StageId) -> EventBody) {
-    let event = event(cx.target().clone(), cx.run(), cx.stage.clone());
-    cx.events.progress(Event::new(event));
+    cx.events.progress(|| event(cx.target().clone(), cx.run(), cx.stage.clone()));
 }
 
 /// The failure of a gate that blocks.

@@ -7,12 +7,13 @@ use tokio::time::Instant;
 
 use super::admission::{Plans, scopes};
 use super::gates::Blocker;
+use super::recorder::Stretch;
 use super::run::{Run, Stop};
 use crate::context::{Hearing, Vote};
 use crate::error::Result;
 use crate::gate::GateSlot;
 use crate::id::StageId;
-use crate::ledger::{Body, GatePhase, Record, StageScope};
+use crate::ledger::{Body, GatePhase, StageScope};
 use crate::time::Timestamp;
 
 /// How often a run that waits in its own process looks whether somebody said something.
@@ -30,17 +31,20 @@ const WAIVERS: usize = 64;
 impl Run {
     /// Reads what people said about this run so far, about what it would touch by `plans`.
     pub(crate) async fn hear(&mut self, plans: &Plans) -> Result<(), Stop> {
-        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await;
-        let hearing = records.and_then(|records| self.heard(&records, scopes(plans)));
+        let hearing = self.heard(scopes(plans)).await;
         self.hearing = Arc::new(hearing.map_err(|error| self.ledger_stop(error))?);
         Ok(())
     }
 
-    fn heard(&self, records: &[Record], scopes: Vec<StageScope>) -> Result<Hearing> {
+    async fn heard(&self, scopes: Vec<StageScope>) -> Result<Hearing> {
+        if let Some(alone) = self.alone().await? {
+            return Ok(Hearing { scopes, upto: alone.last, ..Hearing::default() });
+        }
+        let records = self.ledger.read_run(self.pipeline.target(), self.id()).await?;
         let touched = StageScope::of_all(&scopes);
         let upto = records.last().map_or(0, |record| record.seq);
         let mut hearing = Hearing { scopes, upto, ..Hearing::default() };
-        for record in records {
+        for record in &records {
             if !matches!(&*record.kind()?, "approval" | "waived") {
                 continue;
             }
@@ -58,6 +62,16 @@ impl Run {
             }
         }
         Ok(hearing)
+    }
+
+    /// The run's entries, if nobody else has written to the journal since this process opened it.
+    pub(crate) async fn alone(&self) -> Result<Option<Stretch>> {
+        let own = self.recorder.stretch();
+        if own.opened.is_none() {
+            return Ok(None);
+        }
+        let others = self.ledger.read(self.pipeline.target(), own.last, 1).await?;
+        Ok(others.is_empty().then_some(own))
     }
 
     /// Journals what the run would touch, for whoever has to judge it, and where their word counts.
@@ -92,7 +106,7 @@ impl Run {
     }
 
     async fn spoken(&self) -> Result<bool> {
-        let mut after = self.hearing.upto;
+        let mut after = self.recorder.stretch().known_after(self.hearing.upto);
         loop {
             let page = self.ledger.read(self.pipeline.target(), after, PAGE).await?;
             for record in &page {

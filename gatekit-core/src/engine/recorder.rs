@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::code;
 use crate::error::{Error, Result};
-use crate::event::{Event, EventBody};
+use crate::event::EventBody;
 use crate::id::{Fence, RunId, StageId, TargetName};
 use crate::ledger::{Body, Entry, Guard, Head, Hold, Ledger, LockEffect, Record};
 
@@ -16,6 +16,33 @@ use super::reporting::EventSender;
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder(Arc<Inner>);
 
+/// The newest of the run's entries that this process has written one right behind the other. It knows
+/// them: nothing that others have said is among them, because a chain has no gaps.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stretch {
+    first: u64,
+    pub(crate) last: u64,
+    /// The entry that opened the run, if they begin with it.
+    pub(crate) opened: Option<u64>,
+}
+
+impl Stretch {
+    fn push(&mut self, seq: u64, body: &Body) {
+        match body {
+            Body::Opened { .. } => *self = Self { first: seq, last: seq, opened: Some(seq) },
+            // Is heard with what people said.
+            Body::Waived { .. } => *self = Self { first: seq + 1, last: seq, opened: None },
+            _ if seq == self.last + 1 => self.last = seq,
+            _ => *self = Self { first: seq, last: seq, opened: None },
+        }
+    }
+
+    /// Where to read on after `seq`, past the entries right behind it that are known.
+    pub(crate) fn known_after(self, seq: u64) -> u64 {
+        if self.first <= seq + 1 { self.last.max(seq) } else { seq }
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     ledger: Arc<dyn Ledger>,
@@ -23,6 +50,7 @@ struct Inner {
     run: RunId,
     actor: String,
     hold: Mutex<Option<Hold>>,
+    stretch: Mutex<Stretch>,
     /// Whether an entry of this run says that the target was touched.
     touched: AtomicBool,
     events: EventSender,
@@ -42,6 +70,7 @@ impl Recorder {
             run,
             actor,
             hold: Mutex::new(None),
+            stretch: Mutex::default(),
             touched: AtomicBool::new(false),
             events,
         }))
@@ -108,8 +137,18 @@ impl Recorder {
         }
         let entry = Entry::new(inner.target.clone(), inner.run, inner.actor.clone(), fence, body);
         let record = inner.ledger.append(&inner.target, &entry, guard).await?;
+        self.lock_stretch().push(record.seq, &entry.body);
         self.step(&record, entry);
         Ok(record)
+    }
+
+    fn lock_stretch(&self) -> MutexGuard<'_, Stretch> {
+        self.0.stretch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this process has written last.
+    pub(crate) fn stretch(&self) -> Stretch {
+        *self.lock_stretch()
     }
 
     /// Leaves in the chain of each target that is locked along that the run's entries come after
@@ -129,16 +168,69 @@ impl Recorder {
 
     /// Reports an entry that is already durable.
     pub(crate) fn step(&self, record: &Record, entry: Entry) {
-        let head = Head { seq: record.seq, hash: record.hash.clone() };
-        self.0.events.step(Event::new(EventBody::Step { head, entry: Box::new(entry) }));
+        self.0.events.step(|| {
+            let head = Head { seq: record.seq, hash: record.hash.clone() };
+            EventBody::Step { head, entry: Box::new(entry) }
+        });
     }
 
     pub(crate) fn progress(&self, stage: Option<&StageId>, message: String) {
-        self.0.events.progress(Event::new(EventBody::Progress {
+        self.0.events.progress(|| EventBody::Progress {
             target: self.0.target.clone(),
             run: self.0.run,
             stage: stage.cloned(),
             message,
-        }));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::candidate::Candidate;
+    use crate::digest::Digest;
+    use crate::ledger::{GatePhase, Mode};
+    use crate::process::ProcessIdentity;
+
+    fn written(entries: impl IntoIterator<Item = (u64, Body)>) -> Stretch {
+        let mut stretch = Stretch::default();
+        for (seq, body) in entries {
+            stretch.push(seq, &body);
+        }
+        stretch
+    }
+
+    fn opened() -> Body {
+        Body::Opened {
+            mode: Mode::Ship,
+            candidate: Candidate::new(),
+            fingerprint: Digest::zeros(),
+            intent: Digest::zeros(),
+            arguments: serde_json::Value::Null,
+            process: ProcessIdentity::current(),
+        }
+    }
+
+    #[test]
+    fn only_what_it_wrote_without_a_gap_is_known() {
+        let queued = || Body::Queued { ticket: 1 };
+        let alone = written([(5, opened()), (6, queued()), (7, queued())]);
+        assert_eq!((alone.opened, alone.last), (Some(5), 7));
+        assert_eq!([3, 4, 5, 7, 9].map(|seq| alone.known_after(seq)), [3, 7, 7, 7, 9]);
+
+        let others = written([(5, opened()), (6, queued()), (8, queued()), (9, queued())]);
+        assert_eq!((others.opened, others.last), (None, 9));
+        assert_eq!([5, 6, 7, 8].map(|seq| others.known_after(seq)), [5, 6, 9, 9]);
+
+        assert_eq!([0, 5].map(|seq| Stretch::default().known_after(seq)), [0, 5]);
+    }
+
+    #[test]
+    fn what_is_heard_is_read_again() {
+        let stage = StageId::new("s").unwrap();
+        let waived = Body::Waived { stage, phase: GatePhase::Admission, waiver: 1 };
+        let told = written([(5, opened()), (6, waived), (7, Body::Queued { ticket: 1 })]);
+        assert_eq!((told.opened, told.last), (None, 7));
+        assert_eq!([4, 5, 6].map(|seq| told.known_after(seq)), [4, 5, 7]);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::event::{Event, Reporter};
+use crate::event::{Event, EventBody, Reporter};
 
 /// How many unread events a reporter may be behind before progress is dropped. Steps never are.
 const PROGRESS_BACKLOG: usize = 256;
@@ -64,20 +64,26 @@ impl EventSender {
         }
     }
 
-    pub(crate) fn step(&self, event: Event) {
-        let event = Arc::new(event);
+    /// Sends an event, which is made only if somebody listens.
+    pub(crate) fn step(&self, event: impl FnOnce() -> EventBody) {
+        let Some(event) = self.made(event) else { return };
         for listener in &self.0 {
             listener.send(&event);
         }
     }
 
-    pub(crate) fn progress(&self, event: Event) {
-        let event = Arc::new(event);
+    /// [`step`](Self::step), for what a listener that is behind can do without.
+    pub(crate) fn progress(&self, event: impl FnOnce() -> EventBody) {
+        let Some(event) = self.made(event) else { return };
         for listener in &self.0 {
             if listener.backlog.load(Ordering::Relaxed) < PROGRESS_BACKLOG {
                 listener.send(&event);
             }
         }
+    }
+
+    fn made(&self, event: impl FnOnce() -> EventBody) -> Option<Arc<Event>> {
+        (!self.0.is_empty()).then(|| Arc::new(Event::new(event())))
     }
 
     /// Waits until every reporter has taken what was sent, for [`FLUSH_LIMIT`] at most.
@@ -122,16 +128,15 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::event::EventBody;
     use crate::id::{RunId, TargetName};
 
-    fn progress(message: &str) -> Event {
-        Event::new(EventBody::Progress {
+    fn progress(message: &str) -> EventBody {
+        EventBody::Progress {
             target: TargetName::new("t").unwrap(),
             run: RunId::generate(),
             stage: None,
             message: message.to_owned(),
-        })
+        }
     }
 
     #[derive(Debug)]
@@ -157,7 +162,7 @@ mod tests {
         sender.add(Box::new(Panics));
         sender.add(Box::new(collected.clone()));
         for i in 0..3 {
-            sender.step(progress(&i.to_string()));
+            sender.step(|| progress(&i.to_string()));
         }
         sender.flush().await;
         assert_eq!(collected.0.lock().unwrap().len(), 3);
@@ -168,7 +173,7 @@ mod tests {
         let (unblock, blocked) = mpsc::channel();
         let mut sender = EventSender::silent();
         sender.add(Box::new(Blocks(blocked, Arc::default())));
-        sender.step(progress("1"));
+        sender.step(|| progress("1"));
         assert!(!sender.flushed_within(Duration::from_millis(50)).await);
         drop(unblock);
         assert!(sender.flushed_within(Duration::from_secs(60)).await);
@@ -190,10 +195,10 @@ mod tests {
         let mut sender = EventSender::silent();
         sender.add(Box::new(Blocks(blocked, Arc::clone(&seen))));
         for _ in 0..10 * PROGRESS_BACKLOG {
-            sender.progress(progress("lossy"));
+            sender.progress(|| progress("lossy"));
         }
         for _ in 0..50 {
-            sender.step(progress("durable"));
+            sender.step(|| progress("durable"));
         }
         drop(unblock);
         sender.flush().await;

@@ -100,6 +100,10 @@ impl Run {
     /// Under the lock: until the grant another process may have taken this very run to its end. Gives
     /// the entry that opened it.
     pub(crate) async fn still_open(&self) -> Result<u64, Stop> {
+        let alone = self.alone().await.map_err(|error| self.ledger_stop(error))?;
+        if let Some(opened) = alone.and_then(|own| own.opened) {
+            return Ok(opened);
+        }
         let target = self.pipeline.target();
         let history = RunHistory::read(&*self.ledger, target, self.id()).await;
         let history = history.map_err(|error| self.ledger_stop(error))?;

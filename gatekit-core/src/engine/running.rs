@@ -11,7 +11,7 @@ use super::interrupt::Interrupter;
 use super::reporting::EventSender;
 use crate::code;
 use crate::error::{Error, NextAction, Verb};
-use crate::event::{Event, EventBody};
+use crate::event::EventBody;
 use crate::id::{RunId, TargetName};
 use crate::outcome::{Outcome, RunReport};
 
@@ -49,7 +49,7 @@ impl Running {
             // A call that writes is waited for, however long it takes: whoever interrupts is told.
             let interrupted = async {
                 stop.cancelled().await;
-                events.progress(Event::new(heard));
+                events.progress(|| heard);
                 pending::<Infallible>().await
             };
             let report = tokio::select! {
@@ -127,7 +127,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::event::Reporter;
+    use crate::event::{Event, Reporter};
 
     /// Blocks until the other end is dropped.
     #[derive(Debug)]
@@ -176,7 +176,7 @@ mod tests {
             stage: None,
             message: String::new(),
         };
-        events.step(Event::new(body));
+        events.step(|| body);
         let why = Error::new(code::RESUME_NOTHING, "nothing").to_failure();
         let ended = RunReport::nothing_to_do(target.clone(), why, None);
         let interrupter = Interrupter::default();

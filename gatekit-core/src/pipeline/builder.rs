@@ -239,7 +239,7 @@ impl PipelineBuilder<Deploying> {
         let mut described = Vec::new();
         for set in &stages.gates {
             ids.extend(set.iter().map(|slot| &slot.id));
-            described.push(json!({"gates": describe_set(set)}));
+            described.push(Value::from_iter([("gates", describe_set(set))]));
         }
         for step in &stages.steps {
             match step {
@@ -255,7 +255,7 @@ impl PipelineBuilder<Deploying> {
                 }
                 Step::Verify(set) => {
                     ids.extend(set.iter().map(|slot| &slot.id));
-                    described.push(json!({"verify": describe_set(set)}));
+                    described.push(Value::from_iter([("verify", describe_set(set))]));
                 }
             }
         }
@@ -290,12 +290,12 @@ impl PipelineBuilder<Deploying> {
             recoveries: stages.recoveries,
             on_interrupt: self.part.on_interrupt,
             also_lock,
-            fingerprint: Digest::of_json(&json!(described)),
+            fingerprint: Digest::of_json(&Value::Array(described)),
         })
     }
 }
 
-fn describe_set(set: &[GateSlot]) -> Vec<Value> {
+fn describe_set(set: &[GateSlot]) -> Value {
     let describe = |slot: &GateSlot| json!({"id": slot.id, "is": slot.gate.describe(), "as": slot.enforcement});
     set.iter().map(describe).collect()
 }

@@ -65,8 +65,7 @@ pub(super) fn enqueue(
     }
     let sql = "INSERT INTO waiter \
                (target, leading, run, actor, process, heard_boot, heard_millis, claim, port) \
-               VALUES (:target, :leading, :run, :actor, :process, :boot, :millis, :claim, :port) \
-               RETURNING ticket";
+               VALUES (:target, :leading, :run, :actor, :process, :boot, :millis, :claim, :port)";
     let mut statement = conn.prepare_cached(sql)?;
     let process = process_text(&claim.process)?;
     let mut first = None;
@@ -82,7 +81,7 @@ pub(super) fn enqueue(
             ":claim": claim.id.to_string(),
             ":port": port,
         };
-        let ticket = number(statement.query_row(row, |row| row.get(0))?)?;
+        let ticket = number(statement.insert(row)?)?;
         first.get_or_insert(ticket);
     }
     let ticket = first.ok_or_else(|| Fault::Damaged("a ticket without a number".to_owned()))?;
@@ -97,6 +96,36 @@ struct Places {
     all: Vec<(String, u64)>,
 }
 
+impl Places {
+    fn of(conn: &Connection, claim: &Claim) -> Result<Self, Fault> {
+        let all = tickets(conn, &claim.target, claim.run)?;
+        let ticket = |target: &TargetName| {
+            all.iter().find(|(name, _)| name == target.as_str()).map(|(_, ticket)| *ticket)
+        };
+        let whole =
+            all.len() == claim.targets().count() && claim.targets().all(|it| ticket(it).is_some());
+        let leading = ticket(&claim.target).filter(|_| whole);
+        Ok(Self { leading, all })
+    }
+}
+
+/// The queues in which a run has a place, and its tickets. On their own, because what an `UPDATE` or a
+/// `DELETE` returns SQLite puts into a table of its own first.
+fn tickets(
+    conn: &Connection,
+    leading: &TargetName,
+    run: RunId,
+) -> Result<Vec<(String, u64)>, Fault> {
+    let sql = "SELECT target, ticket FROM waiter WHERE leading = ?1 AND run = ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(params![leading.as_str(), run.to_string()])?;
+    let mut tickets = Vec::new();
+    while let Some(row) = rows.next()? {
+        tickets.push((row.get(0)?, number(row.get(1)?)?));
+    }
+    Ok(tickets)
+}
+
 /// Notes that the claimant waits, and where it can be rung; gives its tickets.
 fn heartbeat(
     conn: &Connection,
@@ -104,11 +133,14 @@ fn heartbeat(
     claim: &Claim,
     port: Option<u16>,
 ) -> Result<Places, Fault> {
+    let places = Places::of(conn, claim)?;
+    if places.all.is_empty() {
+        return Ok(places);
+    }
     let sql = "UPDATE waiter SET actor = :actor, process = :process, heard_boot = :boot, \
                heard_millis = :millis, claim = :claim, port = :port \
-               WHERE leading = :leading AND run = :run RETURNING target, ticket";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query(named_params! {
+               WHERE leading = :leading AND run = :run";
+    conn.prepare_cached(sql)?.execute(named_params! {
         ":leading": claim.target.as_str(),
         ":run": claim.run.to_string(),
         ":actor": claim.actor,
@@ -118,17 +150,7 @@ fn heartbeat(
         ":claim": claim.id.to_string(),
         ":port": port,
     })?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next()? {
-        all.push((row.get::<_, String>(0)?, number(row.get(1)?)?));
-    }
-    let ticket = |target: &TargetName| {
-        all.iter().find(|(name, _)| name == target.as_str()).map(|(_, ticket)| *ticket)
-    };
-    let whole =
-        all.len() == claim.targets().count() && claim.targets().all(|it| ticket(it).is_some());
-    let leading = ticket(&claim.target).filter(|_| whole);
-    Ok(Places { leading, all })
+    Ok(places)
 }
 
 /// What a claimant is told, and what its asking brought about.
@@ -262,22 +284,18 @@ pub(super) fn leave(
     run: RunId,
 ) -> Result<Rung<()>, Fault> {
     let mut next = Vec::new();
-    for left in leave_rows(conn, target, run)? {
+    let places = tickets(conn, target, run)?;
+    leave_rows(conn, target, run)?;
+    for (left, _) in places {
         next.extend(Line::of(conn, now, &left)?.first);
     }
     Ok(Rung { answer: (), next })
 }
 
-/// Gives the queues that were left.
-fn leave_rows(conn: &Connection, leading: &TargetName, run: RunId) -> Result<Vec<String>, Fault> {
-    let sql = "DELETE FROM waiter WHERE leading = ?1 AND run = ?2 RETURNING target";
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query(params![leading.as_str(), run.to_string()])?;
-    let mut left = Vec::new();
-    while let Some(row) = rows.next()? {
-        left.push(row.get(0)?);
-    }
-    Ok(left)
+fn leave_rows(conn: &Connection, leading: &TargetName, run: RunId) -> Result<(), Fault> {
+    let sql = "DELETE FROM waiter WHERE leading = ?1 AND run = ?2";
+    conn.prepare_cached(sql)?.execute(params![leading.as_str(), run.to_string()])?;
+    Ok(())
 }
 
 pub(super) fn renew(conn: &Connection, now: &Moment, hold: &Hold) -> Result<(), Fault> {

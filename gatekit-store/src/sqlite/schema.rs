@@ -11,7 +11,9 @@ const APPLICATION_ID: i64 = 0x6774_6b74;
 /// The version of the tables that this build writes.
 pub(super) const VERSION: i64 = 1;
 
-/// The tables of [`VERSION`]. A time is a boot and the milliseconds since.
+/// The tables of [`VERSION`]. A time is a boot and the milliseconds since. Where one of more than two
+/// values is meant, they are compared one by one: for the list of an `IN` SQLite makes a table of its
+/// own with every row that is written.
 const TABLES: &str = "
 CREATE TABLE meta (
     key TEXT NOT NULL PRIMARY KEY,
@@ -21,7 +23,8 @@ CREATE TABLE meta (
 CREATE TABLE target (
     no INTEGER PRIMARY KEY CHECK (no BETWEEN 1 AND 0x7fffff),
     name TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL CHECK (state IN ('free', 'held', 'mutating', 'suspect')),
+    state TEXT NOT NULL
+        CHECK (state = 'free' OR state = 'held' OR state = 'mutating' OR state = 'suspect'),
     fence INTEGER NOT NULL,
     run TEXT,
     ticket INTEGER,
@@ -80,7 +83,7 @@ CREATE TABLE journal (
 CREATE INDEX journal_run ON journal (run) WHERE starts;
 -- What is asked for by kind, of every run that there ever was: few entries of each.
 CREATE INDEX journal_kind ON journal (kind)
-    WHERE kind IN ('opened', 'closed', 'resumed', 'waiver');
+    WHERE kind = 'opened' OR kind = 'closed' OR kind = 'resumed' OR kind = 'waiver';
 
 CREATE TRIGGER journal_update BEFORE UPDATE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
