@@ -151,15 +151,9 @@ fn malformed(why: &str) -> Error {
         ))
 }
 
-impl fmt::Debug for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Address").field(&self.to_string()).finish()
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+impl Address {
+    /// Where the database is, whoever asks.
+    pub(super) fn database(&self) -> String {
         let ports = self.config.get_ports();
         let hosts: Vec<_> = self
             .config
@@ -176,7 +170,20 @@ impl fmt::Display for Address {
             })
             .collect();
         let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
-        write!(f, "postgres://{user}{}/{database}", hosts.join(","))
+        format!("{}/{database}", hosts.join(","))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&self.to_string()).finish()
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = self.config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
+        write!(f, "postgres://{user}{}", self.database())
     }
 }
 

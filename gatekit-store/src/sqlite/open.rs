@@ -82,6 +82,7 @@ fn claim(conn: &mut Connection, path: &Path) -> Result<(), Fault> {
     }
     match kind {
         Kind::Ours | Kind::Empty => Ok(()),
+        Kind::Moved => Err(schema::moved(conn, path)),
         Kind::Newer(version) => Err(error::newer(path, version).into()),
         Kind::Foreign => Err(error::foreign(path).into()),
     }

@@ -84,6 +84,10 @@ impl Database {
         name
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn url(&self) -> String {
         self.via.url(&self.name)
     }
