@@ -470,6 +470,36 @@ async fn there_is_nothing_to_move_where_there_is_no_ledger() {
     assert!(there.is_none(), "none is made");
 }
 
+/// The file is open until the server knows what is to come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_after_the_first_look_arrives_too() {
+    let (place, database) = (Place::new(), Database::new(Via::Server).await);
+    used(&place).await;
+    let raw = database.raw().await;
+    raw.batch_execute("BEGIN; LOCK TABLE gatekit.meta IN EXCLUSIVE MODE").await.unwrap();
+    let running = LedgerMove::new(place.builder(), builder(&database.url())).run();
+    let running = tokio::spawn(running);
+    let waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'gatekit.meta'::regclass";
+    while raw.query_opt(waits, &[]).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let fourth = TargetName::new("staging/db").unwrap();
+    let late = Claim::new(fourth.clone(), RunId::generate(), "late");
+    let open = place.open();
+    append_open(&open, late.run, queued()).await.unwrap();
+    let held = hold(&open, &late).await;
+    assert!(open.release(&held).await.unwrap());
+    raw.batch_execute("COMMIT").await.unwrap();
+
+    assert_eq!(running.await.unwrap().unwrap().targets.len(), 4);
+    let (from, to) = (place.open_read_only().unwrap(), database.ledger().await);
+    for target in [target(), second(), third(), fourth] {
+        let (before, after) = (from.state(&target).await, to.state(&target).await);
+        let (before, after) = (before.unwrap(), after.unwrap());
+        assert_eq!((before.head, before.fence), (after.head, after.fence));
+    }
+}
+
 /// It may keep what this build knows nothing of.
 #[tokio::test]
 async fn a_ledger_of_a_newer_build_is_not_moved() {
