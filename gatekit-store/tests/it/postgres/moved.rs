@@ -252,6 +252,10 @@ async fn a_holder_that_is_dead_is_recorded_by_the_move() {
         assert_eq!((left.state, left.run), (LockState::Suspect, Some(touched.run)));
         assert_eq!(left.queue.len(), 1);
     }
+    // Also for whoever could not tell by now that they are dead.
+    let sql = "SELECT count(*) FROM target WHERE process IS NOT NULL";
+    let held: i64 = place.raw().query_row(sql, (), |row| row.get(0)).unwrap();
+    assert_eq!(held, 0);
 }
 
 #[tokio::test]
