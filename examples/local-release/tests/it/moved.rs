@@ -94,9 +94,9 @@ fn releases_go_on_from_the_ledger_that_was_copied_and_nowhere_else() {
     for same in ["live", "fence", "state", "queue", "run"] {
         assert_eq!(status.report()[same], before[same], "{same}");
     }
-    let head = format!("{}", target["head"].as_str().unwrap());
-    let verified = there(site.command(["log", "--verify", "--against", &head]), &database);
-    assert_eq!(verified.report()["head"], head.as_str());
+    let head = target["head"].as_str().unwrap();
+    let verified = there(site.command(["log", "--verify", "--against", head]), &database);
+    assert_eq!(verified.report()["head"], head);
     there(site.ship_command("v2"), &database).expect(0, "unchanged", "");
     let three = there(site.ship_command("v3"), &database).expect(0, "released", "");
     assert!(three.report()["fence"].as_u64() > before["fence"].as_u64(), "{three:?}");
