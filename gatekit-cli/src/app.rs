@@ -242,7 +242,12 @@ impl App {
         let (mut verb, mut given) = matches.subcommand().ok_or_else(missing)?;
         let mut pipeline = self.pipelines.first().ok_or_else(missing)?;
         let several = self.pipelines.len() > 1;
-        if verb != command::COMPLETIONS && several {
+        let is_of_all = matches!(verb, command::COMPLETIONS | command::LEDGER);
+        if verb == command::LEDGER {
+            // It has a single verb of its own.
+            (_, given) = given.subcommand().ok_or_else(missing)?;
+        }
+        if !is_of_all && several {
             pipeline = self
                 .pipelines
                 .iter()
@@ -267,7 +272,7 @@ impl App {
                 .with_next(own)
                 .into());
         }
-        let program = if several {
+        let program = if several && !is_of_all {
             format!("{} {}", self.name, pipeline.target)
         } else {
             self.name.to_owned()

@@ -17,6 +17,9 @@ use crate::recipe::Shared;
 /// The verb that prints a shell's completions.
 pub(crate) const COMPLETIONS: &str = "completions";
 
+/// The verbs of a ledger as a whole.
+pub(crate) const LEDGER: &str = "ledger";
+
 // `ship`, and what ships otherwise.
 #[derive(Debug, Args)]
 #[group(skip)]
@@ -194,6 +197,8 @@ pub(crate) fn of(app: &App) -> Command {
             )
         }),
     };
+    #[cfg(feature = "postgres")]
+    let command = command.subcommand(crate::ledger::command(app.name));
     let shell = Arg::new("shell").required(true).value_parser(clap::value_parser!(Shell));
     command.subcommand(
         Command::new(COMPLETIONS)

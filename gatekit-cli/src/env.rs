@@ -118,7 +118,8 @@ impl Env {
         &self.common
     }
 
-    fn default_place(&self) -> Result<PathBuf> {
+    /// Where the ledger is that nobody names.
+    pub(crate) fn default_path(&self) -> Result<PathBuf> {
         caught("what says where the ledger is", || (self.home)(self))
     }
 
@@ -126,7 +127,7 @@ impl Env {
     pub(crate) fn place(&self) -> Result<Place> {
         match self.common.ledger.as_deref() {
             Some(url) => Place::parse(url),
-            None => Ok(Place::File { path: self.default_place()?, durable: false }),
+            None => Ok(Place::File { path: self.default_path()?, durable: false }),
         }
     }
 
@@ -134,6 +135,11 @@ impl Env {
     pub(crate) async fn missing_ledger(&self) -> Result<Option<String>> {
         self.ledger_to_read().await?;
         Ok(self.missing())
+    }
+
+    /// Where the ledger was moved to, if it was.
+    pub(crate) async fn moved_to(&self) -> Result<Option<String>> {
+        self.place()?.moved_to().await
     }
 
     /// What the newest look for a ledger that the caller named has not found.

@@ -79,10 +79,18 @@ impl Endings<'_> {
                 "for the run that it blocks",
             )],
             "verify" => &[("verify", "what is live now, by the verify gates")],
+            "ledger copy" => &[(
+                "ledger copy sqlite: postgres://owner@db.example.org/gatekit",
+                "the program's own ledger, for all who ship from elsewhere",
+            )],
             _ => return String::new(),
         };
         let examples = self.examples(lines);
         match verb {
+            "ledger copy" => format!(
+                "{examples}\n\nThe file is closed for good: it can be read, and nothing is released from \
+                 it any more. A call\nthat was cut off is completed by the same call."
+            ),
             "rollback" | "resume" | "reconcile" => format!("{examples}\n\n{EXIT_CODES}"),
             "waive" => format!(
                 "{examples}\n\nA gate that fails ends its run: what to type then, with the run, is \

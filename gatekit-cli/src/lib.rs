@@ -1,6 +1,6 @@
 //! Turns pipelines into a deploy binary: `plan`, `ship`, `status`, `log`, `rollback`, `resume`,
-//! `reconcile`, `approve`, `reject`, `waive` and `verify`, with help, completions, progress for people
-//! and JSON for programs.
+//! `reconcile`, `approve`, `reject`, `waive` and `verify`, and `ledger copy` for all pipelines at once,
+//! with help, completions, progress for people and JSON for programs.
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -40,6 +40,7 @@
 //! |---|---|
 //! | what ships, `rollback`, `resume`, `reconcile` | the events of the run, `{"v":1,"event":..}`, and last what it came to, with `outcome`, `code`, `exit`, `next`, `message` and `causes` |
 //! | `plan`, `approve`, `reject`, `waive` | one object, with `outcome` and `exit` |
+//! | `ledger copy` | one object, with `outcome` `copied`, whether it was `already`, the `targets` and `exit` |
 //! | `verify` | one object, with `verified` and `exit` |
 //! | `status` | one object, with neither: it is 0 when it can be told |
 //! | `log` | an object for each entry and none after them; with `--verify` one with `verified` and `exit`, with `--head` one with `head` |
@@ -62,6 +63,8 @@ mod command;
 mod common;
 mod env;
 mod help;
+#[cfg(feature = "postgres")]
+mod ledger;
 mod log;
 mod out;
 mod output;

@@ -33,6 +33,15 @@ pub(crate) struct Told {
     outcome: &'static str,
 }
 
+/// Why a status may be told by another ledger than the one that was read.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    /// The path of a ledger that was named and does not exist.
+    pub(crate) missing: Option<String>,
+    /// Where the ledger was moved to.
+    pub(crate) moved_to: Option<String>,
+}
+
 pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -136,15 +145,14 @@ impl Voice {
         told.exit
     }
 
-    /// A target's status; `Err` of `live` is why that cannot be told, `missing` the path of a ledger
-    /// that was named and does not exist.
+    /// A target's status; `Err` of `live` is why that cannot be told.
     pub(crate) fn status(
         &self,
         lock: &TargetState,
         live: &Result<Option<Live>, Error>,
         waits: &[Request],
         next: &[NextAction],
-        missing: Option<&str>,
+        elsewhere: &Elsewhere,
     ) {
         let shipped = lock.head.seq > 0;
         let known = live.as_ref().ok().and_then(Option::as_ref);
@@ -175,8 +183,11 @@ impl Voice {
             if let Some(failure) = &unknown {
                 line["message"] = failure.to_string().into();
             }
-            if let Some(path) = missing {
-                line["missing_ledger"] = path.into();
+            if let Some(path) = &elsewhere.missing {
+                line["missing_ledger"] = path.as_str().into();
+            }
+            if let Some(place) = &elsewhere.moved_to {
+                line["moved_to"] = place.as_str().into();
             }
             self.out_json(&line);
             return;
@@ -217,7 +228,7 @@ impl Voice {
                 ));
             }
         }
-        if let Some(path) = missing {
+        if let Some(path) = &elsewhere.missing {
             self.say(&format!("there is no ledger at `{path}` [{}]", code::STATUS_NEVER_SHIPPED));
         } else if !shipped {
             let never = "nothing was ever shipped to this target from this ledger";
@@ -297,9 +308,14 @@ impl Voice {
 
     /// Something that was done without a run: `text` for people, `line` for programs.
     pub(crate) fn done(&self, text: &str, mut line: Value, next: &[NextAction]) -> u8 {
+        line["target"] = json!(self.target);
+        self.told(text, line, next)
+    }
+
+    /// As [`done`](Self::done), where it was about no target.
+    pub(crate) fn told(&self, text: &str, mut line: Value, next: &[NextAction]) -> u8 {
         if self.json {
             line["v"] = 1.into();
-            line["target"] = json!(self.target);
             line["next"] = self.next_json(next);
             line["exit"] = 0.into();
             self.out_json(&line);
@@ -433,6 +449,9 @@ fn class(code: &Code, building: bool) -> (u8, &'static str) {
         (_, "rollback.nothing") | ("approval" | "waiver", _) => (1, "refused"),
         // Of the program, and not of the call.
         ("engine", _) => (5, "failed"),
+        (_, "ledger.moved" | "ledger.in_use" | "ledger.conflict" | "ledger.arriving") => {
+            (1, "refused")
+        }
         ("usage" | "config", _)
         | (_, "ledger.foreign" | "ledger.newer" | "ledger.network_fs" | "ledger.ephemeral")
         | (_, "ledger.url" | "ledger.tls" | "ledger.login" | "ledger.denied" | "ledger.missing") => {

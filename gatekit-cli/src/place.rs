@@ -74,6 +74,18 @@ impl Place {
             }
         })
     }
+
+    /// Where the ledger was moved to, if it was.
+    pub(crate) async fn moved_to(&self) -> Result<Option<String>> {
+        match self {
+            Self::File { path, .. } => match SqliteLedger::builder(path).build_read_only()? {
+                Some(ledger) => ledger.moved_to().await,
+                None => Ok(None),
+            },
+            #[cfg(feature = "postgres")]
+            Self::Server(_) => Ok(None),
+        }
+    }
 }
 
 fn shared(ledger: impl Ledger) -> Arc<dyn Ledger> {

@@ -24,7 +24,7 @@ pub(crate) fn told(engine: Engine, voice: &Voice) -> (Engine, Option<Screen>) {
 }
 
 /// Whether the terminal cannot take a line back.
-fn is_dumb() -> bool {
+pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == "dumb")
 }
 

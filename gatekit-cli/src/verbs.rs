@@ -15,8 +15,11 @@ use crate::caught::caught;
 use crate::code;
 use crate::command::{self, Plan, Reconcile, Rollback, Ship};
 use crate::env::usage;
+#[cfg(feature = "postgres")]
+use crate::ledger;
 use crate::log::log;
 use crate::out::warn;
+use crate::output::Elsewhere;
 use crate::people::{waive, word};
 use crate::recipe::Shared;
 use crate::signals;
@@ -36,8 +39,11 @@ pub(crate) async fn run(mut call: Call) -> u8 {
         Ok(exit) => exit,
         Err(problem) => failed(&mut call, &problem),
     };
-    let only_prints = matches!(call.verb.as_str(), "plan" | "status" | "log" | "verify");
-    call.voice.out.end(exit, only_prints)
+    call.voice.out.end(exit, only_prints(&call.verb))
+}
+
+fn only_prints(verb: &str) -> bool {
+    matches!(verb, "plan" | "status" | "log" | "verify")
 }
 
 /// Tells of an error that no run came to. Gives the exit code.
@@ -69,10 +75,19 @@ pub(crate) fn on_error(
 
 async fn answer(call: &mut Call) -> Answer<u8> {
     let verb = call.verb.clone();
+    #[cfg(feature = "postgres")]
+    if verb == command::LEDGER {
+        return ledger::copy(call).await;
+    }
     // The first ship makes the ledger, and a plan is of a ship.
     let makes_ledger = verb == "plan" || call.recipes.first().is_some_and(|it| it.verb() == verb);
     if !makes_ledger && let Some(path) = call.env.missing_ledger().await? {
         warn(&format!("warning: there is no ledger at `{path}`: nothing is known from there"));
+    }
+    if only_prints(&verb)
+        && let Some(place) = call.env.moved_to().await?
+    {
+        warn(&format!("warning: the ledger was moved to {place}: this tells how it was then"));
     }
     if let Some((at, recipe)) = call.recipes.iter().enumerate().find(|it| it.1.verb() == verb) {
         let (first, recipe) = (at == 0, Arc::clone(recipe));
@@ -267,7 +282,8 @@ async fn status(call: &Call) -> Answer<u8> {
     };
     let next = next_of(&lock, &waits, call);
     let missing = call.env.missing_ledger().await?;
-    call.voice.status(&lock, &live, &waits, &next, missing.as_deref());
+    let elsewhere = Elsewhere { missing, moved_to: call.env.moved_to().await? };
+    call.voice.status(&lock, &live, &waits, &next, &elsewhere);
     Ok(0)
 }
 

@@ -10,6 +10,19 @@ gatekit_core::codes! {
     /// The ledger was written by a newer build: it may be read, never written.
     LEDGER_NEWER = "ledger.newer",
         next: "use the newer build";
+    /// The history of the ledger goes on in another one: this one may be read, never written.
+    LEDGER_MOVED = "ledger.moved",
+        next: "name the ledger that it was moved to by `--ledger` or `GATEKIT_LEDGER`";
+    /// The ledger is to be moved, and a run holds one of its targets, or waits for one.
+    LEDGER_IN_USE = "ledger.in_use",
+        next: "wait until the run has ended, or interrupt it and `resume` it to its end";
+    /// The ledger that another one is to be moved to knows one of the targets already, by another
+    /// history.
+    LEDGER_CONFLICT = "ledger.conflict",
+        next: "name a ledger in which nothing was ever shipped to these targets";
+    /// The target's history is on its way here from another ledger, and has not arrived.
+    LEDGER_ARRIVING = "ledger.arriving",
+        next: "have the `ledger copy` that was cut off made again, to its end";
     /// The ledger may not be written.
     LEDGER_READ_ONLY = "ledger.read_only",
         next: "give the user who ships the right to write the file and its directory";
@@ -39,7 +52,7 @@ gatekit_core::codes! {
         next: "check user and password";
     /// The user of the database may not do that.
     LEDGER_DENIED = "ledger.denied",
-        next: "have the role granted that it needs: reader, approver or runner";
+        next: "have the role granted that it needs: reader, approver, runner or, to copy a ledger, owner";
     /// The server cannot be reached, or went away.
     LEDGER_UNREACHABLE = "ledger.unreachable",
         next: "check that the server runs and can be reached, then `resume`";

@@ -5,11 +5,15 @@
 
 pub mod code;
 
+#[cfg(all(feature = "sqlite", feature = "postgres", unix))]
+mod moving;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(all(feature = "sqlite", unix))]
 mod sqlite;
 
+#[cfg(all(feature = "sqlite", feature = "postgres", unix))]
+pub use moving::{LedgerMove, Moved, MovedTarget};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresLedger, PostgresLedgerBuilder};
 

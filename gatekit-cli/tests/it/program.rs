@@ -382,3 +382,18 @@ fn what_cannot_be_told_after_a_first_ship_that_was_refused_comes_with_a_way_on()
     let people = site.people(&["staging", "status"]).stdout;
     assert!(people.ends_with("  next: files staging ship --text TEXT\n"), "{people}");
 }
+
+/// Whatever the pipelines: it has no name of one before it.
+#[test]
+fn a_ledger_is_copied_by_the_program_as_a_whole() {
+    let site = Site::new();
+    let done = site.json(&["ledger", "copy", "sqlite:a", "sqlite:b"]);
+    done.expect(2, "usage", Some("usage.ledger"));
+    let done = site.json(&["ledger", "copy", "sqlite:", "postgres://me@localhost/db"]);
+    done.expect(2, "usage", Some("ledger.missing"));
+    site.json(&["production", "ledger"]).expect(2, "usage", Some("usage.command_line"));
+    let help = site.people(&["ledger", "copy", "--help"]).stdout;
+    for told in ["<FROM> <TO>", "files ledger copy sqlite: postgres://", "closed for good"] {
+        assert!(help.contains(told), "{told}: {help}");
+    }
+}

@@ -190,6 +190,16 @@ fn malformed(why: &str) -> Error {
         ))
 }
 
+impl Address {
+    /// Where the database is, whoever asks.
+    pub(super) fn database(&self) -> String {
+        let hosts: Vec<_> = self.hosts.iter().flat_map(places).collect();
+        let first = self.hosts.first();
+        let database = first.and_then(|first| first.get_dbname().or(first.get_user()));
+        format!("{}/{}", hosts.join(","), database.unwrap_or_default())
+    }
+}
+
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Address").field(&self.to_string()).finish()
@@ -198,11 +208,9 @@ impl fmt::Debug for Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(first) = self.hosts.first() else { return Ok(()) };
-        let user = first.get_user().map(|user| format!("{user}@")).unwrap_or_default();
-        let hosts: Vec<_> = self.hosts.iter().flat_map(places).collect();
-        let database = first.get_dbname().or(first.get_user()).unwrap_or_default();
-        write!(f, "postgres://{user}{}/{database}", hosts.join(","))
+        let user = self.hosts.first().and_then(Config::get_user);
+        let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+        write!(f, "postgres://{user}{}", self.database())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use gatekit_core::{Code, Effect, Error, NextAction};
+use gatekit_core::{Code, Effect, Error, NextAction, TargetName};
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::schema::VERSION;
@@ -299,6 +299,17 @@ pub(super) fn newer(place: &str) -> Error {
     .with_next(NextAction::outside("use a build that is at least as new as the ledger"))
 }
 
+/// A target whose history is on its way here, and has not arrived.
+pub(super) fn arriving(target: &TargetName) -> Error {
+    Error::new(code::LEDGER_ARRIVING, "the target's history is still on its way to this ledger")
+        .with_effect(Effect::None)
+        .with_context("target", target)
+        .with_next(
+            NextAction::outside("make the `ledger copy` that was cut off again, to its end")
+                .by("operator"),
+        )
+}
+
 pub(super) fn read_only(place: &str, why: &str) -> Error {
     error(code::LEDGER_READ_ONLY, "the ledger may not be written", place)
         .with_context("why", why)
@@ -333,7 +344,8 @@ fn denied(place: &str, doing: &str) -> Error {
         .with_context("doing", doing)
         .with_next(
             NextAction::outside(
-                "grant the user the role that it needs: reader, approver or runner",
+                "grant the user the role that it needs: reader, approver or runner; to copy a ledger, \
+                 that of the schema's owner",
             )
             .by("operator"),
         )

@@ -106,7 +106,7 @@ impl PostgresLedger {
         Ok(Self(Arc::new(Inner { server, reads_only, turns: Turns::default() })))
     }
 
-    fn server(&self) -> &Server {
+    pub(super) fn server(&self) -> &Server {
         &self.0.server
     }
 
@@ -304,7 +304,7 @@ impl PostgresLedger {
 }
 
 /// A number as PostgreSQL keeps it; those beyond are further than any ledger counts.
-fn number(number: u64) -> i64 {
+pub(super) fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
@@ -565,6 +565,10 @@ impl Ledger for PostgresLedger {
         let leading = self.target(self.column(row, "leader")?)?;
         state.along_with = Some(leading).filter(|it| it != target && state.run.is_some());
         state.queue = self.queue(row)?;
+        let is_leading = state.along_with.is_none();
+        if is_leading && state.state == LockState::Suspect && state.head == Head::genesis() {
+            return Err(error::arriving(target));
+        }
         Ok(state)
     }
 

@@ -11,8 +11,12 @@
 //! | `stand` | what the server says of a lock when it refuses |
 //! | `turns` | how a waiter learns that its turn has come |
 //! | `ledger` | the contract |
+//! | `transaction` | how several statements are sent as one |
+//! | `arrival` | how it receives the history of another ledger |
 
 mod address;
+#[cfg(all(feature = "sqlite", unix))]
+mod arrival;
 mod builder;
 mod connect;
 mod error;
@@ -21,6 +25,8 @@ mod schema;
 mod server;
 mod stand;
 mod tls;
+#[cfg(all(feature = "sqlite", unix))]
+mod transaction;
 mod turns;
 
 pub use builder::PostgresLedgerBuilder;

@@ -23,8 +23,8 @@ pub(super) type Value<'a> = (&'a (dyn ToSql + Sync), Type);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) doing: &'static str,
-    sql: &'static str,
-    values: &'a [Value<'a>],
+    pub(super) sql: &'static str,
+    pub(super) values: &'a [Value<'a>],
     /// The values of every attempt but the first.
     again: &'a [Value<'a>],
     /// Whether a person may wait for the answer who has mistyped something.
@@ -132,7 +132,7 @@ impl Server {
         }
     }
 
-    async fn lend(&self, sent: &mut bool) -> Result<Lent, Fault> {
+    pub(super) async fn lend(&self, sent: &mut bool) -> Result<Lent, Fault> {
         let connection = self.pool.get().await.map_err(faulty_pool)?;
         *sent = true;
         Ok(Lent(Some(connection)))
@@ -140,7 +140,7 @@ impl Server {
 }
 
 /// The attempts at one call.
-struct Attempts<'s> {
+pub(super) struct Attempts<'s> {
     server: &'s Server,
     doing: &'static str,
     began: Instant,
@@ -148,7 +148,7 @@ struct Attempts<'s> {
     patience: Duration,
     number: usize,
     /// Whether the present one got as far as to ask the server.
-    sent: bool,
+    pub(super) sent: bool,
     /// Whether one of them may have done what was asked, unknown to us.
     unknown: bool,
     /// Why the latest failed that was told why.
@@ -156,7 +156,7 @@ struct Attempts<'s> {
 }
 
 impl<'s> Attempts<'s> {
-    fn new(server: &'s Server, doing: &'static str) -> Self {
+    pub(super) fn new(server: &'s Server, doing: &'static str) -> Self {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(20))
             .with_max_delay(SLOWEST)
@@ -178,7 +178,7 @@ impl<'s> Attempts<'s> {
     }
 
     /// Pauses before the next attempt; errs where there is to be none.
-    async fn pause(&mut self, fault: Fault) -> Result<(), Fault> {
+    pub(super) async fn pause(&mut self, fault: Fault) -> Result<(), Fault> {
         let mut passing = match fault {
             Fault::Passing(passing) => passing,
             // Another host may be the one that can be written.
@@ -226,15 +226,15 @@ const SLOWEST: Duration = Duration::from_secs(1);
 
 /// A connection that is closed unless it is given back: nobody may wait behind a call that was given
 /// up.
-struct Lent(Option<Object>);
+pub(super) struct Lent(Option<Object>);
 
 impl Lent {
-    fn client(&self) -> Result<&Object, Fault> {
+    pub(super) fn client(&self) -> Result<&Object, Fault> {
         self.0.as_ref().ok_or_else(Fault::too_late)
     }
 
     /// Keeps the connection, if it is sound.
-    fn give_back<T>(
+    pub(super) fn give_back<T>(
         mut self,
         answer: std::result::Result<T, tokio_postgres::Error>,
     ) -> Result<T, Fault> {

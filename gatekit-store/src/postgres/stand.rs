@@ -8,6 +8,8 @@ use gatekit_core::process::{Liveness, ProcessIdentity, boot_id};
 use gatekit_core::{Error, Fence, RunId, TargetName};
 use serde::Deserialize;
 
+use super::error;
+
 /// Which refusal, and how the lock stands.
 #[derive(Debug)]
 pub(super) struct Stand {
@@ -66,6 +68,7 @@ impl Stand {
             ("held", _) => refusal.held(),
             ("goes_on", _) => refusal.goes_on(),
             ("not_suspect", _) => refusal.not_suspect(run),
+            ("arriving", _) => error::arriving(target),
             ("led_by", _) => refusal.led_by(leader, run),
             ("misguarded", Some(entry)) => misguarded(entry),
             ("not_leading", Some(entry)) => not_leading(entry),

@@ -116,6 +116,13 @@ pub(super) fn newer(path: &Path, version: i64) -> Error {
     .with_next(NextAction::outside("use a build that is at least as new as the ledger"))
 }
 
+pub(super) fn moved(path: &Path, to: &str) -> Error {
+    let next = format!("use the ledger it was moved to, as a user of your own: `--ledger {to}`");
+    error(code::LEDGER_MOVED, "the ledger was moved, so this one may only be read", path)
+        .with_context("moved to", to)
+        .with_next(NextAction::outside(next))
+}
+
 pub(super) fn read_only(path: &Path, why: &str) -> Error {
     error(code::LEDGER_READ_ONLY, "the ledger may not be written", path)
         .with_context("why", why)

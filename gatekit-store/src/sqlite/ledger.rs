@@ -15,7 +15,7 @@ use super::clock::Moment;
 use super::error::{self, Fault};
 use super::inner::Inner;
 use super::queue::Rung;
-use super::{journal, open, place, queue, reader};
+use super::{journal, open, place, queue, reader, schema};
 
 /// A ledger in one SQLite file, for the processes of one machine.
 ///
@@ -79,6 +79,14 @@ impl SqliteLedger {
         &self.0.options.path
     }
 
+    /// Where the ledger was moved to, see [`LedgerMove`](crate::LedgerMove); `None` when it was not.
+    ///
+    /// # Errors
+    /// Those of reading it.
+    pub async fn moved_to(&self) -> Result<Option<String>> {
+        self.read_little(|conn, _| schema::meta(conn, schema::MOVED_TO)).await
+    }
+
     pub(super) fn open_for_writing(options: SqliteLedgerBuilder, runner: bool) -> Result<Self> {
         let options = absolute(options)?;
         if runner && !options.durable {
@@ -100,7 +108,7 @@ impl SqliteLedger {
     }
 
     /// Runs `work` on a blocking thread, to its end even when the caller is dropped.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T> + Send + 'static,
     ) -> Result<T> {

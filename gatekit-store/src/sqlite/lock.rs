@@ -23,14 +23,14 @@ pub(super) struct Lock {
     /// Present while it is held or mutating.
     pub(super) tenure: Option<Tenure>,
     pub(super) head: Head,
-    along: Option<Along>,
+    pub(super) along: Option<Along>,
 }
 
 /// Along with which target another one is locked, while that has this fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Along {
-    no: i64,
-    fence: Fence,
+pub(super) struct Along {
+    pub(super) no: i64,
+    pub(super) fence: Fence,
 }
 
 /// Who holds a target, and until when.

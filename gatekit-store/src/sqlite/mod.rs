@@ -15,6 +15,8 @@ mod place;
 mod queue;
 mod reader;
 mod schema;
+#[cfg(feature = "postgres")]
+mod source;
 mod transaction;
 
 pub use builder::SqliteLedgerBuilder;

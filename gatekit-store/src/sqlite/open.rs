@@ -50,10 +50,15 @@ fn connect(options: &SqliteLedgerBuilder) -> Result<Connection, Fault> {
     if let Some(pages) = options.max_pages {
         conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
+    // Of a new file: it keeps the size that it has.
+    conn.pragma_update(None, "page_size", PAGE_BYTES)?;
     claim(&mut conn, path)?;
     use_wal(&conn, path, options.busy_timeout)?;
     Ok(conn)
 }
+
+/// A commit writes whole pages: an entry and the row of its target fit into small ones.
+const PAGE_BYTES: u32 = 2048;
 
 /// Settings for a file that others may have altered, and plans that hold for every value: SQLite
 /// would plan a statement anew each time a value is bound.
@@ -82,6 +87,7 @@ fn claim(conn: &mut Connection, path: &Path) -> Result<(), Fault> {
     }
     match kind {
         Kind::Ours | Kind::Empty => Ok(()),
+        Kind::Moved => Err(schema::moved(conn, path)),
         Kind::Newer(version) => Err(error::newer(path, version).into()),
         Kind::Foreign => Err(error::foreign(path).into()),
     }

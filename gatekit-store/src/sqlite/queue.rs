@@ -461,14 +461,14 @@ impl Line {
 }
 
 /// Whether the waiter asked lately: `heard_boot` and `heard_millis` are the row's second and third.
-fn heard(row: &Row<'_>, now: &Moment) -> Result<bool, Fault> {
+pub(super) fn heard(row: &Row<'_>, now: &Moment) -> Result<bool, Fault> {
     let boot = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
     let end = number(row.get(2)?)?.saturating_add(millis(WAITER_TTL));
     Ok(!now.until_end(boot, end, WAITER_TTL).is_zero())
 }
 
 /// Whether the waiter's process, the row's fourth, is not proven dead.
-fn lives(row: &Row<'_>) -> Result<bool, Fault> {
+pub(super) fn lives(row: &Row<'_>) -> Result<bool, Fault> {
     let process = process_from(&row.get::<_, String>(3)?)?;
     Ok(process.liveness() != Liveness::Dead)
 }

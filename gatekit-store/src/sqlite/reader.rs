@@ -124,7 +124,7 @@ fn run<T>(
         Kind::Empty => return Ok(None),
         Kind::Foreign => return Err(error::foreign(path).into()),
         Kind::Newer(version) => Some(version),
-        Kind::Ours => None,
+        Kind::Ours | Kind::Moved => None,
     };
     work(&tx).map(Some).map_err(|fault| match version {
         // Its tables or rows are not those that this build knows: no damage.

@@ -11,6 +11,10 @@ const APPLICATION_ID: i64 = 0x6774_6b74;
 /// The version of the tables that this build writes.
 pub(super) const VERSION: i64 = 1;
 
+/// What the version says of a ledger whose history was moved to another one: newer than any build
+/// writes, also one that knows nothing of moves.
+pub(super) const MOVED: i64 = (1 << 30) | VERSION;
+
 /// The tables of [`VERSION`]. A time is a boot and the milliseconds since. Where one of more than two
 /// values is meant, they are compared one by one: for the list of an `IN` SQLite makes a table of its
 /// own with every row that is written.
@@ -115,6 +119,8 @@ pub(super) enum Kind {
     Empty,
     /// A ledger of [`VERSION`].
     Ours,
+    /// A ledger of [`VERSION`] that is closed, because its history goes on elsewhere.
+    Moved,
     /// A ledger of a newer build.
     Newer(i64),
     /// Something else.
@@ -128,6 +134,7 @@ pub(super) fn kind(conn: &Connection) -> Result<Kind, Fault> {
     if application == APPLICATION_ID {
         return match version {
             VERSION => whole(conn).map(|()| Kind::Ours),
+            MOVED => whole(conn).map(|()| Kind::Moved),
             newer if newer > VERSION => Ok(Kind::Newer(newer)),
             other => Err(Fault::Damaged(format!("the version {other}"))),
         };
@@ -153,13 +160,32 @@ fn whole(conn: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses a ledger that a newer build has migrated since it was opened.
+/// Refuses a ledger that was moved, or that a newer build has migrated, since it was opened.
 pub(super) fn still_ours(conn: &Connection, path: &Path) -> Result<(), Fault> {
     match version(conn)? {
         VERSION => Ok(()),
+        MOVED => Err(moved(conn, path)),
         newer if newer > VERSION => Err(Fault::Refused(error::newer(path, newer))),
         other => Err(Fault::Damaged(format!("the version {other}"))),
     }
+}
+
+/// The refusal of a ledger that was moved.
+pub(super) fn moved(conn: &Connection, path: &Path) -> Fault {
+    match meta(conn, MOVED_TO) {
+        Ok(Some(to)) => error::moved(path, &to).into(),
+        Ok(None) => Fault::Damaged("a ledger that was moved, and no place".to_owned()),
+        Err(fault) => fault,
+    }
+}
+
+/// Where the history of a ledger goes on that was moved.
+pub(super) const MOVED_TO: &str = "moved_to";
+
+/// A value of the ledger as a whole.
+pub(super) fn meta(conn: &Connection, key: &str) -> Result<Option<String>, Fault> {
+    let mut statement = conn.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
 }
 
 /// Fills an empty database, inside the caller's transaction.

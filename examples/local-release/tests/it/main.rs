@@ -6,5 +6,6 @@ mod bad_input;
 mod chaos;
 mod interface;
 mod killed;
+mod moved;
 mod property;
 mod site;

@@ -41,6 +41,11 @@ END $$;
 CREATE FUNCTION gatekit.is_tenure(state text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
     'SELECT state IN (''held'', ''mutating'')';
 
+-- Whether the target's history is on its way from another ledger: nobody can have left a target
+-- suspect that has no entry.
+CREATE FUNCTION gatekit.is_arriving(own gatekit.target) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+    'SELECT own.state = ''suspect'' AND own.head_seq = 0';
+
 -- What is left of a lease; never more than all of it, should the clock have been set back.
 CREATE FUNCTION gatekit.lease_left(lock gatekit.target, moment timestamptz) RETURNS interval
 LANGUAGE sql IMMUTABLE AS $$
@@ -420,8 +425,15 @@ END $$;
 CREATE FUNCTION gatekit.insert_entry(own_no integer, its_run text, its_kind text, its_entry text,
     its_token text, OUT new_seq bigint, OUT new_prev text, OUT new_hash text)
 LANGUAGE plpgsql AS $$
+DECLARE
+    own gatekit.target;
 BEGIN
-    SELECT head_seq + 1, head_hash INTO new_seq, new_prev FROM gatekit.target WHERE no = own_no;
+    SELECT * INTO own FROM gatekit.target WHERE no = own_no;
+    IF gatekit.is_arriving(own) THEN
+        PERFORM gatekit.refuse('arriving', own, own);
+    END IF;
+    new_seq := own.head_seq + 1;
+    new_prev := own.head_hash;
     new_hash := encode(sha256(convert_to(new_prev || its_entry, 'UTF8')), 'hex');
     INSERT INTO gatekit.journal (target, seq, run, kind, prev, hash, entry, token)
         VALUES (own_no, new_seq, its_run, its_kind, new_prev, new_hash, its_entry, its_token);
@@ -588,6 +600,8 @@ BEGIN
         PERFORM gatekit.refuse('held', own, lock);
     ELSIF lock.state <> 'suspect' OR lock.run <> its_run THEN
         PERFORM gatekit.refuse('not_suspect', own, lock);
+    ELSIF gatekit.is_arriving(own) THEN
+        PERFORM gatekit.refuse('arriving', own, own);
     END IF;
     IF own.fence <> expected_fence THEN
         RAISE EXCEPTION USING ERRCODE = 'GK003', MESSAGE = 'the fence is another one',

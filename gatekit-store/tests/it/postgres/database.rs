@@ -59,6 +59,10 @@ impl Database {
         name
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn url(&self) -> String {
         url(self.via, &self.name)
     }

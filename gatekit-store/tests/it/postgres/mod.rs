@@ -8,6 +8,7 @@ mod death;
 mod explored;
 mod harm;
 mod lost;
+mod moved;
 mod open;
 mod proxy;
 mod roles;

@@ -15,6 +15,8 @@ pub(crate) enum Way {
     Through,
     /// The next answer is lost, and its connection with it.
     LoseAnswer,
+    /// As that, for the next commit of a transaction.
+    LoseCommit,
     /// The next request arrives so much later, even if its client has gone by then; whatever comes on
     /// other connections overtakes it.
     Late(Duration),
@@ -109,11 +111,18 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Arc<watc
         if *way.borrow() == Way::HalfOpen {
             return std::future::pending().await;
         }
+        let commits = buffer[..length].windows(COMMIT.len()).any(|it| it == COMMIT);
+        if commits && take(&way, |way| way == Way::LoseCommit).is_some() {
+            way.send_replace(Way::LoseAnswer);
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
     }
 }
+
+/// As a client sends it.
+const COMMIT: &[u8] = b"COMMIT\0";
 
 async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Arc<watch::Sender<Way>>) {
     let mut buffer = vec![0; 65_536];

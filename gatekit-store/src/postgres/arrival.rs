@@ -1,0 +1,329 @@
+//! How the history of another ledger is received.
+//!
+//! First its targets are announced here: they are suspect and without an entry, so that nobody is
+//! granted one, or begins a chain, while the other ledger is closed and its history has not arrived.
+//! Then everything arrives in one transaction.
+
+use async_trait::async_trait;
+use gatekit_core::ledger::{Ledger, Record};
+use gatekit_core::{Effect, Error, NextAction, Result, RunId, TargetName};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::error::Fault;
+use super::ledger::{PostgresLedger, number};
+use super::schema::VERSION;
+use super::server::{Attempts, Call, Value};
+use super::transaction::Transaction;
+use crate::code;
+use crate::moving::{Inventory, Stock, Verified, Waiting};
+
+/// What of a move is known here.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// The name of the move.
+    pub(crate) errand: RunId,
+    /// Whether everything has arrived.
+    pub(crate) is_complete: bool,
+}
+
+impl PostgresLedger {
+    /// Where the ledger is, whoever asks.
+    pub(crate) fn database(&self) -> String {
+        format!("postgres://{}", self.server().options.address.database())
+    }
+
+    /// Announces what is about to arrive; `None` when the other ledger was moved elsewhere.
+    ///
+    /// # Errors
+    /// `ledger.conflict` when one of the targets is known here by another history.
+    pub(crate) async fn expect_arrival(&self, seen: &Inventory) -> Result<Option<Arrival>> {
+        self.transact("announce a ledger", &Announcing { seen }).await
+    }
+
+    /// Receives all of it, or nothing; does nothing where it is here already.
+    pub(crate) async fn receive(
+        &self,
+        from: &dyn Ledger,
+        seen: &Inventory,
+        errand: RunId,
+        told: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<()> {
+        self.transact("receive a ledger", &Receiving { from, seen, errand, told }).await
+    }
+
+    async fn transact<W: Work>(&self, doing: &'static str, work: &W) -> Result<W::Answer> {
+        let mut attempts = Attempts::new(self.server(), doing);
+        loop {
+            let attempt = async {
+                let tx = Transaction::begin(self.server(), &mut attempts).await?;
+                let values = &[(&VERSION as _, Type::INT4)];
+                let sql = "SELECT gatekit.check_version($1), gatekit.durably()";
+                tx.all(Call::new(doing, sql).with(values)).await?;
+                let answer = work.within(&tx).await?;
+                tx.commit().await?;
+                Ok(answer)
+            };
+            let failed = match attempt.await {
+                Ok(answer) => return Ok(answer),
+                Err(fault) => attempts.pause(fault).await,
+            };
+            failed.map_err(|fault| self.server().error(fault, doing))?;
+        }
+    }
+}
+
+/// What is done in one transaction, and from its beginning again where its connection was lost.
+#[async_trait]
+trait Work: Sync {
+    type Answer: Send;
+
+    async fn within(&self, tx: &Transaction) -> Result<Self::Answer, Fault>;
+}
+
+struct Announcing<'a> {
+    seen: &'a Inventory,
+}
+
+#[async_trait]
+impl Work for Announcing<'_> {
+    type Answer = Option<Arrival>;
+
+    async fn within(&self, tx: &Transaction) -> Result<Option<Arrival>, Fault> {
+        let Some(errand) = self.errand(tx).await? else { return Ok(None) };
+        let is_complete = has_arrived(tx, self.seen).await?;
+        if !is_complete {
+            reserve(tx, self.seen, errand).await?;
+        }
+        Ok(Some(Arrival { errand, is_complete }))
+    }
+}
+
+impl Announcing<'_> {
+    /// The name of the move: a new one, unless the ledger has been announced before.
+    async fn errand(&self, tx: &Transaction) -> Result<Option<RunId>, Fault> {
+        let known = announced(tx, self.seen).await?;
+        if let Some(destination) = &self.seen.destination {
+            return Ok(known.filter(|known| *known == destination.errand));
+        }
+        if known.is_some() {
+            return Ok(known);
+        }
+        // Where another call announces the same ledger meanwhile, this waits for it, and reads its name.
+        note(tx, &announcement(self.seen), RunId::generate()).await?;
+        announced(tx, self.seen).await
+    }
+}
+
+struct Receiving<'a> {
+    from: &'a dyn Ledger,
+    seen: &'a Inventory,
+    errand: RunId,
+    told: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+#[async_trait]
+impl Work for Receiving<'_> {
+    type Answer = ();
+
+    async fn within(&self, tx: &Transaction) -> Result<(), Fault> {
+        // The row is locked from here on: whoever receives the same waits.
+        if announced(tx, self.seen).await? != Some(self.errand) {
+            return Err(Fault::Damaged("another move of the same ledger".to_owned()));
+        }
+        if has_arrived(tx, self.seen).await? {
+            return Ok(());
+        }
+        reserve(tx, self.seen, self.errand).await?;
+        let (mut sent, all) = (0, self.seen.entries());
+        for Stock { target, head, .. } in &self.seen.targets {
+            let mut records = Verified::new(self.from, target, head);
+            while let Some(page) = records.next().await? {
+                insert(tx, target, &page, self.errand).await?;
+                sent += page.len() as u64;
+                (self.told)(sent, all);
+            }
+        }
+        set_locks(tx, &self.seen.targets).await?;
+        line_up(tx, &self.seen.queue).await?;
+        free_rest(tx, self.errand).await?;
+        note(tx, &receipt(self.seen), self.errand).await
+    }
+}
+
+fn announcement(seen: &Inventory) -> String {
+    format!("announced/{}", seen.id)
+}
+
+fn receipt(seen: &Inventory) -> String {
+    format!("arrived/{}", seen.id)
+}
+
+async fn note(tx: &Transaction, key: &str, errand: RunId) -> Result<(), Fault> {
+    let errand = errand.to_string();
+    let values = &[(&key as _, Type::TEXT), (&errand as _, Type::TEXT)];
+    let sql = "INSERT INTO gatekit.meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    tx.all(Call::new("note a move", sql).with(values)).await.map(drop)
+}
+
+/// What is noted under that key, whose row stays locked.
+async fn noted(tx: &Transaction, key: &str) -> Result<Option<String>, Fault> {
+    let values = &[(&key as _, Type::TEXT)];
+    let sql = "SELECT value FROM gatekit.meta WHERE key = $1 FOR UPDATE";
+    let rows = tx.all(Call::new("look for a move", sql).with(values)).await?;
+    Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
+}
+
+async fn announced(tx: &Transaction, seen: &Inventory) -> Result<Option<RunId>, Fault> {
+    let errand = noted(tx, &announcement(seen)).await?;
+    let errand = errand.map(|errand| errand.parse());
+    errand.transpose().map_err(|error: Error| Fault::Damaged(error.to_string()))
+}
+
+async fn has_arrived(tx: &Transaction, seen: &Inventory) -> Result<bool, Fault> {
+    Ok(noted(tx, &receipt(seen)).await?.is_some())
+}
+
+/// Makes the targets such that nobody is granted them before their history has arrived.
+async fn reserve(tx: &Transaction, seen: &Inventory, errand: RunId) -> Result<(), Fault> {
+    let names: Vec<_> = seen.targets.iter().map(|it| it.target.as_str()).collect();
+    let fences: Vec<_> = seen.targets.iter().map(|it| number(it.fence.0)).collect();
+    let errand = errand.to_string();
+    let values = &[
+        (&names as _, Type::TEXT_ARRAY),
+        (&fences as _, Type::INT8_ARRAY),
+        (&errand as _, Type::TEXT),
+    ];
+    let sql = "INSERT INTO gatekit.target AS t (name, state, run, fence, head_seq, head_hash) \
+               SELECT name, 'suspect', $3, fence, 0, repeat('0', 64) \
+               FROM unnest($1, $2) AS wanted (name, fence) ORDER BY name \
+               ON CONFLICT (name) DO UPDATE SET state = 'suspect', run = $3, fence = excluded.fence \
+               WHERE t.head_seq = 0 AND (t.run = $3 OR t.state = 'free' AND t.fence = 0 \
+                   AND NOT EXISTS (SELECT FROM gatekit.waiter w WHERE w.target = t.no)) \
+               RETURNING t.name";
+    let rows = tx.all(Call::new("announce targets", sql).with(values)).await?;
+    let ours = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
+    match seen.targets.iter().find(|it| !ours.contains(&it.target.as_str())) {
+        Some(known) => Err(conflict(&known.target).into()),
+        None => Ok(()),
+    }
+}
+
+fn conflict(target: &TargetName) -> Error {
+    let what = "the target has another history in the ledger that it is to be moved to";
+    let next = "name a ledger in which nothing was ever shipped to the target";
+    Error::new(code::LEDGER_CONFLICT, what)
+        .with_effect(Effect::None)
+        .with_context("target", target)
+        .with_next(NextAction::outside(next))
+}
+
+/// Writes the next records of a chain, as they are.
+async fn insert(
+    tx: &Transaction,
+    target: &TargetName,
+    page: &[Record],
+    errand: RunId,
+) -> Result<(), Fault> {
+    let errand = errand.to_string();
+    let mut runs = Vec::with_capacity(page.len());
+    let mut kinds = Vec::with_capacity(page.len());
+    for record in page {
+        runs.push(record.decode()?.run.to_string());
+        kinds.push(record.kind()?);
+    }
+    let kinds: Vec<&str> = kinds.iter().map(AsRef::as_ref).collect();
+    let seqs: Vec<_> = page.iter().map(|record| number(record.seq)).collect();
+    let prevs: Vec<_> = page.iter().map(|record| record.prev.as_str()).collect();
+    let hashes: Vec<_> = page.iter().map(|record| record.hash.as_str()).collect();
+    let entries: Vec<_> = page.iter().map(|record| record.entry.as_str()).collect();
+    let values = &[
+        (&target.as_str() as _, Type::TEXT),
+        (&errand as _, Type::TEXT),
+        (&seqs as _, Type::INT8_ARRAY),
+        (&runs as _, Type::TEXT_ARRAY),
+        (&kinds as _, Type::TEXT_ARRAY),
+        (&prevs as _, Type::TEXT_ARRAY),
+        (&hashes as _, Type::TEXT_ARRAY),
+        (&entries as _, Type::TEXT_ARRAY),
+    ];
+    let sql = "INSERT INTO gatekit.journal (target, seq, run, kind, prev, hash, entry, token) \
+               SELECT t.no, r.seq, r.run, r.kind, r.prev, r.hash, r.entry, \
+                   $2 || '/' || t.no || '/' || r.seq \
+               FROM gatekit.target t, unnest($3, $4, $5, $6, $7, $8) \
+                   AS r (seq, run, kind, prev, hash, entry) \
+               WHERE t.name = $1";
+    tx.all(Call::new("receive entries", sql).with(values)).await.map(drop)
+}
+
+/// Makes the locks what they were in the other ledger.
+async fn set_locks(tx: &Transaction, targets: &[Stock]) -> Result<(), Fault> {
+    let names: Vec<_> = targets.iter().map(|it| it.target.as_str()).collect();
+    let states: Vec<_> = targets.iter().map(|it| it.state.as_str()).collect();
+    let runs: Vec<_> = targets.iter().map(|it| it.run.map(|run| run.to_string())).collect();
+    let fences: Vec<_> = targets.iter().map(|it| number(it.fence.0)).collect();
+    let seqs: Vec<_> = targets.iter().map(|it| number(it.head.seq)).collect();
+    let hashes: Vec<_> = targets.iter().map(|it| it.head.hash.as_str()).collect();
+    let along = || targets.iter().map(|it| it.along.as_ref());
+    let leaders: Vec<_> = along().map(|along| along.map(|(name, _)| name.as_str())).collect();
+    let led: Vec<_> = along().map(|along| along.map(|(_, fence)| number(fence.0))).collect();
+    let values = &[
+        (&names as _, Type::TEXT_ARRAY),
+        (&states as _, Type::TEXT_ARRAY),
+        (&runs as _, Type::TEXT_ARRAY),
+        (&fences as _, Type::INT8_ARRAY),
+        (&seqs as _, Type::INT8_ARRAY),
+        (&hashes as _, Type::TEXT_ARRAY),
+        (&leaders as _, Type::TEXT_ARRAY),
+        (&led as _, Type::INT8_ARRAY),
+    ];
+    let sql = "UPDATE gatekit.target t SET state = s.state, run = s.run, fence = s.fence, \
+                   head_seq = s.head_seq, head_hash = s.head_hash, \
+                   along = leader.no, along_fence = s.along_fence \
+               FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) AS s \
+                   (name, state, run, fence, head_seq, head_hash, along, along_fence) \
+               LEFT JOIN gatekit.target leader ON leader.name = s.along \
+               WHERE t.name = s.name";
+    tx.all(Call::new("receive locks", sql).with(values)).await.map(drop)
+}
+
+/// Gives the claims that wait new tickets, in their order. None is heard of before it asks here.
+async fn line_up(tx: &Transaction, queue: &[Waiting]) -> Result<(), Fault> {
+    let count = number(queue.len() as u64);
+    let values = &[(&count as _, Type::INT8)];
+    let sql = "SELECT nextval('gatekit.ticket') FROM generate_series(1, $1)";
+    let rows = tx.all(Call::new("draw tickets", sql).with(values)).await?;
+    let mut tickets: Vec<i64> =
+        rows.iter().map(|row: &Row| row.try_get(0)).collect::<Result<_, _>>()?;
+    tickets.sort_unstable();
+    for (claim, ticket) in queue.iter().zip(tickets) {
+        let Waiting { leading, run, claim, actor, process, targets } = claim;
+        let targets: Vec<_> = targets.iter().map(TargetName::as_str).collect();
+        let run = run.to_string();
+        let values: &[Value<'_>] = &[
+            (&targets as _, Type::TEXT_ARRAY),
+            (&ticket as _, Type::INT8),
+            (&leading.as_str() as _, Type::TEXT),
+            (&run as _, Type::TEXT),
+            (&claim as _, Type::TEXT),
+            (&actor as _, Type::TEXT),
+            (&process as _, Type::TEXT),
+        ];
+        let sql = "INSERT INTO gatekit.waiter \
+                   (target, ticket, leader, run, claim, actor, process, heard) \
+                   SELECT t.no, $2, leader.no, $4, $5, $6, $7, '-infinity' \
+                   FROM gatekit.target t, gatekit.target leader \
+                   WHERE t.name = ANY ($1) AND leader.name = $3 ON CONFLICT DO NOTHING";
+        tx.all(Call::new("receive a queue", sql).with(values)).await?;
+    }
+    Ok(())
+}
+
+/// Frees what was announced for a claim that gave up waiting before the other ledger was closed.
+async fn free_rest(tx: &Transaction, errand: RunId) -> Result<(), Fault> {
+    let errand = errand.to_string();
+    let values = &[(&errand as _, Type::TEXT)];
+    let sql = "UPDATE gatekit.target SET state = 'free', run = NULL \
+               WHERE state = 'suspect' AND run = $1";
+    tx.all(Call::new("receive locks", sql).with(values)).await.map(drop)
+}
