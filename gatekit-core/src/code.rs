@@ -238,9 +238,6 @@ codes! {
     /// A journal entry cannot be written or read.
     LEDGER_ENTRY = "ledger.entry",
         next: "use the build that wrote it, or `log --verify`";
-    /// The ledger did not answer while a lease could still be renewed.
-    LEDGER_SILENT = "ledger.silent",
-        next: "see why the ledger does not answer";
     /// An entry that needs the lock came without one.
     LEDGER_GUARD = "ledger.guard",
         next: "append it with the hold of the run";

@@ -103,23 +103,30 @@ async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
                 renewed = Instant::now();
                 pause = hold.lease / 3;
             }
-            Err(error) if *error.code() == code::LOCK_LOST => return error,
-            Err(error) if renewed.elapsed() >= hold.lease => {
-                return Error::new(code::LOCK_LOST, "the lease could not be renewed in time")
-                    .with_source(error);
+            Err(Some(error)) if *error.code() == code::LOCK_LOST => return error,
+            Err(why) if renewed.elapsed() >= hold.lease => {
+                let silent = "the ledger did not answer before the lease lapsed";
+                return match why {
+                    Some(why) => {
+                        let what = "the lease could not be renewed in time";
+                        Error::new(code::LOCK_LOST, what).with_source(why)
+                    }
+                    None => Error::new(code::LOCK_LOST, silent),
+                };
             }
             Err(_) => pause = (hold.lease / 20).max(Duration::from_millis(10)),
         }
     }
 }
 
-/// Renews over a connection of its own or, where none is to be had, over the run's.
+/// Renews over a connection of its own or, where none is to be had, over the run's. Errs with nothing
+/// when the ledger was silent.
 async fn renew(
     ledger: &Arc<dyn Ledger>,
     own: &mut Option<Arc<dyn Ledger>>,
     hold: &Hold,
     renewed: Instant,
-) -> Result<()> {
+) -> std::result::Result<(), Option<Error>> {
     // A store that hangs must count as lost when its lease has lapsed.
     let left = || hold.lease.saturating_sub(renewed.elapsed());
     let over_own = async {
@@ -129,23 +136,25 @@ async fn renew(
         };
         connection.renew(hold).await
     };
-    let Err(error) = answered(left() / 2, over_own).await else { return Ok(()) };
-    if *error.code() == code::LOCK_LOST {
-        return Err(error);
+    let is_lost = |error: &Error| *error.code() == code::LOCK_LOST;
+    let own = answered(left() / 2, over_own).await;
+    if own.as_ref().is_some_and(|own| own.as_ref().err().is_none_or(is_lost)) {
+        return own.transpose().map(drop).map_err(Some);
     }
-    let over_shared = answered(left(), ledger.renew(hold)).await;
-    over_shared.map_err(|shared| if *shared.code() == code::LOCK_LOST { shared } else { error })
+    match answered(left(), ledger.renew(hold)).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) if is_lost(&error) => Err(Some(error)),
+        shared => Err(own.and_then(Result::err).or(shared.and_then(Result::err))),
+    }
 }
 
 /// What a ledger answers within that time.
-async fn answered(limit: Duration, renewal: impl Future<Output = Result<()>>) -> Result<()> {
-    let renewal = AssertUnwindSafe(renewal).catch_unwind();
-    match tokio::time::timeout(limit, renewal).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) => {
-            let what = "the ledger panicked while it renewed the lease";
-            Err(Error::new(code::ENGINE_PANIC, what))
-        }
-        Err(_) => Err(Error::new(code::LEDGER_SILENT, "the ledger did not answer in time")),
-    }
+async fn answered(
+    limit: Duration,
+    renewal: impl Future<Output = Result<()>>,
+) -> Option<Result<()>> {
+    let renewal = tokio::time::timeout(limit, AssertUnwindSafe(renewal).catch_unwind());
+    Some(renewal.await.ok()?.unwrap_or_else(|_| {
+        Err(Error::new(code::ENGINE_PANIC, "the ledger panicked while it renewed the lease"))
+    }))
 }

@@ -77,7 +77,8 @@ async fn a_truncated_file_is_never_taken_for_a_ledger() {
     let size = filled(&place, 200).await;
     let whole = fs::read(place.path()).unwrap();
     assert!(size > 60_000);
-    for keep in [1, 99, 512, 4096, 4097, size / 2, size - 4096, size - 1] {
+    let page = u64::try_from(page_bytes(&place)).unwrap();
+    for keep in [1, 99, 512, page, page + 1, 2 * page, size / 2, size - page, size - 1] {
         fs::write(place.path(), &whole[..usize::try_from(keep).unwrap()]).unwrap();
         never_silently_wrong(&place, &format!("cut to {keep} of {size}")).await;
     }
@@ -88,9 +89,10 @@ async fn flipped_bytes_are_never_taken_for_a_ledger() {
     let place = Place::new();
     let size = usize::try_from(filled(&place, 60).await).unwrap();
     let whole = fs::read(place.path()).unwrap();
-    for page in 0..size / 4096 {
+    let bytes = page_bytes(&place);
+    for page in 0..size / bytes {
         let mut flipped = whole.clone();
-        flipped[page * 4096..(page + 1) * 4096].iter_mut().for_each(|byte| *byte = !*byte);
+        flipped[page * bytes..(page + 1) * bytes].iter_mut().for_each(|byte| *byte = !*byte);
         fs::write(place.path(), flipped).unwrap();
         let what = format!("page {page}");
         if page == 0 {
@@ -100,6 +102,11 @@ async fn flipped_bytes_are_never_taken_for_a_ledger() {
         // Pages of an index or of `meta` have no part in the chain.
         assert!(outcome.as_deref().is_none_or(expected), "{what}: {outcome:?}");
     }
+}
+
+fn page_bytes(place: &Place) -> usize {
+    let size = place.raw().pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
+    size.unwrap().try_into().unwrap()
 }
 
 async fn never_silently_wrong(place: &Place, what: &str) {
@@ -123,10 +130,15 @@ async fn outcome(place: &Place) -> Option<String> {
 #[tokio::test]
 async fn a_page_damaged_under_an_open_ledger_stops_the_append() {
     let place = Place::new();
-    let size = usize::try_from(filled(&place, 60).await).unwrap();
-    let mut bytes = fs::read(place.path()).unwrap();
-    // All but the first page, so that it still opens.
-    bytes[4096..size].iter_mut().for_each(|byte| *byte = !*byte);
+    filled(&place, 60).await;
+    // Not those of the schema, so that it still opens.
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let (size, mut bytes) = (page_bytes(&place), fs::read(place.path()).unwrap());
+    for name in ["target", "journal"] {
+        let root: u32 = place.raw().query_row(sql, [name], |row| row.get(0)).unwrap();
+        let root = usize::try_from(root).unwrap();
+        bytes[(root - 1) * size..root * size].iter_mut().for_each(|byte| *byte = !*byte);
+    }
     fs::write(place.path(), bytes).unwrap();
     let ledger = place.open();
     refused(append_open(&ledger, RunId::generate(), queued()).await, &code::LEDGER_CORRUPT);
