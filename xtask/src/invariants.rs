@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Result};
+use crate::servers::Servers;
 use crate::step::{Step, target_folder, workspace_root};
 
 /// Where the register and its patches are, from the root of the workspace.
@@ -76,6 +77,7 @@ struct Scratch {
     folder: PathBuf,
     target: PathBuf,
     patches: PathBuf,
+    servers: Servers,
 }
 
 impl Scratch {
@@ -87,6 +89,7 @@ impl Scratch {
             target: folder.join("target"),
             folder: folder.join("source"),
             patches: root.join(FOLDER),
+            servers: Servers::start()?,
         };
         let listed = Step::new("git")?
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -148,7 +151,8 @@ impl Scratch {
     fn guard(&self, row: &Row) -> Result<Guarded> {
         let cargo = || -> Result<Step> {
             let step = Step::cargo()?.at(&self.folder).env("CARGO_TARGET_DIR", &self.target);
-            Ok(step.args(["test", "--locked", "--tests", "--package", &row.package]))
+            let step = step.args(["test", "--locked", "--tests", "--all-features"]);
+            Ok(self.servers.known_to(step.args(["--package", &row.package])))
         };
         if !cargo()?.args(["--no-run"]).works() {
             return Ok(Guarded::NotRun);

@@ -6,6 +6,7 @@ use crate::failure::{Failure, Result};
 use crate::step::{Step, target_folder};
 
 /// A PostgreSQL server and a pooler before it, which all tests share: each has databases of its own.
+#[derive(Debug)]
 pub(crate) struct Servers {
     cluster: Cluster,
     pooler: Pooler,
