@@ -67,12 +67,15 @@ pub(crate) async fn copy(call: &Call) -> Answer<u8> {
     Ok(call.voice.told(&text, line, &[NextAction::outside(next)]))
 }
 
-/// The ledger that is named; `sqlite:` alone is the one that is used unless one is named.
+/// The ledger that is named; `sqlite:` alone is the file that is in use, by `--ledger` or without it.
 fn source(url: &str, env: &Env) -> Result<Place> {
-    if url == "sqlite:" {
-        return Ok(Place::File { path: env.default_path()?, durable: false });
+    if url != "sqlite:" {
+        return Place::parse(url);
     }
-    Place::parse(url)
+    match env.place()? {
+        used @ Place::File { .. } => Ok(used),
+        Place::Server(_) => Ok(Place::File { path: env.default_path()?, durable: false }),
+    }
 }
 
 fn unsupported() -> Error {

@@ -70,8 +70,9 @@ impl Run {
         if own.opened.is_none() {
             return Ok(None);
         }
-        let others = self.ledger.read(self.pipeline.target(), own.last, 1).await?;
-        Ok(others.is_empty().then_some(own))
+        // With its own last entry: where that is not found, the chain is another one.
+        let end = self.ledger.read(self.pipeline.target(), own.last.saturating_sub(1), 2).await?;
+        Ok(own.ends_with(&end).then_some(own))
     }
 
     /// Journals what the run would touch, for whoever has to judge it, and where their word counts.

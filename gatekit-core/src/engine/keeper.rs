@@ -98,9 +98,11 @@ async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
     let mut pause = hold.lease / 3;
     loop {
         tokio::time::sleep(pause).await;
+        // The lease is as old as the question, however late the answer.
+        let asked = Instant::now();
         match renew(&ledger, &mut own, hold, renewed).await {
             Ok(()) => {
-                renewed = Instant::now();
+                renewed = asked;
                 pause = hold.lease / 3;
             }
             Err(Some(error)) if *error.code() == code::LOCK_LOST => return error,

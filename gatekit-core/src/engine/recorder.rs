@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::code;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::EventBody;
 use crate::id::{Fence, RunId, StageId, TargetName};
@@ -18,27 +19,35 @@ pub(crate) struct Recorder(Arc<Inner>);
 
 /// The newest of the run's entries that this process has written one right behind the other. It knows
 /// them: nothing that others have said is among them, because a chain has no gaps.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Stretch {
     first: u64,
     pub(crate) last: u64,
+    /// Of the last.
+    hash: Option<Digest>,
     /// The entry that opened the run, if they begin with it.
     pub(crate) opened: Option<u64>,
 }
 
 impl Stretch {
-    fn push(&mut self, seq: u64, body: &Body) {
+    fn push(&mut self, seq: u64, hash: &Digest, body: &Body) {
         match body {
-            Body::Opened { .. } => *self = Self { first: seq, last: seq, opened: Some(seq) },
+            Body::Opened { .. } => (self.first, self.opened) = (seq, Some(seq)),
             // Is heard with what people said.
-            Body::Waived { .. } => *self = Self { first: seq + 1, last: seq, opened: None },
-            _ if seq == self.last + 1 => self.last = seq,
-            _ => *self = Self { first: seq, last: seq, opened: None },
+            Body::Waived { .. } => (self.first, self.opened) = (seq + 1, None),
+            _ if seq == self.last + 1 => {}
+            _ => (self.first, self.opened) = (seq, None),
         }
+        (self.last, self.hash) = (seq, Some(hash.clone()));
+    }
+
+    /// Whether these are the last of them and nothing after it.
+    pub(crate) fn ends_with(&self, records: &[Record]) -> bool {
+        matches!(records, [last] if last.seq == self.last && Some(&last.hash) == self.hash.as_ref())
     }
 
     /// Where to read on after `seq`, past the entries right behind it that are known.
-    pub(crate) fn known_after(self, seq: u64) -> u64 {
+    pub(crate) fn known_after(&self, seq: u64) -> u64 {
         if self.first <= seq + 1 { self.last.max(seq) } else { seq }
     }
 }
@@ -137,7 +146,7 @@ impl Recorder {
         }
         let entry = Entry::new(inner.target.clone(), inner.run, inner.actor.clone(), fence, body);
         let record = inner.ledger.append(&inner.target, &entry, guard).await?;
-        self.lock_stretch().push(record.seq, &entry.body);
+        self.lock_stretch().push(record.seq, &record.hash, &entry.body);
         self.step(&record, entry);
         Ok(record)
     }
@@ -148,7 +157,7 @@ impl Recorder {
 
     /// What this process has written last.
     pub(crate) fn stretch(&self) -> Stretch {
-        *self.lock_stretch()
+        self.lock_stretch().clone()
     }
 
     /// Leaves in the chain of each target that is locked along that the run's entries come after
@@ -188,14 +197,13 @@ impl Recorder {
 mod tests {
     use super::*;
     use crate::candidate::Candidate;
-    use crate::digest::Digest;
     use crate::ledger::{GatePhase, Mode};
     use crate::process::ProcessIdentity;
 
     fn written(entries: impl IntoIterator<Item = (u64, Body)>) -> Stretch {
         let mut stretch = Stretch::default();
         for (seq, body) in entries {
-            stretch.push(seq, &body);
+            stretch.push(seq, &Digest::of(seq.to_string()), &body);
         }
         stretch
     }
@@ -223,6 +231,22 @@ mod tests {
         assert_eq!([5, 6, 7, 8].map(|seq| others.known_after(seq)), [5, 6, 9, 9]);
 
         assert_eq!([0, 5].map(|seq| Stretch::default().known_after(seq)), [0, 5]);
+    }
+
+    #[test]
+    fn a_chain_that_ends_otherwise_is_not_known() {
+        let own = written([(5, opened()), (6, Body::Queued { ticket: 1 })]);
+        let record = |seq, hash: &str| Record {
+            seq,
+            prev: Digest::zeros(),
+            hash: Digest::of(hash),
+            entry: String::new(),
+        };
+        assert!(own.ends_with(&[record(6, "6")]));
+        // Somebody has written since; the end was lost; another end came into its place.
+        assert!(!own.ends_with(&[record(6, "6"), record(7, "7")]));
+        assert!(!own.ends_with(&[]));
+        assert!(!own.ends_with(&[record(6, "another")]));
     }
 
     #[test]

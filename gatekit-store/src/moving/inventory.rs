@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gatekit_core::ledger::{Head, LockState};
-use gatekit_core::{Fence, RunId, TargetName};
+use gatekit_core::{Digest, Fence, RunId, TargetName};
 
 /// Everything that a ledger keeps, its journals as far as their heads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,24 @@ impl Inventory {
         let named: BTreeSet<_> = self.queue.iter().flat_map(Waiting::all).cloned().collect();
         self.targets.extend(named.difference(&known).cloned().map(Stock::untouched));
         self
+    }
+
+    /// Tells it from any other contents of the same ledger, wherever that is moved.
+    pub(crate) fn digest(&self) -> Digest {
+        let mut text = String::new();
+        for Stock { target, state, fence, run, head, along } in &self.targets {
+            let run = run.map(|run| run.to_string()).unwrap_or_default();
+            let along = along.as_ref().map(|(leading, fence)| format!("{leading} {fence}"));
+            let along = along.unwrap_or_default();
+            let line = [target.as_str(), state.as_str(), &fence.to_string(), &run];
+            text.extend([&*line.join(" "), " ", &head.to_string(), " ", &along, "\n"]);
+        }
+        for Waiting { leading, run, targets, .. } in &self.queue {
+            let targets: Vec<_> = targets.iter().map(TargetName::as_str).collect();
+            let run = run.to_string();
+            text.extend([leading.as_str(), " ", &run, " ", &targets.join(" "), "\n"]);
+        }
+        Digest::of(text)
     }
 
     /// How many entries all of its journals have.

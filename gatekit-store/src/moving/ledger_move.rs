@@ -1,6 +1,7 @@
 //! The steps of a move.
 
 use std::fmt;
+use std::time::Duration;
 
 use gatekit_core::ledger::Ledger as _;
 use gatekit_core::{Effect, Error, NextAction, Result};
@@ -86,16 +87,17 @@ impl LedgerMove {
         let from = SqliteLedger::open_to_move(self.from)?;
         let mut seen = survey(&from).await?;
         let to = self.to.build().await?;
+        let (patient, mut own) = (to.unhurried(PAGE_TIME)?, None);
         let arrival = loop {
-            let Some(arrival) = to.expect_arrival(&seen).await? else {
+            let Some(arrival) = to.expect_arrival(&seen, own).await? else {
                 return Err(from.moved_elsewhere(&seen));
             };
+            own = Some(arrival.errand);
             if arrival.is_complete {
-                check(&seen, &to).await?;
+                check(&seen, &patient, true).await?;
             }
-            let is_closed = seen.destination.is_some();
             let there = Destination { place: to.database(), errand: arrival.errand };
-            if is_closed || from.close(&seen, &there).await? {
+            if seen.destination.is_some() || close(&from, &seen, &there, &to).await? {
                 break arrival;
             }
             // What has changed since has not been checked.
@@ -104,9 +106,30 @@ impl LedgerMove {
         if !arrival.is_complete {
             let received = to.receive(&from, &seen, arrival.errand, &self.on_progress).await;
             received.map_err(cut_off)?;
-            check(&seen, &to).await?;
+            check(&seen, &patient, false).await.map_err(cut_off)?;
         }
         Ok(Moved::new(to.database(), arrival.is_complete, seen))
+    }
+}
+
+/// How long a page of entries may take to be read back.
+const PAGE_TIME: Duration = Duration::from_secs(60);
+
+/// Closes the file. Where it could not be, for certain, nothing stays announced.
+async fn close(
+    from: &SqliteLedger,
+    seen: &Inventory,
+    there: &Destination,
+    to: &PostgresLedger,
+) -> Result<bool> {
+    match from.close(seen, there).await {
+        // Another call has been faster, or this one has closed it and does not know.
+        Err(_) if from.moved_to().await?.is_some() => Ok(false),
+        Err(error) => {
+            to.withdraw(seen, there.errand).await?;
+            Err(error)
+        }
+        closed => closed,
     }
 }
 
@@ -119,13 +142,18 @@ async fn survey(from: &SqliteLedger) -> Result<Inventory> {
     Ok(seen)
 }
 
-/// Checks that the new ledger goes on from where the old one has ended.
-async fn check(seen: &Inventory, to: &PostgresLedger) -> Result<()> {
+/// Checks that the new ledger goes on from where the old one has ended; or, before anybody has been at
+/// work in it, that it stands as the old one.
+async fn check(seen: &Inventory, to: &PostgresLedger, has_gone_on: bool) -> Result<()> {
     for stock in &seen.targets {
-        let Stock { target, head, fence, .. } = stock;
+        let Stock { target, head, fence, state, run, along } = stock;
         let last = to.read(target, head.seq.saturating_sub(1), 1).await?;
         let goes_on = head.seq == 0 || last.first().is_some_and(|last| last.hash == head.hash);
-        if !goes_on || to.state(target).await?.fence < *fence {
+        let now = to.state(target).await?;
+        // The lock of what is locked along is that of another one.
+        let is_same = along.is_some() || now.state == *state && now.run == *run;
+        let is_same = is_same || now.head != *head || now.fence > *fence;
+        if !goes_on || now.fence < *fence || !(has_gone_on || is_same) {
             return Err(parted(stock));
         }
         Verified::new(to, target, head).drain().await?;

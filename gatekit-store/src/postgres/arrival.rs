@@ -4,9 +4,12 @@
 //! granted one, or begins a chain, while the other ledger is closed and its history has not arrived.
 //! Then everything arrives in one transaction.
 
+use std::fmt;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gatekit_core::ledger::{Ledger, Record};
-use gatekit_core::{Effect, Error, NextAction, Result, RunId, TargetName};
+use gatekit_core::{Digest, Effect, Error, NextAction, Result, RunId, TargetName};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
@@ -33,12 +36,30 @@ impl PostgresLedger {
         format!("postgres://{}", self.server().options.address.database())
     }
 
-    /// Announces what is about to arrive; `None` when the other ledger was moved elsewhere.
+    /// A handle for reading, each of whose calls may take at least that time.
+    pub(crate) fn unhurried(&self, call_timeout: Duration) -> Result<Self> {
+        let options = self.server().options.clone();
+        let call_timeout = options.call_timeout.max(call_timeout);
+        Self::new(options.call_timeout(call_timeout), true)
+    }
+
+    /// Announces what is about to arrive, in place of what was announced under the name `own`; `None`
+    /// when the other ledger was moved elsewhere.
     ///
     /// # Errors
-    /// `ledger.conflict` when one of the targets is known here by another history.
-    pub(crate) async fn expect_arrival(&self, seen: &Inventory) -> Result<Option<Arrival>> {
-        self.transact("announce a ledger", &Announcing { seen }).await
+    /// `ledger.conflict` when one of the targets is known here by another history, or a copy of the
+    /// same ledger was announced that holds something else.
+    pub(crate) async fn expect_arrival(
+        &self,
+        seen: &Inventory,
+        own: Option<RunId>,
+    ) -> Result<Option<Arrival>> {
+        self.transact("announce a ledger", &Announcing { seen, own }).await
+    }
+
+    /// Takes back what was announced under that name, of which nothing has arrived.
+    pub(crate) async fn withdraw(&self, seen: &Inventory, errand: RunId) -> Result<()> {
+        self.transact("take an announcement back", &Withdrawing { seen, errand }).await
     }
 
     /// Receives all of it, or nothing; does nothing where it is here already.
@@ -83,6 +104,7 @@ trait Work: Sync {
 
 struct Announcing<'a> {
     seen: &'a Inventory,
+    own: Option<RunId>,
 }
 
 #[async_trait]
@@ -90,8 +112,8 @@ impl Work for Announcing<'_> {
     type Answer = Option<Arrival>;
 
     async fn within(&self, tx: &Transaction) -> Result<Option<Arrival>, Fault> {
-        let Some(errand) = self.errand(tx).await? else { return Ok(None) };
         let is_complete = has_arrived(tx, self.seen).await?;
+        let Some(errand) = self.errand(tx, is_complete).await? else { return Ok(None) };
         if !is_complete {
             reserve(tx, self.seen, errand).await?;
         }
@@ -101,17 +123,52 @@ impl Work for Announcing<'_> {
 
 impl Announcing<'_> {
     /// The name of the move: a new one, unless the ledger has been announced before.
-    async fn errand(&self, tx: &Transaction) -> Result<Option<RunId>, Fault> {
+    async fn errand(&self, tx: &Transaction, is_complete: bool) -> Result<Option<RunId>, Fault> {
+        let Self { seen, own } = self;
+        let mut known = announced(tx, seen).await?;
+        if let Some(destination) = &seen.destination {
+            let known = known.filter(|known| known.errand == destination.errand);
+            return Ok(known.map(|known| known.errand));
+        }
+        if known.is_none() {
+            let new = Announced { errand: RunId::generate(), digest: seen.digest() };
+            note(tx, &announcement(seen), &new.to_string()).await?;
+            // Where another call announces the same ledger meanwhile, this has waited for it.
+            known = announced(tx, seen).await?;
+        }
+        let Some(known) = known else { return Ok(None) };
+        if known.digest == seen.digest() || is_complete {
+            return Ok(Some(known.errand));
+        }
+        // Of another file, for all that is known, which may be closed by now.
+        if *own != Some(known.errand) {
+            return Err(announced_otherwise().into());
+        }
+        let new = Announced { digest: seen.digest(), ..known };
+        forget(tx, &announcement(seen)).await?;
+        note(tx, &announcement(seen), &new.to_string()).await?;
+        Ok(Some(new.errand))
+    }
+}
+
+struct Withdrawing<'a> {
+    seen: &'a Inventory,
+    errand: RunId,
+}
+
+#[async_trait]
+impl Work for Withdrawing<'_> {
+    type Answer = ();
+
+    async fn within(&self, tx: &Transaction) -> Result<(), Fault> {
         let known = announced(tx, self.seen).await?;
-        if let Some(destination) = &self.seen.destination {
-            return Ok(known.filter(|known| *known == destination.errand));
+        if known.is_some_and(|known| known.errand == self.errand)
+            && !has_arrived(tx, self.seen).await?
+        {
+            forget(tx, &announcement(self.seen)).await?;
+            release(tx, self.errand).await?;
         }
-        if known.is_some() {
-            return Ok(known);
-        }
-        // Where another call announces the same ledger meanwhile, this waits for it, and reads its name.
-        note(tx, &announcement(self.seen), RunId::generate()).await?;
-        announced(tx, self.seen).await
+        Ok(())
     }
 }
 
@@ -128,8 +185,11 @@ impl Work for Receiving<'_> {
 
     async fn within(&self, tx: &Transaction) -> Result<(), Fault> {
         // The row is locked from here on: whoever receives the same waits.
-        if announced(tx, self.seen).await? != Some(self.errand) {
-            return Err(Fault::Damaged("another move of the same ledger".to_owned()));
+        let known = announced(tx, self.seen).await?;
+        if !known
+            .is_some_and(|known| known.errand == self.errand && known.digest == self.seen.digest())
+        {
+            return Err(announced_otherwise().into());
         }
         if has_arrived(tx, self.seen).await? {
             return Ok(());
@@ -139,7 +199,7 @@ impl Work for Receiving<'_> {
         for Stock { target, head, .. } in &self.seen.targets {
             let mut records = Verified::new(self.from, target, head);
             while let Some(page) = records.next().await? {
-                insert(tx, target, &page, self.errand).await?;
+                insert(tx, target, &page).await?;
                 sent += page.len() as u64;
                 (self.told)(sent, all);
             }
@@ -147,7 +207,7 @@ impl Work for Receiving<'_> {
         set_locks(tx, &self.seen.targets).await?;
         line_up(tx, &self.seen.queue).await?;
         free_rest(tx, self.errand).await?;
-        note(tx, &receipt(self.seen), self.errand).await
+        note(tx, &receipt(self.seen), &self.errand.to_string()).await
     }
 }
 
@@ -159,9 +219,52 @@ fn receipt(seen: &Inventory) -> String {
     format!("arrived/{}", seen.id)
 }
 
-async fn note(tx: &Transaction, key: &str, errand: RunId) -> Result<(), Fault> {
-    let errand = errand.to_string();
-    let values = &[(&key as _, Type::TEXT), (&errand as _, Type::TEXT)];
+/// What was announced: the move's name, and what the ledger held then.
+#[derive(Debug, Clone)]
+struct Announced {
+    errand: RunId,
+    digest: Digest,
+}
+
+impl fmt::Display for Announced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.errand, self.digest)
+    }
+}
+
+impl Announced {
+    fn parse(text: &str) -> Result<Self> {
+        let (errand, digest) = text.split_once(' ').unwrap_or((text, ""));
+        Ok(Self { errand: errand.parse()?, digest: digest.parse()? })
+    }
+}
+
+fn announced_otherwise() -> Error {
+    let what = "another copy of this ledger was announced there, with other contents";
+    let next = "complete the move of the file that is closed: its `status` names the new ledger. \
+                Where none is, the owner of the schema takes the announcement out of `gatekit.meta`";
+    Error::new(code::LEDGER_CONFLICT, what)
+        .with_effect(Effect::None)
+        .with_next(NextAction::outside(next).by("operator"))
+}
+
+async fn forget(tx: &Transaction, key: &str) -> Result<(), Fault> {
+    let values = &[(&key as _, Type::TEXT)];
+    let sql = "DELETE FROM gatekit.meta WHERE key = $1";
+    tx.all(Call::new("forget a move", sql).with(values)).await.map(drop)
+}
+
+/// Makes the reserved targets what they were: unknown, but for those that somebody waits for by now.
+async fn release(tx: &Transaction, errand: RunId) -> Result<(), Fault> {
+    let values = &[(&errand.to_string() as _, Type::TEXT)];
+    let sql = "DELETE FROM gatekit.target t WHERE state = 'suspect' AND run = $1 AND head_seq = 0 \
+               AND NOT EXISTS (SELECT FROM gatekit.waiter w WHERE t.no IN (w.target, w.leader))";
+    tx.all(Call::new("release targets", sql).with(values)).await?;
+    free_rest(tx, errand).await
+}
+
+async fn note(tx: &Transaction, key: &str, value: &str) -> Result<(), Fault> {
+    let values = &[(&key as _, Type::TEXT), (&value as _, Type::TEXT)];
     let sql = "INSERT INTO gatekit.meta (key, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     tx.all(Call::new("note a move", sql).with(values)).await.map(drop)
 }
@@ -174,10 +277,10 @@ async fn noted(tx: &Transaction, key: &str) -> Result<Option<String>, Fault> {
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
-async fn announced(tx: &Transaction, seen: &Inventory) -> Result<Option<RunId>, Fault> {
-    let errand = noted(tx, &announcement(seen)).await?;
-    let errand = errand.map(|errand| errand.parse());
-    errand.transpose().map_err(|error: Error| Fault::Damaged(error.to_string()))
+async fn announced(tx: &Transaction, seen: &Inventory) -> Result<Option<Announced>, Fault> {
+    let noted = noted(tx, &announcement(seen)).await?;
+    let known = noted.map(|noted| Announced::parse(&noted)).transpose();
+    known.map_err(|error: Error| Fault::Damaged(error.to_string()))
 }
 
 async fn has_arrived(tx: &Transaction, seen: &Inventory) -> Result<bool, Fault> {
@@ -219,13 +322,7 @@ fn conflict(target: &TargetName) -> Error {
 }
 
 /// Writes the next records of a chain, as they are.
-async fn insert(
-    tx: &Transaction,
-    target: &TargetName,
-    page: &[Record],
-    errand: RunId,
-) -> Result<(), Fault> {
-    let errand = errand.to_string();
+async fn insert(tx: &Transaction, target: &TargetName, page: &[Record]) -> Result<(), Fault> {
     let mut runs = Vec::with_capacity(page.len());
     let mut kinds = Vec::with_capacity(page.len());
     for record in page {
@@ -239,7 +336,6 @@ async fn insert(
     let entries: Vec<_> = page.iter().map(|record| record.entry.as_str()).collect();
     let values = &[
         (&target.as_str() as _, Type::TEXT),
-        (&errand as _, Type::TEXT),
         (&seqs as _, Type::INT8_ARRAY),
         (&runs as _, Type::TEXT_ARRAY),
         (&kinds as _, Type::TEXT_ARRAY),
@@ -249,8 +345,8 @@ async fn insert(
     ];
     let sql = "INSERT INTO gatekit.journal (target, seq, run, kind, prev, hash, entry, token) \
                SELECT t.no, r.seq, r.run, r.kind, r.prev, r.hash, r.entry, \
-                   $2 || '/' || t.no || '/' || r.seq \
-               FROM gatekit.target t, unnest($3, $4, $5, $6, $7, $8) \
+                   gen_random_uuid() \
+               FROM gatekit.target t, unnest($2, $3, $4, $5, $6, $7) \
                    AS r (seq, run, kind, prev, hash, entry) \
                WHERE t.name = $1";
     tx.all(Call::new("receive entries", sql).with(values)).await.map(drop)

@@ -9,6 +9,7 @@ use deadpool_postgres::Connect;
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Error, Socket};
 
@@ -22,14 +23,16 @@ pub(super) struct Hosts<T> {
     address: Address,
     tls: T,
     share: Duration,
+    /// Whether it must be one that may be written.
+    writes: bool,
     /// Which is asked first.
     first: AtomicUsize,
 }
 
 impl<T> Hosts<T> {
-    pub(super) fn new(address: Address, tls: T, patience: Duration) -> Self {
+    pub(super) fn new(address: Address, tls: T, patience: Duration, writes: bool) -> Self {
         let hosts = u32::try_from(address.hosts.len()).unwrap_or(u32::MAX).max(1);
-        Self { address, tls, share: patience / hosts, first: AtomicUsize::new(0) }
+        Self { address, tls, share: patience / hosts, writes, first: AtomicUsize::new(0) }
     }
 
     /// The configuration of that host at this moment.
@@ -40,6 +43,11 @@ impl<T> Hosts<T> {
             && let Ok(password) = read_password(file)
         {
             config.password(password.expose_secret());
+        }
+        // A standby takes connections, too, and would be kept to.
+        let any = config.get_target_session_attrs() == TargetSessionAttrs::Any;
+        if self.writes && any && self.address.hosts.len() > 1 {
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         if config.get_connect_timeout().is_none() {
             // A name may stand for two addresses, of which the first leads nowhere.

@@ -92,6 +92,8 @@ fn passing(error: &DbError) -> Option<Why> {
         SqlState::IDLE_SESSION_TIMEOUT,
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
         SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
+        // What poolers have no code for: also that they have lost the server in the middle of a call.
+        SqlState::INTERNAL_ERROR,
     ];
     let busy = [
         SqlState::TOO_MANY_CONNECTIONS,
@@ -100,8 +102,6 @@ fn passing(error: &DbError) -> Option<Why> {
         SqlState::LOCK_NOT_AVAILABLE,
         SqlState::QUERY_CANCELED,
         SqlState::OUT_OF_MEMORY,
-        // Poolers say so what they have no code for, and a server while its schema is altered.
-        SqlState::INTERNAL_ERROR,
     ];
     if login_at_pooler(error).is_some() {
         None

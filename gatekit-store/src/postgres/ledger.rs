@@ -101,8 +101,8 @@ impl PostgresLedger {
         }
     }
 
-    fn new(options: PostgresLedgerBuilder, reads_only: bool) -> Result<Self> {
-        let server = Server::new(options)?;
+    pub(super) fn new(options: PostgresLedgerBuilder, reads_only: bool) -> Result<Self> {
+        let server = Server::new(options, !reads_only)?;
         Ok(Self(Arc::new(Inner { server, reads_only, turns: Turns::default() })))
     }
 

@@ -61,14 +61,18 @@ pub(super) struct Server {
 
 impl Server {
     /// Connects to nothing yet.
-    pub(super) fn new(options: PostgresLedgerBuilder) -> Result<Self> {
+    pub(super) fn new(options: PostgresLedgerBuilder, writes: bool) -> Result<Self> {
         let (address, timeout) = (options.address.clone(), options.call_timeout);
         // The connection is tried with a statement of ours, not with one of the pool's.
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let none = Config::new();
         let manager = match tls::connector(&address.tls)? {
-            Some(tls) => Manager::from_connect(none, Hosts::new(address, tls, timeout), manager),
-            None => Manager::from_connect(none, Hosts::new(address, NoTls, timeout), manager),
+            Some(tls) => {
+                Manager::from_connect(none, Hosts::new(address, tls, timeout, writes), manager)
+            }
+            None => {
+                Manager::from_connect(none, Hosts::new(address, NoTls, timeout, writes), manager)
+            }
         };
         let place = options.address.to_string();
         let pool = Pool::builder(manager)
@@ -179,10 +183,12 @@ impl<'s> Attempts<'s> {
 
     /// Pauses before the next attempt; errs where there is to be none.
     pub(super) async fn pause(&mut self, fault: Fault) -> Result<(), Fault> {
+        let pause = self.pauses.next().unwrap_or(SLOWEST);
+        let is_last = self.began.elapsed() + pause >= self.patience;
         let mut passing = match fault {
             Fault::Passing(passing) => passing,
-            // Another host may be the one that can be written.
-            Fault::Sql(error) if self.server.has_others() && is_read_only(&error) => {
+            // It was the one that may be written when the connection was made: there is another now.
+            Fault::Sql(error) if self.server.has_others() && is_read_only(&error) && !is_last => {
                 Passing { why: Why::Busy, source: Some(error.into()) }
             }
             fault => return Err(if self.unknown { self.in_doubt(fault) } else { fault }),
@@ -193,8 +199,7 @@ impl<'s> Attempts<'s> {
             // What became of this connection has become of the others.
             self.server.pool.retain(|_, _| false);
         }
-        let pause = self.pauses.next().unwrap_or(SLOWEST);
-        if self.began.elapsed() + pause < self.patience {
+        if !is_last {
             self.source = passing.source.or(self.source.take());
             tokio::time::sleep(pause).await;
             return Ok(());

@@ -512,7 +512,7 @@ $$;
 
 CREATE FUNCTION gatekit.is_moment(moment text) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN moment ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d([.]\d{1,9})?Z$'
+    RETURN moment ~ '^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d([.]\d{1,9})?Z$'
         AND moment::timestamptz IS NOT NULL;
 EXCEPTION WHEN data_exception THEN
     RETURN false;
@@ -529,23 +529,25 @@ DECLARE
     body json;
 BEGIN
     body := entry -> 'body';
-    IF gatekit.keys(entry) <> 'actor at body fence run target v' OR entry ->> 'v' <> '1'
-        OR entry ->> 'target' <> its_target OR entry ->> 'run' <> its_run
-        OR its_run !~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-        OR json_typeof(entry -> 'v') <> 'number' OR json_typeof(entry -> 'fence') <> 'null'
-        OR json_typeof(entry -> 'actor') <> 'string' OR NOT gatekit.is_moment(entry ->> 'at')
-        OR body ->> 'kind' <> its_kind OR NOT gatekit.is_name(body ->> 'stage')
-        OR EXISTS (SELECT 1 FROM json_each(body) WHERE json_typeof(value) <> 'string')
-        OR body ->> 'intent' !~ '^[0-9a-f]{64}$' THEN
-        RETURN false;
-    END IF;
-    RETURN CASE its_kind
-        WHEN 'approval' THEN gatekit.keys(body) = 'comment intent kind scope stage word'
-            AND body ->> 'scope' ~ '^[0-9a-f]{64}$' AND body ->> 'word' IN ('approve', 'reject')
-        WHEN 'waiver' THEN gatekit.keys(body) = 'intent kind reason stage until'
-            AND gatekit.is_moment(body ->> 'until')
-        ELSE false
-    END;
+    -- What is missing or null makes nothing true.
+    RETURN (
+        gatekit.keys(entry) = 'actor at body fence run target v'
+        AND json_typeof(entry -> 'v') = 'number' AND entry ->> 'v' = '1'
+        AND json_typeof(entry -> 'fence') = 'null' AND json_typeof(entry -> 'actor') = 'string'
+        AND entry ->> 'target' = its_target AND entry ->> 'run' = its_run
+        AND its_run ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+        AND gatekit.is_moment(entry ->> 'at')
+        AND NOT EXISTS (SELECT 1 FROM json_each(body) WHERE json_typeof(value) <> 'string')
+        AND body ->> 'kind' = its_kind AND gatekit.is_name(body ->> 'stage')
+        AND body ->> 'intent' ~ '^[0-9a-f]{64}$'
+        AND CASE its_kind
+            WHEN 'approval' THEN gatekit.keys(body) = 'comment intent kind scope stage word'
+                AND body ->> 'scope' ~ '^[0-9a-f]{64}$' AND body ->> 'word' IN ('approve', 'reject')
+            WHEN 'waiver' THEN gatekit.keys(body) = 'intent kind reason stage until'
+                AND gatekit.is_moment(body ->> 'until')
+            ELSE false
+        END
+    ) IS TRUE;
 EXCEPTION WHEN data_exception THEN
     RETURN false;
 END $$;

@@ -336,6 +336,43 @@ async fn a_move_that_was_cut_off_is_completed_by_the_same_call() {
     }
 }
 
+/// What the closed file alone knows would never arrive.
+#[tokio::test]
+async fn a_move_that_was_cut_off_is_completed_by_no_other_copy() {
+    let (place, database) = (Place::new(), Database::new(Via::Server).await);
+    let history = used(&place).await;
+    let copy = copy_of(&place);
+    append_open(&place.open(), claim().run, queued()).await.unwrap();
+    let proxy = Arc::new(Proxy::before(&database.url()).await);
+    let to = builder(&proxy.url(&database.url())).patience(Duration::from_millis(200));
+    let at = Arc::clone(&proxy);
+    let cut = LedgerMove::new(place.builder(), to).on_progress(move |_, _| at.set(Way::Closed));
+    cut.run().await.unwrap_err();
+    assert!(is_closed(&place));
+    refused(moved(&copy, &database).await, &code::LEDGER_CONFLICT);
+    assert!(!is_closed(&copy));
+    let to = database.ledger().await;
+    nothing_is_granted(&to, &history).await;
+    assert!(!moved(&place, &database).await.unwrap().already);
+}
+
+/// Or nobody could ever release to the targets from there.
+#[tokio::test]
+async fn a_file_that_cannot_be_closed_leaves_nothing_announced() {
+    let place = Place::new();
+    used(&place).await;
+    let (first, second) = (Database::new(Via::Server).await, Database::new(Via::Server).await);
+    let raw = place.raw();
+    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let from = place.builder().busy_timeout(Duration::from_millis(100));
+    let busy = LedgerMove::new(from, builder(&first.url())).run().await;
+    refused(busy, &code::LEDGER_BUSY);
+    raw.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(state(&first.ledger().await).await, TargetState::untouched());
+    hold(&first.ledger().await, &claim()).await;
+    assert!(!moved(&place, &second).await.unwrap().already);
+}
+
 async fn nothing_is_granted(ledger: &PostgresLedger, history: &History) {
     refused(append_open(ledger, claim().run, queued()).await, &code::LEDGER_ARRIVING);
     for target in [target(), second(), third()] {

@@ -157,7 +157,16 @@ async fn who_is_not_let_in_is_told_why() {
     let stranger = pooled.replace("gatekit@", "nobody_of_that_name:hunter2@");
     cannot_open(&stranger, &code::LEDGER_LOGIN).await;
 
-    // Let in, and without any right.
+    // Let in: nothing of the ledger shows by what.
+    let mut known = PostgresLedger::builder(&url(&format!("{user}:sesame"))).unwrap();
+    for shown in [format!("{known:?} {known}"), format!("{:?}", database.ledger().await)] {
+        assert!(!shown.contains("sesame"), "{shown}");
+    }
+    known = known.connections(1);
+    let ledger = known.build_read_only().await;
+    assert!(!format!("{ledger:?}").contains("sesame"), "{ledger:?}");
+
+    // Without any right.
     let own = url(&format!("{user}:sesame"));
     cannot_open(&own, &code::LEDGER_DENIED).await;
 

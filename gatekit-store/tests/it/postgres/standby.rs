@@ -47,13 +47,22 @@ async fn a_standby_is_read_and_never_written() {
     assert_eq!(append(&ledger, &held, calling()).await.unwrap(), 2);
 }
 
+/// Whichever comes first in the URL.
+#[tokio::test]
+async fn who_writes_asks_the_host_that_may_be_written() {
+    let (server, standby) = pair().await;
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", standby.port(), server.port());
+    let both = format!("postgres://gatekit@{hosts}/postgres?sslmode=disable");
+    let ledger = PostgresLedger::builder(&both).unwrap().build().await.unwrap();
+    append_open(&ledger, claim().run, queued()).await.unwrap();
+    assert_eq!(verify(&ledger).await.unwrap().seq, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_holder_goes_on_over_a_failover() {
     let (mut server, standby) = pair().await;
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", server.port(), standby.port());
-    let both = format!(
-        "postgres://gatekit@{hosts}/postgres?sslmode=disable&target_session_attrs=read-write"
-    );
+    let both = format!("postgres://gatekit@{hosts}/postgres?sslmode=disable");
     let ledger = PostgresLedger::builder(&both).unwrap().build().await.unwrap();
     let held = mutating(&ledger, &claim()).await;
     server.crash().unwrap();

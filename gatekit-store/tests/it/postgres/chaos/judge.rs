@@ -112,6 +112,7 @@ impl Judge {
             }
         }
         assert_nothing_lost(&said, &journal);
+        assert_nothing_twice(&journal);
         let grants = assert_fences(&said, &changes);
         let mut of = HashMap::<_, Vec<_>>::new();
         for change in &changes {
@@ -169,7 +170,7 @@ impl Judge {
                 }
                 _ => panic!("no such change may be: {change:?}"),
             }
-            // Where it did not, the end of its run was its last word.
+            // Where it did not, the end of its run was its last word: that was asked above.
             let is_left = changes.get(at + 1).is_none_or(|next| next.state == "suspect");
             let died = self.is_dead(change.process.as_ref(), f64::INFINITY);
             suspects += usize::from(state == "mutating" && died && is_left);
@@ -221,6 +222,16 @@ fn assert_fences(said: &[Said], changes: &[Change]) -> usize {
         }
     }
     noted.len()
+}
+
+/// A call that was sent again, because its answer was lost, was made once.
+fn assert_nothing_twice(journal: &HashMap<String, Vec<Record>>) {
+    let mut calls = HashSet::new();
+    for record in journal.values().flatten() {
+        if let Body::Calling { call, .. } = record.decode().unwrap().body {
+            assert!(calls.insert(call), "written twice: {record:?}");
+        }
+    }
 }
 
 /// Whatever a worker was told to be in the journal is there.

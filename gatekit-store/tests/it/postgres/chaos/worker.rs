@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use gatekit_core::code::{LOCK_LEASE_SHORT, LOCK_LOST, LOCK_NO_TICKET};
+use gatekit_core::code::{
+    LOCK_HELD, LOCK_LEASE_SHORT, LOCK_LOST, LOCK_NO_TICKET, LOCK_NOT_SUSPECT,
+};
 use gatekit_core::ledger::{Acquired, Body, Claim, Entry, Guard, Hold, Ledger as _};
 use gatekit_core::process::ProcessIdentity;
 use gatekit_core::{Outcome, Result, RunId, TargetName};
@@ -16,7 +18,7 @@ use gatekit_store::PostgresLedger;
 use tokio::time::sleep;
 
 use super::witness::{Said, Witness, epoch};
-use crate::support::{applying, calling, closed};
+use crate::support::{applying, closed, stage};
 
 pub(super) const TARGETS: [&str; 6] = ["a/1", "a/2", "b/1", "b/2", "c/1", "c/2"];
 const LEASE: Duration = Duration::from_secs(6);
@@ -140,10 +142,16 @@ impl Worker {
     async fn heal(&mut self, target: TargetName, run: RunId) {
         let claim = Claim::new(target, run, "healer");
         let began = Instant::now();
-        if let Ok(hold) = self.ledger.take_over(&claim, LEASE).await {
-            let tenure = self.tenure(hold, began);
-            self.may_die();
-            may_lapse(self.change(tenure).await);
+        match self.ledger.take_over(&claim, LEASE).await {
+            Ok(hold) => {
+                let tenure = self.tenure(hold, began);
+                self.may_die();
+                may_lapse(self.change(tenure).await);
+            }
+            Err(error) => {
+                let healed = [LOCK_HELD, LOCK_NOT_SUSPECT].contains(error.code());
+                assert!(healed || is_outage(&error), "{error}");
+            }
         }
         sleep(Duration::from_millis(20)).await;
     }
@@ -169,7 +177,9 @@ impl Worker {
     async fn change(&mut self, tenure: Tenure) -> Result<()> {
         for _ in 0..self.rng.u8(1..4) {
             self.may_die();
-            self.append(&tenure.hold, calling()).await?;
+            // No two are alike, so that one that is written twice is seen.
+            let call = RunId::generate().to_string();
+            self.append(&tenure.hold, Body::Calling { stage: stage(), call }).await?;
             if !tenure.is_sure() {
                 // Somebody may have it by now: not one write more.
                 return Ok(());
