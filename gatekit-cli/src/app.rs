@@ -314,7 +314,7 @@ impl App {
             }
             Refused::Clap(error) => {
                 let help = format!("{} --help", command::meant(&self, words));
-                let mut said = error.to_string().trim_end().to_owned();
+                let mut said = place::shown_in(error.to_string().trim_end());
                 // Help that was not asked for needs no more of it.
                 if error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                     let end = said.find("\n\nFor more information").unwrap_or(said.len());

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::caught::caught;
 use crate::code;
 use crate::common::Common;
-use crate::place::Place;
+use crate::place::{Place, shown_in};
 
 /// What the program is called with, beside the arguments of one pipeline.
 #[derive(Clone)]
@@ -174,7 +174,7 @@ impl Env {
 
 /// What clap says of a command line, in one line: its first, and what it lists below.
 pub(crate) fn usage(error: &clap::Error) -> Error {
-    let text = error.to_string();
+    let text = shown_in(&error.to_string());
     let mut lines = text.lines();
     let first = lines.next().unwrap_or_default();
     let mut what = match error.kind() {

@@ -123,6 +123,19 @@ pub(crate) fn shown(url: &str) -> String {
     format!("{scheme}://{user}{place}?{}", query.join("&"))
 }
 
+/// A text in which words may be URLs of ledgers, each of them as it may be shown.
+pub(crate) fn shown_in(text: &str) -> String {
+    let is_end = |c: char| c.is_whitespace() || c == '\'';
+    let shown = |piece: &str| {
+        let (word, end) = piece.split_at(piece.trim_end_matches(is_end).len());
+        if ["postgres://", "postgresql://"].iter().any(|it| word.contains(it)) {
+            return shown(word) + end;
+        }
+        piece.to_owned()
+    };
+    text.split_inclusive(is_end).map(shown).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +158,14 @@ mod tests {
         ] {
             assert_eq!(shown(url), expected);
         }
+    }
+
+    #[test]
+    fn a_text_shows_urls_without_passwords() {
+        let text = "unexpected argument 'postgres://u:hunter2@h/d' found\n  --ledger=postgres://u:hunter2@h/d";
+        let shown = "unexpected argument 'postgres://u@h/d' found\n  --ledger=postgres://u@h/d";
+        assert_eq!(shown_in(text), shown);
+        assert_eq!(shown_in("an  'error' of\n another kind: "), "an  'error' of\n another kind: ");
     }
 
     #[test]
