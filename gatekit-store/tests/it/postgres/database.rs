@@ -1,5 +1,6 @@
 //! Databases of the tests.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::thread;
 use std::time::Duration;
 
@@ -15,20 +16,31 @@ pub(crate) struct Database {
     via: Via,
 }
 
-/// The database that all others are copied from: to create a schema takes longer than a test.
-const TEMPLATE: &str = "gatekit_template";
+const SCHEMA: [&str; 2] = [
+    include_str!("../../../src/postgres/schema/tables.sql"),
+    include_str!("../../../src/postgres/schema/functions.sql"),
+];
+
+/// The database that all others are copied from: to create a schema takes longer than a test. One for
+/// each schema, because those that are broken on purpose use the same server.
+fn template() -> String {
+    let mut hasher = DefaultHasher::new();
+    SCHEMA.hash(&mut hasher);
+    format!("gatekit_template_{:x}", hasher.finish())
+}
 
 impl Database {
     pub(crate) async fn new(via: Via) -> Self {
         let admin = connect("postgres").await;
         // Two at once cannot copy one database; and the first has to make it.
         admin.batch_execute("SELECT pg_advisory_lock(1)").await.unwrap();
-        let sql = format!("SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'");
+        let template = template();
+        let sql = format!("SELECT 1 FROM pg_database WHERE datname = '{template}'");
         if admin.query_opt(&sql, &[]).await.unwrap().is_none() {
-            make_template(&admin).await;
+            make_template(&admin, &template).await;
         }
         let name = unique("test");
-        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await.unwrap();
         Self { name, via }
     }
 
@@ -125,9 +137,9 @@ async fn connect(database: &str) -> Client {
     client
 }
 
-async fn make_template(admin: &Client) {
+async fn make_template(admin: &Client, template: &str) {
     // It has its name when it is whole.
-    let draft = format!("{TEMPLATE}_draft");
+    let draft = format!("{template}_draft");
     for sql in [format!("DROP DATABASE IF EXISTS {draft}"), format!("CREATE DATABASE {draft}")] {
         admin.batch_execute(&sql).await.unwrap();
     }
@@ -144,5 +156,5 @@ async fn make_template(admin: &Client) {
     while !admin.query(&sql, &[]).await.unwrap().is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    admin.batch_execute(&format!("ALTER DATABASE {draft} RENAME TO {TEMPLATE}")).await.unwrap();
+    admin.batch_execute(&format!("ALTER DATABASE {draft} RENAME TO {template}")).await.unwrap();
 }
