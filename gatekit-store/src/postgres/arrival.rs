@@ -57,7 +57,8 @@ impl PostgresLedger {
         self.transact("announce a ledger", &Announcing { seen, own }).await
     }
 
-    /// Takes back what was announced under that name, of which nothing has arrived.
+    /// Takes back what was announced under that name, unless another call relies on it: that may have
+    /// closed the file meanwhile.
     pub(crate) async fn withdraw(&self, seen: &Inventory, errand: RunId) -> Result<()> {
         self.transact("take an announcement back", &Withdrawing { seen, errand }).await
     }
@@ -131,20 +132,23 @@ impl Announcing<'_> {
             return Ok(known.map(|known| known.errand));
         }
         if known.is_none() {
-            let new = Announced { errand: RunId::generate(), digest: seen.digest() };
+            let (errand, digest) = (RunId::generate(), seen.digest());
+            let new = Announced { errand, digest, is_shared: false };
             note(tx, &announcement(seen), &new.to_string()).await?;
             // Where another call announces the same ledger meanwhile, this has waited for it.
             known = announced(tx, seen).await?;
+            if known.as_ref().is_some_and(|known| known.errand == errand) {
+                return Ok(Some(errand));
+            }
         }
         let Some(known) = known else { return Ok(None) };
-        if known.digest == seen.digest() || is_complete {
-            return Ok(Some(known.errand));
-        }
+        let is_own = *own == Some(known.errand);
         // Of another file, for all that is known, which may be closed by now.
-        if *own != Some(known.errand) {
+        if known.digest != seen.digest() && !is_complete && !is_own {
             return Err(announced_otherwise().into());
         }
-        let new = Announced { digest: seen.digest(), ..known };
+        let digest = if is_complete { known.digest } else { seen.digest() };
+        let new = Announced { digest, is_shared: known.is_shared || !is_own, ..known };
         forget(tx, &announcement(seen)).await?;
         note(tx, &announcement(seen), &new.to_string()).await?;
         Ok(Some(new.errand))
@@ -162,7 +166,7 @@ impl Work for Withdrawing<'_> {
 
     async fn within(&self, tx: &Transaction) -> Result<(), Fault> {
         let known = announced(tx, self.seen).await?;
-        if known.is_some_and(|known| known.errand == self.errand)
+        if known.is_some_and(|known| known.errand == self.errand && !known.is_shared)
             && !has_arrived(tx, self.seen).await?
         {
             forget(tx, &announcement(self.seen)).await?;
@@ -224,18 +228,24 @@ fn receipt(seen: &Inventory) -> String {
 struct Announced {
     errand: RunId,
     digest: Digest,
+    /// Whether more calls than the one that announced it rely on it.
+    is_shared: bool,
 }
 
 impl fmt::Display for Announced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.errand, self.digest)
+        let shared = if self.is_shared { SHARED } else { "" };
+        write!(f, "{} {}{shared}", self.errand, self.digest)
     }
 }
 
+const SHARED: &str = " shared";
+
 impl Announced {
     fn parse(text: &str) -> Result<Self> {
-        let (errand, digest) = text.split_once(' ').unwrap_or((text, ""));
-        Ok(Self { errand: errand.parse()?, digest: digest.parse()? })
+        let own = text.strip_suffix(SHARED);
+        let (errand, digest) = own.unwrap_or(text).split_once(' ').unwrap_or((text, ""));
+        Ok(Self { errand: errand.parse()?, digest: digest.parse()?, is_shared: own.is_some() })
     }
 }
 

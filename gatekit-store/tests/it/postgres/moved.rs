@@ -373,6 +373,27 @@ async fn a_file_that_cannot_be_closed_leaves_nothing_announced() {
     assert!(!moved(&place, &second).await.unwrap().already);
 }
 
+/// That other call may close the file at any moment: then the server must know what is to arrive.
+#[tokio::test]
+async fn what_another_call_relies_on_is_not_taken_back() {
+    let (place, database) = (Place::new(), Database::new(Via::Server).await);
+    let history = used(&place).await;
+    let raw = place.raw();
+    raw.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Both announce the same, and neither can close the file yet.
+    let call = |patience| {
+        let from = place.builder().busy_timeout(Duration::from_millis(patience));
+        LedgerMove::new(from, builder(&database.url())).run()
+    };
+    let first = tokio::spawn(call(600));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    refused(call(100).await, &code::LEDGER_BUSY);
+    refused(first.await.unwrap(), &code::LEDGER_BUSY);
+    raw.execute_batch("ROLLBACK").unwrap();
+    nothing_is_granted(&database.ledger().await, &history).await;
+    assert!(!moved(&place, &database).await.unwrap().already);
+}
+
 async fn nothing_is_granted(ledger: &PostgresLedger, history: &History) {
     refused(append_open(ledger, claim().run, queued()).await, &code::LEDGER_ARRIVING);
     for target in [target(), second(), third()] {
