@@ -78,6 +78,7 @@ impl LedgerMove {
     ///   has lapsed is in nobody's way; parked runs keep their places.
     /// - `log.broken`: a chain is not whole.
     /// - `ledger.conflict`: the server's ledger knows one of the targets by another history.
+    /// - `ledger.io`: the actor of a parked run has a character that PostgreSQL cannot hold.
     /// - `ledger.moved`: the ledger was moved elsewhere.
     /// - `ledger.denied`: the user of the server is not the owner of the schema.
     /// - those of opening either ledger.

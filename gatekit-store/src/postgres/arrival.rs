@@ -13,7 +13,7 @@ use gatekit_core::{Digest, Effect, Error, NextAction, Result, RunId, TargetName}
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::error::Fault;
+use super::error::{self, Fault};
 use super::ledger::{PostgresLedger, number};
 use super::schema::VERSION;
 use super::server::{Attempts, Call, Value};
@@ -48,12 +48,17 @@ impl PostgresLedger {
     ///
     /// # Errors
     /// `ledger.conflict` when one of the targets is known here by another history, or a copy of the
-    /// same ledger was announced that holds something else.
+    /// same ledger was announced that holds something else; `ledger.io` when it holds what PostgreSQL
+    /// cannot.
     pub(crate) async fn expect_arrival(
         &self,
         seen: &Inventory,
         own: Option<RunId>,
     ) -> Result<Option<Arrival>> {
+        // All else is JSON, or a name without such characters.
+        if seen.queue.iter().any(|waiting| waiting.actor.contains('\0')) {
+            return Err(error::unstorable(&self.database()));
+        }
         self.transact("announce a ledger", &Announcing { seen, own }).await
     }
 

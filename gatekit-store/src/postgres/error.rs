@@ -321,7 +321,7 @@ fn full(place: &str) -> Error {
         .with_next(NextAction::outside("free space on the disk of the server, then try again"))
 }
 
-fn unstorable(place: &str) -> Error {
+pub(super) fn unstorable(place: &str) -> Error {
     error(code::LEDGER_IO, "the ledger was given a text that PostgreSQL cannot hold", place)
         .with_next(NextAction::outside("leave the character U+0000 out of names and comments"))
 }

@@ -68,7 +68,7 @@ impl Stand {
             ("held", _) => refusal.held(),
             ("goes_on", _) => refusal.goes_on(),
             ("not_suspect", _) => refusal.not_suspect(run),
-            ("arriving", _) => error::arriving(target),
+            ("arriving", _) => error::arriving(leader),
             ("led_by", _) => refusal.led_by(leader, run),
             ("misguarded", Some(entry)) => misguarded(entry),
             ("not_leading", Some(entry)) => not_leading(entry),

@@ -285,7 +285,9 @@ BEGIN
         ORDER BY named.place
     LOOP
         lock := gatekit.at_moment(before, moment);
-        IF lock IS DISTINCT FROM before THEN
+        IF gatekit.is_arriving(lock) THEN
+            PERFORM gatekit.refuse('arriving', lock, lock);
+        ELSIF lock IS DISTINCT FROM before THEN
             PERFORM gatekit.save(lock);
             touched := true;
         END IF;

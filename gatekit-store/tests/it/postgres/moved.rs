@@ -327,13 +327,25 @@ async fn a_move_that_was_cut_off_is_completed_by_the_same_call() {
         }
         assert!(is_closed(&place));
         let to = database.ledger().await;
-        nothing_is_granted(&to, &history).await;
+        nothing_is_granted(&database, &history).await;
         assert!(!moved(&place, &database).await.unwrap().already);
         goes_on(&to, &history).await;
         for target in [target(), second(), third()] {
             head(&to, &target).await.unwrap();
         }
     }
+}
+
+/// A file that were closed first could be sent nowhere.
+#[tokio::test]
+async fn what_the_server_cannot_hold_is_told_before_anything_is_closed() {
+    let (place, database) = (Place::new(), Database::new(Via::Server).await);
+    let waiting = Claim::new(target(), RunId::generate(), "some\0body");
+    place.open().enqueue(&waiting).await.unwrap();
+    place.pass(WAITER_TTL * 2);
+    refused(moved(&place, &database).await, &code::LEDGER_IO);
+    assert!(!is_closed(&place));
+    assert_eq!(state(&database.ledger().await).await, TargetState::untouched());
 }
 
 /// What the closed file alone knows would never arrive.
@@ -351,8 +363,7 @@ async fn a_move_that_was_cut_off_is_completed_by_no_other_copy() {
     assert!(is_closed(&place));
     refused(moved(&copy, &database).await, &code::LEDGER_CONFLICT);
     assert!(!is_closed(&copy));
-    let to = database.ledger().await;
-    nothing_is_granted(&to, &history).await;
+    nothing_is_granted(&database, &history).await;
     assert!(!moved(&place, &database).await.unwrap().already);
 }
 
@@ -390,22 +401,34 @@ async fn what_another_call_relies_on_is_not_taken_back() {
     refused(call(100).await, &code::LEDGER_BUSY);
     refused(first.await.unwrap(), &code::LEDGER_BUSY);
     raw.execute_batch("ROLLBACK").unwrap();
-    nothing_is_granted(&database.ledger().await, &history).await;
+    nothing_is_granted(&database, &history).await;
     assert!(!moved(&place, &database).await.unwrap().already);
 }
 
-async fn nothing_is_granted(ledger: &PostgresLedger, history: &History) {
+/// For which move a target is kept.
+async fn kept_for(database: &Database, target: &TargetName) -> RunId {
+    let sql = "SELECT run FROM gatekit.target WHERE name = $1";
+    let row = database.raw().await.query_one(sql, &[&target.as_str()]).await.unwrap();
+    row.get::<_, String>(0).parse().unwrap()
+}
+
+async fn nothing_is_granted(database: &Database, history: &History) {
+    let ledger = &database.ledger().await;
     refused(append_open(ledger, claim().run, queued()).await, &code::LEDGER_ARRIVING);
     for target in [target(), second(), third()] {
         refused(ledger.state(&target).await, &code::LEDGER_ARRIVING);
-        let claim = parked(&[target]);
-        ledger.enqueue(&claim).await.unwrap();
-        let answer = ledger.acquire(&claim, LEASE).await.unwrap();
-        let Acquired::Suspect { run, .. } = answer else { panic!("{answer:?}") };
-        ledger.leave(&claim.target, claim.run).await.unwrap();
+        let other = TargetName::new("other").unwrap();
+        for claim in [parked(&[target.clone()]), parked(&[other, target.clone()])] {
+            ledger.enqueue(&claim).await.unwrap();
+            let error = ledger.acquire(&claim, LEASE).await.unwrap_err();
+            assert_eq!(*error.code(), code::LEDGER_ARRIVING);
+            let told = format!("{error:?}");
+            assert!(told.contains(target.as_str()), "{told}");
+            ledger.leave(&claim.target, claim.run).await.unwrap();
+        }
         // Not even for whom it is kept.
-        let mut taker = claim.clone();
-        taker.run = run;
+        let mut taker = parked(&[target.clone()]);
+        taker.run = kept_for(database, &target).await;
         refused(ledger.take_over(&taker, LEASE).await, &code::LEDGER_ARRIVING);
     }
     refused(ledger.take_over(&history.suspect, LEASE).await, &code::LEDGER_ARRIVING);
