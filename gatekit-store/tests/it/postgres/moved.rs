@@ -1,6 +1,7 @@
 //! A ledger in a file that is moved to the server.
 
 use std::path::Path;
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -418,7 +419,7 @@ async fn nothing_is_granted(database: &Database, history: &History) {
     for target in [target(), second(), third()] {
         refused(ledger.state(&target).await, &code::LEDGER_ARRIVING);
         let other = TargetName::new("other").unwrap();
-        for claim in [parked(&[target.clone()]), parked(&[other, target.clone()])] {
+        for claim in [parked(from_ref(&target)), parked(&[other, target.clone()])] {
             ledger.enqueue(&claim).await.unwrap();
             let error = ledger.acquire(&claim, LEASE).await.unwrap_err();
             assert_eq!(*error.code(), code::LEDGER_ARRIVING);
@@ -427,7 +428,7 @@ async fn nothing_is_granted(database: &Database, history: &History) {
             ledger.leave(&claim.target, claim.run).await.unwrap();
         }
         // Not even for whom it is kept.
-        let mut taker = parked(&[target.clone()]);
+        let mut taker = parked(from_ref(&target));
         taker.run = kept_for(database, &target).await;
         refused(ledger.take_over(&taker, LEASE).await, &code::LEDGER_ARRIVING);
     }
