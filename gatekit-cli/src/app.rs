@@ -284,7 +284,9 @@ impl App {
             target: target.clone(),
             out: Out::default(),
         };
+        let env = Env::new(target, given.clone(), common, Arc::clone(&self.home));
         Ok(Call {
+            env: if matches!(verb, "status" | "log") { env.that_only_shows() } else { env },
             verb: verb.to_owned(),
             app: self.name,
             pipeline: pipeline.target,
@@ -292,7 +294,6 @@ impl App {
             voice,
             recipes: pipeline.recipes.clone(),
             given: given.clone(),
-            env: Env::new(target, given.clone(), common, Arc::clone(&self.home)),
             progress: None,
             screen: None,
             reporters: Vec::new(),

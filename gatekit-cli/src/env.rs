@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::error::ErrorKind;
@@ -25,6 +26,10 @@ pub struct Env {
     anew: bool,
     /// The ledger that was named and not found.
     missing: Arc<Mutex<Option<String>>>,
+    /// Whether the call only shows what the ledger says, and decides nothing by it.
+    only_shows: bool,
+    /// Whether that came from a standby, which may be behind.
+    behind: Arc<AtomicBool>,
 }
 
 /// Where the ledger is unless the caller says so.
@@ -51,7 +56,15 @@ impl Env {
             home,
             anew: false,
             missing: Arc::default(),
+            only_shows: false,
+            behind: Arc::default(),
         }
+    }
+
+    /// For a call that only shows what the ledger says: where nothing else answers, also what a standby
+    /// does.
+    pub(crate) fn that_only_shows(self) -> Self {
+        Self { only_shows: true, ..self }
     }
 
     /// What is released to: the pipeline's name, or what `--target` says.
@@ -142,6 +155,11 @@ impl Env {
         self.place()?.moved_to().await
     }
 
+    /// Whether the newest look at the ledger was answered by a standby, which may be behind.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
+    }
+
     /// What the newest look for a ledger that the caller named has not found.
     fn missing(&self) -> Option<String> {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -165,7 +183,11 @@ impl Env {
     /// The ledger for reading; `None` when it does not exist.
     pub(crate) async fn ledger_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
         let place = self.place()?;
-        let ledger = place.open_to_read().await?;
+        let (ledger, is_behind) = match self.only_shows {
+            true => place.open_to_look().await?,
+            false => (place.open_to_read().await?, false),
+        };
+        self.behind.store(is_behind, Ordering::Relaxed);
         let missing = (ledger.is_none() && self.names_ledger()).then(|| place.to_string());
         *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
         Ok(ledger)

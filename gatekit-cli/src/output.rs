@@ -40,6 +40,8 @@ pub(crate) struct Elsewhere {
     pub(crate) missing: Option<String>,
     /// Where the ledger was moved to.
     pub(crate) moved_to: Option<String>,
+    /// A standby has answered.
+    pub(crate) is_behind: bool,
 }
 
 pub(crate) fn quoted(text: &str) -> String {
@@ -188,6 +190,9 @@ impl Voice {
             }
             if let Some(place) = &elsewhere.moved_to {
                 line["moved_to"] = place.as_str().into();
+            }
+            if elsewhere.is_behind {
+                line["standby"] = true.into();
             }
             self.out_json(&line);
             return;

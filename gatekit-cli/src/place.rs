@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+#[cfg(feature = "postgres")]
+use std::time::Duration;
 
 use gatekit_core::ledger::Ledger;
 use gatekit_core::{Error, Result};
@@ -64,15 +66,36 @@ impl Place {
         })
     }
 
-    /// The ledger for reading; `None` when it does not exist.
+    /// The ledger for reading, as it is now; `None` when it does not exist.
     pub(crate) async fn open_to_read(&self) -> Result<Option<Arc<dyn Ledger>>> {
         Ok(match self {
             Self::File { path, .. } => SqliteLedger::builder(path).build_read_only()?.map(shared),
             #[cfg(feature = "postgres")]
             Self::Server(builder) => {
-                PostgresLedgerBuilder::clone(builder).build_read_only().await?.map(shared)
+                PostgresLedgerBuilder::clone(builder).build_current().await?.map(shared)
             }
         })
+    }
+
+    /// The ledger to look at where nothing is decided by it: as it is now or, where only a standby
+    /// answers, as that has it. Tells which.
+    pub(crate) async fn open_to_look(&self) -> Result<(Option<Arc<dyn Ledger>>, bool)> {
+        match self {
+            Self::File { .. } => Ok((self.open_to_read().await?, false)),
+            #[cfg(feature = "postgres")]
+            Self::Server(builder) => {
+                let builder = PostgresLedgerBuilder::clone(builder);
+                let hasty = builder.clone().patience(Duration::ZERO);
+                if let Ok(current) = hasty.build_current().await {
+                    return Ok((current.map(shared), false));
+                }
+                let Some(ledger) = builder.build_read_only().await? else {
+                    return Ok((None, false));
+                };
+                let is_behind = ledger.is_standby().await?;
+                Ok((Some(shared(ledger)), is_behind))
+            }
+        }
     }
 
     /// Where the ledger was moved to, if it was.

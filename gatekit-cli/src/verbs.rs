@@ -84,6 +84,9 @@ async fn answer(call: &mut Call) -> Answer<u8> {
     if !makes_ledger && let Some(path) = call.env.missing_ledger().await? {
         warn(&format!("warning: there is no ledger at `{path}`: nothing is known from there"));
     }
+    if call.env.is_behind() {
+        warn("warning: only a standby answers, which may be behind: this tells how it was there");
+    }
     if only_prints(&verb)
         && let Some(place) = call.env.moved_to().await?
     {
@@ -282,7 +285,8 @@ async fn status(call: &Call) -> Answer<u8> {
     };
     let next = next_of(&lock, &waits, call);
     let missing = call.env.missing_ledger().await?;
-    let elsewhere = Elsewhere { missing, moved_to: call.env.moved_to().await? };
+    let moved_to = call.env.moved_to().await?;
+    let elsewhere = Elsewhere { missing, moved_to, is_behind: call.env.is_behind() };
     call.voice.status(&lock, &live, &waits, &next, &elsewhere);
     Ok(0)
 }

@@ -81,8 +81,8 @@ pub(crate) struct RunFacts {
     /// Who opened the run.
     pub(crate) requester: String,
     pub(crate) last_release: Option<LastRelease>,
-    /// The number of the target's last `closed` entry when that was read.
-    pub(crate) last_closed: Option<u64>,
+    /// The hash of the target's last `closed` entry when that was read.
+    pub(crate) last_closed: Option<Digest>,
     pub(crate) chain: Option<Digest>,
 }
 

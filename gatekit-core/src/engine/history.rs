@@ -249,8 +249,8 @@ impl RunHistory {
 pub(crate) struct Releases {
     /// When the run that made the newest state of things was opened: a ship or a rollback.
     pub(crate) newest_opened: u64,
-    /// The number of the target's last `closed` entry.
-    pub(crate) newest_closed: Option<u64>,
+    /// The hash of the target's last `closed` entry.
+    pub(crate) newest_closed: Option<Digest>,
     pub(crate) stack: Vec<RunHistory>,
     /// When the newest of them, or a return to it, ended: what a run made live was made so then, at the
     /// latest.
@@ -308,8 +308,9 @@ impl Releases {
             size = 32;
             let Some(last) = page.last() else { return Ok(releases) };
             before = Some(last.seq);
-            let newest = page.first().map(|record| record.seq);
-            releases.newest_closed = releases.newest_closed.or(newest);
+            if releases.newest_closed.is_none() {
+                releases.newest_closed = page.first().map(|record| record.hash.clone());
+            }
             for record in page {
                 let entry = record.decode()?;
                 let Body::Closed { outcome, .. } = entry.body else { continue };

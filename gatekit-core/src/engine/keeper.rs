@@ -121,8 +121,8 @@ async fn renew_until_lost(ledger: Arc<dyn Ledger>, hold: &Hold) -> Error {
     }
 }
 
-/// Renews over a connection of its own or, where none is to be had, over the run's. Errs with nothing
-/// when the ledger was silent.
+/// Renews over a connection of its own or, where none is to be had for now, over the run's. Errs with
+/// nothing when the ledger was silent.
 async fn renew(
     ledger: &Arc<dyn Ledger>,
     own: &mut Option<Arc<dyn Ledger>>,
@@ -138,15 +138,17 @@ async fn renew(
         };
         connection.renew(hold).await
     };
-    let is_lost = |error: &Error| *error.code() == code::LOCK_LOST;
-    let own = answered(left() / 2, over_own).await;
-    if own.as_ref().is_some_and(|own| own.as_ref().err().is_none_or(is_lost)) {
-        return own.transpose().map(drop).map_err(Some);
-    }
+    let own = match answered(left() / 2, over_own).await {
+        Some(Ok(())) => return Ok(()),
+        // A refusal stands: where the ledger is gone, the run's connection may not have noticed.
+        Some(Err(error)) if !error.is_temporary() => return Err(Some(error)),
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
     match answered(left(), ledger.renew(hold)).await {
         Some(Ok(())) => Ok(()),
-        Some(Err(error)) if is_lost(&error) => Err(Some(error)),
-        shared => Err(own.and_then(Result::err).or(shared.and_then(Result::err))),
+        Some(Err(error)) if *error.code() == code::LOCK_LOST => Err(Some(error)),
+        shared => Err(own.or(shared.and_then(Result::err))),
     }
 }
 

@@ -30,15 +30,17 @@ pub(crate) struct Stretch {
 }
 
 impl Stretch {
-    fn push(&mut self, seq: u64, hash: &Digest, body: &Body) {
+    fn push(&mut self, record: &Record, body: &Body) {
+        let seq = record.seq;
         match body {
             Body::Opened { .. } => (self.first, self.opened) = (seq, Some(seq)),
             // Is heard with what people said.
             Body::Waived { .. } => (self.first, self.opened) = (seq + 1, None),
-            _ if seq == self.last + 1 => {}
+            // By its hash: the number alone may be that of another entry, in a store that has lost some.
+            _ if self.hash.as_ref() == Some(&record.prev) => {}
             _ => (self.first, self.opened) = (seq, None),
         }
-        (self.last, self.hash) = (seq, Some(hash.clone()));
+        (self.last, self.hash) = (seq, Some(record.hash.clone()));
     }
 
     /// Whether these are the last of them and nothing after it.
@@ -146,7 +148,7 @@ impl Recorder {
         }
         let entry = Entry::new(inner.target.clone(), inner.run, inner.actor.clone(), fence, body);
         let record = inner.ledger.append(&inner.target, &entry, guard).await?;
-        self.lock_stretch().push(record.seq, &record.hash, &entry.body);
+        self.lock_stretch().push(&record, &entry.body);
         self.step(&record, entry);
         Ok(record)
     }
@@ -203,9 +205,13 @@ mod tests {
     fn written(entries: impl IntoIterator<Item = (u64, Body)>) -> Stretch {
         let mut stretch = Stretch::default();
         for (seq, body) in entries {
-            stretch.push(seq, &Digest::of(seq.to_string()), &body);
+            stretch.push(&record(seq, &(seq - 1).to_string(), &seq.to_string()), &body);
         }
         stretch
+    }
+
+    fn record(seq: u64, prev: &str, hash: &str) -> Record {
+        Record { seq, prev: Digest::of(prev), hash: Digest::of(hash), entry: String::new() }
     }
 
     fn opened() -> Body {
@@ -233,15 +239,20 @@ mod tests {
         assert_eq!([0, 5].map(|seq| Stretch::default().known_after(seq)), [0, 5]);
     }
 
+    /// A server may have lost its newest entries, and others may have written as many since.
+    #[test]
+    fn an_entry_behind_one_of_others_is_not_known() {
+        let queued = || Body::Queued { ticket: 1 };
+        let mut own = written([(5, opened()), (6, queued()), (7, queued())]);
+        own.push(&record(8, "another 7", "8"), &queued());
+        assert_eq!((own.opened, own.last), (None, 8));
+        assert_eq!([5, 6, 7].map(|seq| own.known_after(seq)), [5, 6, 8]);
+    }
+
     #[test]
     fn a_chain_that_ends_otherwise_is_not_known() {
         let own = written([(5, opened()), (6, Body::Queued { ticket: 1 })]);
-        let record = |seq, hash: &str| Record {
-            seq,
-            prev: Digest::zeros(),
-            hash: Digest::of(hash),
-            entry: String::new(),
-        };
+        let record = |seq, hash: &str| record(seq, "", hash);
         assert!(own.ends_with(&[record(6, "6")]));
         // Somebody has written since; the end was lost; another end came into its place.
         assert!(!own.ends_with(&[record(6, "6"), record(7, "7")]));

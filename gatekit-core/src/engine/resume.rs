@@ -47,12 +47,7 @@ impl Run {
             return self.finish(end).await;
         }
         if let Err(stop) = self.take_over().await {
-            // Whoever held it may have brought the run to its end meanwhile.
-            let closed = self.recall().await.ok().and_then(|history| history.closed);
-            return match closed {
-                Some((outcome, _)) => self.told_end(outcome),
-                None => self.unheld(stop).await,
-            };
+            return self.not_taken_over(stop).await;
         }
         if let Some(error) = self.recorder.hold().and_then(|hold| self.not_claimed(&hold)) {
             return self.halt(Stop::Lost(error)).await;
@@ -73,6 +68,15 @@ impl Run {
         }
         let end = self.steps(Plans::new()).await;
         self.finish(end).await
+    }
+
+    /// Ends a call that could not take the run over: whoever held it may have brought the run to its
+    /// end meanwhile.
+    pub(crate) async fn not_taken_over(mut self, stop: Stop) -> RunReport {
+        match self.recall().await.ok().and_then(|history| history.closed) {
+            Some((outcome, _)) => self.told_end(outcome),
+            None => self.unheld(stop).await,
+        }
     }
 
     /// Shuts out, at every resource, the holder that was overtaken: nothing may be judged while a

@@ -58,7 +58,7 @@ impl Run {
             return self.begin_roll_back(to, undo).await;
         }
         if let Err(stop) = self.take_over().await {
-            return self.unheld(stop).await;
+            return self.not_taken_over(stop).await;
         }
         if let Err(stop) = self.fence_off().await {
             return self.halt(stop).await;

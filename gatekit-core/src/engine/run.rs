@@ -153,8 +153,8 @@ impl Run {
     /// this one.
     pub(crate) async fn learn_what_changed(&mut self) -> Result<()> {
         let last = self.ledger.read_kind(self.pipeline.target(), "closed", None, 1).await?;
-        let last = last.first().map(|record| record.seq);
-        if self.facts.chain.is_some() && last == self.facts.last_closed {
+        let last = last.first().map(|record| &record.hash);
+        if self.facts.chain.is_some() && last == self.facts.last_closed.as_ref() {
             return Ok(());
         }
         self.learn(self.facts.candidate.clone()).await

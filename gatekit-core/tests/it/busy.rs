@@ -40,6 +40,19 @@ async fn a_lease_that_can_never_be_renewed_is_lost_when_it_lapses() {
     }
 }
 
+/// The run's own connection may not have noticed that there is no ledger any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_is_lost_in_a_ledger_that_is_gone() {
+    let (bench, world) = (Bench::new(), World::with_live("v1"));
+    world.lock().rollouts = [Rollout::InProgress { poll_after: LEASE }].into();
+    let engine = engine(FailsRenewals::gone(&bench)).with_lease(LEASE).unwrap();
+    let running =
+        engine.with_deadline(Duration::from_secs(60)).ship(&plain(&world), candidate("v2"));
+    let report = tokio::time::timeout(Duration::from_secs(30), running.wait()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
+    assert_eq!(report.failure.unwrap().code, code::LOCK_LOST);
+}
+
 /// Whoever overtook this process holds the lock: asking again would be trying one's luck.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_is_said_to_be_lost_is_lost() {

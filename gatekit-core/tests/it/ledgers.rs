@@ -170,8 +170,8 @@ pub(crate) struct FailsRenewals {
     fails: Option<(AtomicUsize, Code)>,
     /// Another handle opens a socket.
     networked: bool,
-    /// There is no other handle.
-    alone: bool,
+    /// There is no other handle: why.
+    alone: Option<Code>,
 }
 
 pub(crate) const BUSY: Code = Code::new("ledger.busy");
@@ -183,7 +183,7 @@ impl FailsRenewals {
         fails: Option<(AtomicUsize, Code)>,
     ) -> Arc<Self> {
         let inner = Arc::clone(&bench.ledger);
-        Arc::new(Self { inner, refuses, fails, networked: false, alone: false })
+        Arc::new(Self { inner, refuses, fails, networked: false, alone: None })
     }
 
     /// Fails never, and is reached over the network.
@@ -194,8 +194,17 @@ impl FailsRenewals {
 
     /// Lets nobody else in.
     pub(crate) fn alone(bench: &Bench) -> Arc<Self> {
+        Self::lets_in_nobody(bench, BUSY)
+    }
+
+    /// Is no longer where it was.
+    pub(crate) fn gone(bench: &Bench) -> Arc<Self> {
+        Self::lets_in_nobody(bench, Code::new("ledger.missing"))
+    }
+
+    fn lets_in_nobody(bench: &Bench, why: Code) -> Arc<Self> {
         let ledger = Self::busy(bench, 0);
-        Arc::new(Self { alone: true, ..Arc::into_inner(ledger).unwrap() })
+        Arc::new(Self { alone: Some(why), ..Arc::into_inner(ledger).unwrap() })
     }
 
     pub(crate) fn hanging(bench: &Bench) -> Arc<Self> {
@@ -238,8 +247,10 @@ impl Ledger for FailsRenewals {
         if self.fails.is_none() {
             return std::future::pending().await;
         }
-        if self.alone {
-            return Err(Error::new(BUSY, "too many connections").retry_later());
+        match &self.alone {
+            Some(why) if *why == BUSY => return Err(Error::new(BUSY, "busy").retry_later()),
+            Some(why) => return Err(Error::new(why.clone(), "no")),
+            None => {}
         }
         self.renews()?;
         if self.networked {

@@ -1,6 +1,6 @@
 //! Two processes that go on with one run.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,8 +8,9 @@ use gatekit_core::ledger::{
     Acquired, Body, Claim, Decision, Entry, Guard, Ledger as _, LockState, MemoryLedger, Mode,
 };
 use gatekit_core::{
-    Code, Digest, Evidence, Finding, Freshness, Gate, NextAction, Outcome, Pipeline, PlanContext,
-    Result, RunId, StageId, Verb, Verdict, code, enforced,
+    ApplyContext, Code, Digest, Evidence, Finding, Freshness, Gate, NextAction, Outcome, Pipeline,
+    PlanContext, Result, Reversibility, Rollback, Rollout, RunId, StageId, Verb, Verdict, code,
+    enforced,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -51,6 +52,47 @@ impl Gate for Slow {
 
 fn gated(world: &World, approval: impl Gate) -> Pipeline {
     verified(world, approval, Says::Fail)
+}
+
+/// A rollback that is held up.
+#[derive(Debug)]
+struct SlowBack(Back, Slow);
+
+#[async_trait]
+impl Rollback<Fake> for SlowBack {
+    fn reversibility(&self, change: &(String, String)) -> Reversibility {
+        Rollback::<Fake>::reversibility(&self.0, change)
+    }
+
+    async fn roll_back(
+        &self,
+        cx: &ApplyContext,
+        change: &(String, String),
+        receipt: Option<&String>,
+    ) -> Result<()> {
+        Rollback::<Fake>::roll_back(&self.0, cx, change, receipt).await
+    }
+
+    async fn observe_back(
+        &self,
+        cx: &PlanContext,
+        change: &(String, String),
+        receipt: Option<&String>,
+    ) -> Result<Rollout> {
+        self.1.asked.notify_one();
+        self.1.go_on.notified().await;
+        Rollback::<Fake>::observe_back(&self.0, cx, change, receipt).await
+    }
+}
+
+/// Held up when it is verified, and when it is undone.
+fn held_up(world: &World, slow: Slow) -> Pipeline {
+    Pipeline::to(TARGET)
+        .deploy(fake(world))
+        .rollback_with(SlowBack(Back(world.clone()), slow.clone()))
+        .verify(enforced(slow))
+        .build()
+        .unwrap()
 }
 
 fn verified(world: &World, approval: impl Gate, after: Says) -> Pipeline {
@@ -207,6 +249,35 @@ async fn a_ship_whose_target_a_person_has_freed_is_stuck() {
     let report = ship.await;
     assert_eq!(report.outcome, Outcome::Stuck, "{report:?}");
     assert_eq!(report.failure.unwrap().code, code::RESUME_NOTHING);
+}
+
+/// It waits for the lease of whoever holds the target, who may come to an end before it lapses.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_take_over_what_has_ended_meanwhile_tells_that_end() {
+    for goes_back in [false, true] {
+        let (bench, world) = (Bench::new(), World::with_live("v0"));
+        for version in ["v1", "v2"] {
+            let slow = Slow::default();
+            slow.go_on.notify_one();
+            let report = bench.engine().ship(&held_up(&world, slow), candidate(version)).await;
+            assert_eq!(report.outcome, Outcome::Released, "{report:?}");
+        }
+        let slow = Slow::default();
+        let pipeline = held_up(&world, slow.clone());
+        let first = match goes_back {
+            false => bench.engine().ship(&pipeline, candidate("v3")),
+            true => bench.engine().roll_back(&pipeline, None, "why"),
+        };
+        slow.asked.notified().await;
+        let (told, hears) = mpsc::channel();
+        let second = bench.engine().reporter(Tells(told)).resume(&pipeline, first.run());
+        assert!(hears.recv().unwrap().contains("waiting for its lease to lapse"));
+        slow.go_on.notify_one();
+        assert_eq!(first.await.outcome, Outcome::Released);
+        let report = second.await;
+        assert_eq!(report.outcome, Outcome::Unchanged, "{report:?}");
+        assert_eq!(report.failure.unwrap().code, code::RESUME_NOTHING);
+    }
 }
 
 /// Like the resume of a ship: only one of them goes on, and says so at once.

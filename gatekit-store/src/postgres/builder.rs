@@ -16,6 +16,8 @@ pub struct PostgresLedgerBuilder {
     pub(super) connections: usize,
     pub(super) call_timeout: Duration,
     pub(super) patience: Duration,
+    /// Whether only a server will do that may be written, also for reading.
+    pub(super) current: bool,
 }
 
 impl PostgresLedgerBuilder {
@@ -25,6 +27,7 @@ impl PostgresLedgerBuilder {
             connections: 4,
             call_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(15),
+            current: false,
         })
     }
 
@@ -66,12 +69,22 @@ impl PostgresLedgerBuilder {
     }
 
     /// Opens the ledger for reading; `None` when the database has no schema `gatekit`. Works on a
-    /// standby, on the ledger of a newer build as far as its tables are known, and for a user who may
-    /// do no more. Every call that would write errs with `ledger.read_only`.
+    /// standby, which may be behind, on the ledger of a newer build as far as its tables are known, and
+    /// for a user who may do no more. Every call that would write errs with `ledger.read_only`.
     ///
     /// # Errors
     /// As [`build`](Self::build).
     pub async fn build_read_only(self) -> Result<Option<PostgresLedger>> {
+        PostgresLedger::open_for_reading(self).await
+    }
+
+    /// As [`build_read_only`](Self::build_read_only), but asks no standby: for whoever decides by what
+    /// the ledger says.
+    ///
+    /// # Errors
+    /// `ledger.read_only` where there are only standbys, and as [`build`](Self::build).
+    pub async fn build_current(mut self) -> Result<Option<PostgresLedger>> {
+        self.current = true;
         PostgresLedger::open_for_reading(self).await
     }
 }

@@ -67,6 +67,17 @@ impl PostgresLedger {
         PostgresLedgerBuilder::new(url)
     }
 
+    /// Whether the server that answers is a standby: what it says of the ledger may be behind.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub async fn is_standby(&self) -> Result<bool> {
+        let sql = "SELECT pg_is_in_recovery() AS standby";
+        let rows = self.read_rows(Call::new("be asked", sql).hasty()).await?;
+        rows.first().map_or(Ok(false), |row| self.column(row, "standby"))
+    }
+
     pub(super) async fn open_for_writing(options: PostgresLedgerBuilder) -> Result<Self> {
         let ledger = Self::new(options, false)?;
         let server = &ledger.0.server;
@@ -93,6 +104,12 @@ impl PostgresLedger {
         let ledger = Self::new(options, true)?;
         let server = &ledger.0.server;
         let none = |fault| server.error(fault, "be opened").with_effect(Effect::None);
+        if server.options.current && ledger.is_standby().await? {
+            return Err(error::read_only(
+                &server.place,
+                "the server is a standby, and may be behind",
+            ));
+        }
         match schema::kind(server).await.map_err(none)? {
             Kind::Ledger(_) => Ok(Some(ledger)),
             Kind::Empty => Ok(None),
@@ -102,7 +119,8 @@ impl PostgresLedger {
     }
 
     pub(super) fn new(options: PostgresLedgerBuilder, reads_only: bool) -> Result<Self> {
-        let server = Server::new(options, !reads_only)?;
+        let writes = !reads_only || options.current;
+        let server = Server::new(options, writes)?;
         Ok(Self(Arc::new(Inner { server, reads_only, turns: Turns::default() })))
     }
 

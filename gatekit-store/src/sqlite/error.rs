@@ -154,6 +154,14 @@ pub(super) fn missing(path: &Path) -> Error {
         .with_next(NextAction::outside("name the path of an existing ledger"))
 }
 
+pub(super) fn gone(path: &Path) -> Error {
+    error(code::LEDGER_MISSING, "the ledger's file was removed or replaced while it was open", path)
+        .with_next(NextAction::outside(
+            "put the file back where it was moved away, with the `-wal` and `-shm` beside it, and let \
+             no other ledger begin in its place",
+        ))
+}
+
 pub(super) fn network(path: &Path, kind: &str) -> Error {
     error(
         code::LEDGER_NETWORK_FS,

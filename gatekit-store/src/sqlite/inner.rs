@@ -14,6 +14,7 @@ use super::builder::SqliteLedgerBuilder;
 use super::clock::{Clock, Moment};
 use super::doorbell::Doorbell;
 use super::error::{self, Fault};
+use super::place::{self, FileId};
 use super::queue::{self, Asked, Rung};
 use super::transaction::{Kind, Transaction};
 use super::{reader, schema};
@@ -24,6 +25,8 @@ pub(super) struct Inner {
     clock: Clock,
     /// `None` for a handle that only reads: it connects anew for each call.
     writer: Option<Mutex<Writer>>,
+    /// Which file it is, for a handle that writes.
+    file: Option<FileId>,
     /// Whether the last commit was on disk sooner than a call crosses to another thread and back.
     quick: AtomicBool,
     pub(super) doorbell: Doorbell,
@@ -81,10 +84,12 @@ impl Inner {
         let patience = options.busy_timeout;
         let writer = conn.map(|conn| Writer { conn, sync: Sync::EachCommit, patience });
         let quick = AtomicBool::new(false);
+        let file = writer.as_ref().and_then(|_| place::file_id(&options.path));
         Self {
             options,
             clock,
             writer: writer.map(Mutex::new),
+            file,
             quick,
             doorbell: Doorbell::default(),
         }
@@ -97,6 +102,15 @@ impl Inner {
 
     pub(super) fn path(&self) -> &Path {
         &self.options.path
+    }
+
+    /// Refuses a file that was removed or replaced since it was opened: this process would go on in it,
+    /// alone, and others would be granted the same targets from the one in its place.
+    pub(super) fn still_there(&self) -> Result<(), Fault> {
+        if place::file_id(self.path()) == self.file {
+            return Ok(());
+        }
+        Err(error::gone(self.path()).into())
     }
 
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, Fault> {

@@ -206,7 +206,10 @@ impl Ledger for SqliteLedger {
         let hold = hold.clone();
         // Never here: whoever renews counts the time that a disk takes that hangs.
         self.run(move |inner| {
-            let renewed = inner.write(|conn, now| queue::renew(conn, now, &hold));
+            let renewed = inner.write(|conn, now| {
+                inner.still_there()?;
+                queue::renew(conn, now, &hold)
+            });
             renewed.map_err(|fault| fault.at(inner.path(), "renew a lease"))
         })
         .await
@@ -228,6 +231,11 @@ impl Ledger for SqliteLedger {
     }
 
     async fn append(&self, target: &TargetName, entry: &Entry, guard: Guard) -> Result<Record> {
+        // Of the entries, those that permit a write.
+        let permits = matches!(guard, Guard::Holder { lease_left, .. } if !lease_left.is_zero());
+        if permits {
+            self.0.still_there().map_err(|fault| fault.at(self.path(), APPEND))?;
+        }
         let append =
             |conn: &Connection, now: &Moment| journal::append(conn, now, target, entry, guard);
         // Copied only where it has to wait: entries are many, and can be large.

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use gatekit_core::{NextAction, Result};
@@ -26,6 +26,15 @@ pub(super) fn default_path() -> Result<PathBuf> {
             .join(".local/state"),
     };
     Ok(state.join("gatekit").join("ledger.db"))
+}
+
+/// Tells a file from any other, also from one that has taken its place: device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+/// Which file is at that path now, if one is.
+pub(super) fn file_id(path: &Path) -> Option<FileId> {
+    fs::metadata(path).ok().map(|meta| FileId(meta.dev(), meta.ino()))
 }
 
 /// The size of the header that every SQLite file begins with.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gatekit_core::RunId;
-use gatekit_core::ledger::{Acquired, Guard, Ledger as _};
+use gatekit_core::ledger::{Acquired, Entry, Guard, Ledger as _};
 use gatekit_store::{SqliteLedger, code};
 
 use crate::child::{Actor, actor, command};
@@ -223,6 +223,30 @@ fn a_path_that_is_no_file_is_told_as_such() {
     let below_a_file = place.dir.path().join("file/ledger.db");
     fs::write(place.dir.path().join("file"), b"x").unwrap();
     refused(SqliteLedger::builder(below_a_file).durable(true).build(), &code::LEDGER_IO);
+}
+
+/// Its connection would go on in a file that nobody else sees.
+#[tokio::test]
+async fn who_holds_a_target_notices_that_the_file_is_gone() {
+    for replaced in [false, true] {
+        let place = Place::new();
+        let ledger = place.open();
+        let held = hold(&ledger, &claim()).await;
+        let permit = Guard::Holder { run: held.run, fence: held.fence, lease_left: LEASE / 3 };
+        let fence = Some(held.fence);
+        let entry = Entry::new(target(), held.run, "somebody", fence, applying());
+        ledger.append(&target(), &entry, permit).await.unwrap();
+        ledger.renew(&held).await.unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            let path = place.path().into_os_string().into_string().unwrap() + suffix;
+            fs::rename(&path, path.clone() + ".away").unwrap();
+        }
+        if replaced {
+            hold(&place.open(), &claim()).await;
+        }
+        refused(ledger.renew(&held).await, &code::LEDGER_MISSING);
+        refused(ledger.append(&target(), &entry, permit).await, &code::LEDGER_MISSING);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use gatekit_core::Outcome;
+use gatekit_core::ledger::Entry;
 use gatekit_peers::{Via, new_database};
 use serde_json::Value;
 
@@ -229,7 +230,7 @@ impl Chaos {
                 self.ended(story, &name, &done)
             }
             End::Killed => {
-                let entries = self.journal.after(story.since);
+                let (entries, status) = self.standing(story);
                 let own = self.journal.after(before);
                 let position = own.last().map_or("(no entry)".to_owned(), journal::name);
                 let under_way = journal::under_way(&entries);
@@ -237,10 +238,21 @@ impl Chaos {
                 if self.tally.kills.is_multiple_of(20) {
                     println!("{} kills", self.tally.kills);
                 }
-                let status = self.site.status();
                 let state = if under_way { "suspect" } else { "free" };
                 assert_eq!(status["state"], state, "killed {name} at {moment:?}: {status:#}");
                 false
+            }
+        }
+    }
+
+    /// The story's entries, and the status that goes with them: what the dead has asked a server for may
+    /// land a moment after its death.
+    fn standing(&self, story: &Story) -> (Vec<Entry>, Value) {
+        loop {
+            let entries = self.journal.after(story.since);
+            let status = self.site.status();
+            if self.journal.length() == story.since + u64::try_from(entries.len()).unwrap() {
+                return (entries, status);
             }
         }
     }

@@ -9,3 +9,4 @@ mod killed;
 mod moved;
 mod property;
 mod site;
+mod standby;
