@@ -49,12 +49,22 @@ pub(crate) struct Call {
     pub(crate) on_error: Option<OnError>,
 }
 
-/// What a verb could not do, and whether it was the building of the pipeline that failed: then the
-/// call is wrong, or what it is about.
+/// What a verb could not do.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) error: Error,
-    pub(crate) building: bool,
+    pub(crate) with: With,
+}
+
+/// What could not be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum With {
+    /// Something with a target.
+    Target,
+    /// The building of a pipeline: the call is wrong, or what it is about.
+    Pipeline,
+    /// Something with the ledger of all targets.
+    Ledger,
 }
 
 impl Problem {
@@ -66,12 +76,12 @@ impl Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self { error, building: false }
+        Self { error, with: With::Target }
     }
 }
 
 fn building(error: Error) -> Problem {
-    Problem { error, building: true }
+    Problem { error, with: With::Pipeline }
 }
 
 pub(crate) type Answer<T> = Result<T, Problem>;

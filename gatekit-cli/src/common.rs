@@ -41,8 +41,9 @@ pub(crate) struct Common {
     pub(crate) output: Output,
 
     /// The ledger, as `sqlite:PATH` or `postgres://USER@HOST:PORT/DATABASE`, with the password in
-    /// `PGPASSWORD`; in GitHub Actions `sqlite:PATH?durable=true`, where the runner keeps the file
-    /// between jobs [default: the program's]
+    /// `PGPASSWORD` or in a file, `?password_file=FILE`; in GitHub Actions
+    /// `sqlite:PATH?durable=true`, where the runner keeps the file between jobs [default: the
+    /// program's]
     #[arg(long, global = true, value_name = "URL", env = "GATEKIT_LEDGER", hide_env_values = true)]
     pub(crate) ledger: Option<String>,
 }

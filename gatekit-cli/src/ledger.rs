@@ -8,7 +8,7 @@ use gatekit_store::{LedgerMove, Moved, MovedTarget, SqliteLedger};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::call::{Answer, Call};
+use crate::call::{Answer, Call, Problem, With};
 use crate::code;
 use crate::command;
 use crate::env::Env;
@@ -57,9 +57,10 @@ pub(crate) async fn copy(call: &Call) -> Answer<u8> {
     });
     let moved = moved.run().await;
     bar.finish_and_clear();
-    let moved = moved?;
+    let moved = moved.map_err(|error| Problem { error, with: With::Ledger })?;
     let next = format!(
-        "name the ledger from now on, as a user who may run releases: `--ledger {}`",
+        "name the ledger from now on, as a user who may run releases: `--ledger {}` with the \
+         parameters that were given here",
         moved.to
     );
     let text = told(&moved);
@@ -104,7 +105,7 @@ fn told(moved: &Moved) -> String {
     let what = format!("{} with {entries} entries", counted(targets.len(), "target"));
     let first = match moved.already {
         false => format!("copied: {what} to {to}, and read back from there"),
-        true => format!("copied before: {what} to {to}, read back from there again"),
+        true => format!("copied before: {what} to {to}, as it was moved, and there still"),
     };
     let lines = targets.iter().map(|MovedTarget { target, head, state, run, fence, .. }| {
         let of = run.map(|run| format!(" because of run {run}")).unwrap_or_default();

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use gatekit_core::ledger::TargetState;
 use gatekit_core::{
-    Action, Code, Enforcement, Error, Failure, Judged, Live, NextAction, Preview, Request,
+    Action, Code, Effect, Enforcement, Error, Failure, Judged, Live, NextAction, Preview, Request,
     RunReport, TargetName, Verb, Verified,
 };
 use serde_json::{Value, json};
 
-use crate::call::Problem;
+use crate::call::{Problem, With};
 use crate::code;
 use crate::out::{Out, warn};
 
@@ -31,6 +31,7 @@ pub(crate) struct Told {
     pub(crate) failure: Failure,
     pub(crate) exit: u8,
     outcome: &'static str,
+    of_target: bool,
 }
 
 /// Why a status may be told by another ledger than the one that was read.
@@ -131,16 +132,21 @@ impl Voice {
     /// What an error that no run came to is told as.
     pub(crate) fn judged(&self, problem: &Problem) -> Told {
         let mut failure = problem.error.to_failure();
-        let (exit, outcome) = class(&failure.code, problem.building);
+        let (exit, outcome) = match (problem.with, failure.effect) {
+            (With::Ledger, Effect::Unknown | Effect::Done) => (4, "stuck"),
+            (with, _) => class(&failure.code, with == With::Pipeline),
+        };
         failure.next = self.way_on(&failure, &failure.next, exit);
-        Told { failure, exit, outcome }
+        let of_target = problem.with != With::Ledger;
+        Told { failure, exit, outcome, of_target }
     }
 
     /// Tells it. Gives the exit code.
     pub(crate) fn error(&self, told: &Told) -> u8 {
         if self.json {
             let next = self.next_json(&told.failure.next);
-            self.out_json(&error_json(told, Some(&self.target), next));
+            let target = told.of_target.then_some(&self.target);
+            self.out_json(&error_json(told, target, next));
         } else {
             self.complain("error", &told.failure);
         }
@@ -373,7 +379,7 @@ pub(crate) fn usage(
         None => warn_of("error", &failure, program),
     }
     let next = next_json(&failure.next, program, "");
-    let told = Told { outcome: "usage", exit: 2, failure };
+    let told = Told { outcome: "usage", exit: 2, failure, of_target: false };
     if json {
         out.say_json(&error_json(&told, None, next).to_string());
     }

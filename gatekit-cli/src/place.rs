@@ -36,6 +36,10 @@ impl Place {
             Some(path) => (path, true),
             None => (place, false),
         };
+        if url.is_empty() {
+            let what = "the ledger's URL is empty: give one, or unset `GATEKIT_LEDGER`";
+            return Err(Error::new(code::USAGE_LEDGER, what));
+        }
         if path.is_empty() {
             let what = "the ledger's URL is neither `sqlite:PATH`, `sqlite:PATH?durable=true` nor \
                         `postgres://USER@HOST:PORT/DATABASE`";

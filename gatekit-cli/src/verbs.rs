@@ -90,7 +90,9 @@ async fn answer(call: &mut Call) -> Answer<u8> {
     if only_prints(&verb)
         && let Some(place) = call.env.moved_to().await?
     {
-        warn(&format!("warning: the ledger was moved to {place}: this tells how it was then"));
+        warn(&format!(
+            "warning: the ledger was moved to {place}, or is on its way there: this tells how it was then"
+        ));
     }
     if let Some((at, recipe)) = call.recipes.iter().enumerate().find(|it| it.1.verb() == verb) {
         let (first, recipe) = (at == 0, Arc::clone(recipe));
@@ -283,9 +285,14 @@ async fn status(call: &Call) -> Answer<u8> {
         Err(problem) if problem.is_usage() => return Err(problem),
         Err(problem) => Err(problem.error),
     };
-    let next = next_of(&lock, &waits, call);
     let missing = call.env.missing_ledger().await?;
     let moved_to = call.env.moved_to().await?;
+    let next = match &moved_to {
+        Some(place) => {
+            vec![NextAction::outside(format!("ask the ledger it was moved to: {place}"))]
+        }
+        None => next_of(&lock, &waits, call),
+    };
     let elsewhere = Elsewhere { missing, moved_to, is_behind: call.env.is_behind() };
     call.voice.status(&lock, &live, &waits, &next, &elsewhere);
     Ok(0)

@@ -82,7 +82,10 @@ impl Newest {
                 "another ledger or target has released under this root",
             )
             .with_context("last_writer", format!("fence {} of run {}", self.fence, self.run))
-            .with_next(NextAction::outside("use the ledger and the target it was released with"))
+            .with_next(NextAction::outside(
+                "use the ledger and the target it was released with; from a file to a server it goes by \
+                 `ledger copy`, before anything is shipped there",
+            ))
             .with_next(
                 NextAction::outside(format!(
                     "if that ledger is lost and nobody ships here: delete {}",

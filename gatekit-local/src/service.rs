@@ -239,6 +239,8 @@ pub(crate) fn start(
         .current_dir(layout.release(&release.id))
         .env(TOKEN, &token)
         .env("GATEKIT_RELEASE", release.id.as_str())
+        // Of whoever ships, perhaps with a password in it.
+        .env_remove("GATEKIT_LEDGER")
         .stdin(Stdio::piped())
         .stdout(out)
         .stderr(err);

@@ -25,7 +25,8 @@ gatekit_core::codes! {
         next: "have the `ledger copy` that was cut off made again, to its end";
     /// The ledger may not be written.
     LEDGER_READ_ONLY = "ledger.read_only",
-        next: "give the user who ships the right to write the file and its directory";
+        next: "give the user who ships the right to write the file and its directory; of a server, name the \
+               one that is no standby";
     /// The disk is full.
     LEDGER_FULL = "ledger.full",
         next: "free space, then `resume`";
@@ -46,7 +47,7 @@ gatekit_core::codes! {
         next: "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password beside it";
     /// No protected connection to the server can be made.
     LEDGER_TLS = "ledger.tls",
-        next: "name the authority of the server's certificate by `?sslrootcert=FILE`";
+        next: "see the cause: name the authority by `?sslrootcert=FILE`, or the host as its certificate does";
     /// The server does not let this user in.
     LEDGER_LOGIN = "ledger.login",
         next: "check user and password";
@@ -58,7 +59,7 @@ gatekit_core::codes! {
         next: "check that the server runs and can be reached, then `resume`";
     /// There is no ledger, and none was to be created.
     LEDGER_MISSING = "ledger.missing",
-        next: "give the path of the ledger; `ship` creates one";
+        next: "name the path, or the database, of the ledger: `ship` creates the ledger there, but no database";
 }
 
 #[cfg(test)]

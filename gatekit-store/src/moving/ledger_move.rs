@@ -87,7 +87,10 @@ impl LedgerMove {
     pub async fn run(self) -> Result<Moved> {
         let from = SqliteLedger::open_to_move(self.from)?;
         let mut seen = survey(&from).await?;
-        let to = self.to.build().await?;
+        let to = match (self.to.build().await, &seen.destination) {
+            (Err(error), Some(_)) => return Err(cut_off(error)),
+            (to, _) => to?,
+        };
         let (patient, mut own) = (to.unhurried(PAGE_TIME)?, None);
         let arrival = loop {
             let Some(arrival) = to.expect_arrival(&seen, own).await? else {

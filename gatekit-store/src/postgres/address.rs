@@ -38,7 +38,27 @@ pub(super) enum Tls {
     },
 }
 
-/// The parameters that are ours; tokio-postgres knows the others.
+/// The parameters that tokio-postgres knows, and that mean something here.
+const KNOWN: [&str; 9] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "password",
+    "port",
+    "target_session_attrs",
+    "user",
+];
+
+/// Every parameter, for people.
+fn known() -> String {
+    let own = ["sslmode", "sslrootcert", "sslcert", "sslkey", "password_file"];
+    let all: Vec<_> = own.iter().chain(&KNOWN).map(|name| format!("`{name}`")).collect();
+    all.join(", ")
+}
+
+/// The parameters that are ours.
 #[derive(Debug, Default)]
 struct Own {
     sslmode: Option<String>,
@@ -67,7 +87,7 @@ impl Address {
             .map(|base| {
                 let url = if rest.is_empty() { base } else { format!("{base}?{rest}") };
                 // What cannot be read may be part of a password.
-                url.parse().map_err(|_| malformed("a part or a parameter of it is not known"))
+                url.parse().map_err(|_| malformed("its host, port or database cannot be read"))
             })
             .collect::<Result<Vec<Config>>>()?;
         if hosts.iter().any(|host| host.get_hosts().is_empty()) {
@@ -134,9 +154,11 @@ impl Own {
                                           ledger has none",
                     ));
                 }
-                _ => {
-                    rest.append_pair(&name, &value);
+                // What else there is may be the end of a password.
+                name if KNOWN.contains(&name) => {
+                    rest.append_pair(name, &value);
                 }
+                _ => return Err(malformed(&format!("a parameter of it is none of {}", known()))),
             }
         }
         Ok((own, rest.finish()))
@@ -280,6 +302,15 @@ mod tests {
             assert_eq!(*error.code(), code::LEDGER_URL, "{url}");
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_known_is_told_from_a_bad_host() {
+        let why = |url: &str| Address::parse(url).unwrap_err().to_string();
+        assert!(
+            why("postgres://u@h/d?sslmod=disable").contains("none of `sslmode`, `sslrootcert`")
+        );
+        assert!(why("postgres://u@h:5432o/d").contains("host, port or database"));
     }
 
     #[test]

@@ -198,7 +198,7 @@ fn sql(place: &str, doing: &str, source: tokio_postgres::Error) -> Error {
             .iter()
             .any(|it| is_of_kind(&source, it));
         let error = match is_tls(&source) {
-            true => tls(place),
+            true => tls(place, &source),
             false if is_login => login(place),
             // An answer of other columns, or of other types, than a ledger's.
             false => corrupt(place),
@@ -273,7 +273,7 @@ pub(super) fn uncreated(fault: Fault, place: &str) -> Fault {
                 NextAction::outside(
                     "let a user of the database who may create schemas, or who owns the schema \
                      `gatekit`, open the ledger once with this build, by any verb that writes; then \
-                     grant this one the role runner",
+                     grant this one the role runner. A `ledger copy` is made by such a user itself",
                 )
                 .by("operator"),
             );
@@ -351,11 +351,26 @@ fn denied(place: &str, doing: &str) -> Error {
         )
 }
 
-fn tls(place: &str) -> Error {
-    error(code::LEDGER_TLS, "no protected connection to the ledger can be made", place).with_next(
-        NextAction::outside(
+fn tls(place: &str, source: &tokio_postgres::Error) -> Error {
+    use rustls::{CertificateError as Certificate, Error as Tls};
+    let inner = io_error(source).and_then(io::Error::get_ref);
+    let next = match inner.and_then(|inner| inner.downcast_ref::<Tls>()) {
+        // It speaks none.
+        None => "switch TLS on in the server; where nobody else can listen, say `?sslmode=disable`",
+        Some(Tls::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        )) => "name the host in the URL as the server's certificate names it",
+        Some(Tls::InvalidCertificate(
+            Certificate::Expired | Certificate::ExpiredContext { .. },
+        )) => "renew the server's certificate; see that the clock here is right",
+        Some(Tls::InvalidCertificate(_)) => {
             "name the authority of the server's certificate by `?sslrootcert=FILE`; where nobody \
-             else can listen, `?sslmode=disable`",
-        ),
-    )
+             else can listen, say `?sslmode=disable`"
+        }
+        Some(_) => {
+            "see the cause: certificate and key, of the server or by `?sslcert=` and `?sslkey=`"
+        }
+    };
+    error(code::LEDGER_TLS, "no protected connection to the ledger can be made", place)
+        .with_next(NextAction::outside(next))
 }

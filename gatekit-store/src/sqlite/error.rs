@@ -118,9 +118,11 @@ pub(super) fn newer(path: &Path, version: i64) -> Error {
 
 pub(super) fn moved(path: &Path, to: &str) -> Error {
     let next = format!("use the ledger it was moved to, as a user of your own: `--ledger {to}`");
+    let cut_off = "if that one says `ledger.arriving`, the move was cut off: make it again";
     error(code::LEDGER_MOVED, "the ledger was moved, so this one may only be read", path)
         .with_context("moved to", to)
         .with_next(NextAction::outside(next))
+        .with_next(NextAction::outside(cut_off).by("operator"))
 }
 
 pub(super) fn read_only(path: &Path, why: &str) -> Error {

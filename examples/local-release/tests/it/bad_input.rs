@@ -72,6 +72,7 @@ fn what_the_command_line_cannot_mean_is_a_usage_error_and_leaves_no_trace() {
     for (flag, value, code) in [
         ("--ledger", "mysql://localhost/gatekit", "usage.ledger"),
         ("--ledger", "postgres://me@localhost/db?sslmode=prefer", "ledger.url"),
+        ("--ledger", "", "usage.ledger"),
         ("--ledger", "sqlite:", "usage.ledger"),
         ("--ledger", "sqlite:?durable=true", "usage.ledger"),
         ("--lease", "0s", "config.duration"),

@@ -154,8 +154,13 @@ fn it_goes_from_a_file_to_a_server_alone() {
     let nowhere = "postgres://me:hunter2@127.0.0.1:1/db?sslmode=disable";
     site.ship("v1").expect(0, "released", "");
     let done = site.run(["ledger", "copy", "sqlite:", nowhere]);
-    done.expect(5, "failed", "ledger.unreachable");
+    let done = done.expect(5, "failed", "ledger.unreachable");
+    assert!(done.report()["target"].is_null(), "{done:?}");
     site.ship("v2").expect(0, "released", "");
+    // The file is closed then, and it is not known whether all of it has arrived.
+    assert_eq!(copy(&site, &database).exit, Some(0));
+    let done = site.run(["ledger", "copy", "sqlite:", nowhere]);
+    done.expect(4, "stuck", "ledger.unreachable");
 }
 
 #[test]

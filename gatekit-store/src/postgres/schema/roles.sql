@@ -1,5 +1,6 @@
--- Least privilege: run it once in the ledger's database, as the owner of the schema, and again after
--- an upgrade of gatekit. Then `GRANT gatekit_runner TO deploy_bot`.
+-- Least privilege: run it once in the ledger's database, as a superuser, or as the owner of the schema
+-- where it has CREATEROLE, and again after an upgrade of gatekit. Then `GRANT gatekit_runner TO
+-- deploy_bot; GRANT gatekit_approver TO anna; GRANT gatekit_reader TO board;`.
 
 -- The reader looks: `status`, `log`, `plan`. The approver says a word as well: `approve`, `reject`,
 -- `waive`. The runner runs releases: every other verb.

@@ -150,7 +150,8 @@ async fn who_is_not_let_in_is_told_why() {
     let error = cannot_open(nowhere, &code::LEDGER_UNREACHABLE).await;
     assert!(error.is_temporary());
     let plain = database.url().replace("?sslmode=disable", "");
-    cannot_open(&plain, &code::LEDGER_TLS).await;
+    let error = cannot_open(&plain, &code::LEDGER_TLS).await;
+    assert!(format!("{:?}", error.to_failure().next).contains("switch TLS on"), "{error:?}");
 
     // A pooler has no codes for it.
     let pooled = Database::empty(Via::Pooler).await.url();

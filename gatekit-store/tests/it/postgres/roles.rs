@@ -151,6 +151,38 @@ async fn a_word_is_a_word() {
     assert_eq!(kinds, ["approval", "waiver"]);
 }
 
+/// Without a superuser, who may be out of reach.
+#[tokio::test]
+async fn an_owner_who_may_make_roles_gives_them_their_rights() {
+    let database = Database::empty(Via::Server).await;
+    let raw = database.raw().await;
+    let owner = database.role("LOGIN CREATEROLE PASSWORD 'sesame'").await;
+    let name = database.name();
+    raw.batch_execute(&format!("GRANT CREATE ON DATABASE {name} TO {owner}")).await.unwrap();
+    let url = database.url().replace("gatekit@", &format!("{owner}:sesame@"));
+    PostgresLedger::builder(&url).unwrap().build().await.unwrap();
+    // Of its own, because roles are those of the whole server.
+    let own = |sql: &str| {
+        ["reader", "approver", "runner"].iter().fold(sql.to_owned(), |sql, role| {
+            sql.replace(&format!("gatekit_{role}"), &format!("{name}_{role}"))
+        })
+    };
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.batch_execute(&own(ROLES)).await.unwrap();
+    let sql = "SELECT has_function_privilege($1, 'gatekit.leave(integer, text, text)', 'EXECUTE')";
+    for (role, may) in [("runner", true), ("approver", false)] {
+        let row = client.query_one(sql, &[&format!("{name}_{role}")]).await.unwrap();
+        assert_eq!(row.get::<_, bool>(0), may, "{role}");
+    }
+    raw.batch_execute(&own("DROP OWNED BY gatekit_runner, gatekit_approver, gatekit_reader"))
+        .await
+        .unwrap();
+    raw.batch_execute(&own("DROP ROLE gatekit_runner, gatekit_approver, gatekit_reader"))
+        .await
+        .unwrap();
+}
+
 async fn denied(raw: &Client, role: &str, sql: &str) {
     raw.batch_execute(&format!("SET ROLE gatekit_{role}")).await.unwrap();
     let error = raw.batch_execute(sql).await.unwrap_err();

@@ -47,6 +47,23 @@ async fn a_standby_is_read_and_never_written() {
     assert_eq!(append(&ledger, &held, calling()).await.unwrap(), 2);
 }
 
+/// By what is behind, nothing is decided.
+#[tokio::test]
+async fn who_decides_by_what_is_read_asks_no_standby() {
+    let (server, standby) = pair().await;
+    let open = |url: &str| PostgresLedger::builder(url).unwrap();
+    open(&url(&server)).build().await.unwrap();
+    refused(open(&url(&standby)).build_current().await, &code::LEDGER_READ_ONLY);
+    let reader = open(&url(&standby)).build_read_only().await.unwrap().unwrap();
+    assert!(reader.is_standby().await.unwrap());
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", standby.port(), server.port());
+    let both = format!("postgres://gatekit@{hosts}/postgres?sslmode=disable");
+    for reader in [open(&both), open(&url(&server))] {
+        let reader = reader.build_current().await.unwrap().unwrap();
+        assert!(!reader.is_standby().await.unwrap());
+    }
+}
+
 /// Whichever comes first in the URL.
 #[tokio::test]
 async fn who_writes_asks_the_host_that_may_be_written() {

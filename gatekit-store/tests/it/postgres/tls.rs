@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use gatekit_core::Result;
+use gatekit_core::{Error, Result};
 use gatekit_peers::{Authority, Cluster, Identity, Programs};
 use gatekit_store::{PostgresLedger, code};
 use tempfile::TempDir;
@@ -70,6 +70,8 @@ async fn a_server_has_to_prove_its_name() {
     let other = format!("?sslrootcert={}", server.file("stranger.pem", &stranger.pem()));
     let error = refused(server.open("gatekit@", &other).await, &code::LEDGER_TLS);
     assert!(!error.is_temporary());
+    let next = |error: &Error| format!("{:?}", error.to_failure().next);
+    assert!(next(&error).contains("sslrootcert"), "{error:?}");
     for (name, text) in [("none.pem", ""), ("no.pem", "no certificate")] {
         let unreadable = format!("?sslrootcert={}", server.file(name, text));
         refused(server.open("gatekit@", &unreadable).await, &code::LEDGER_TLS);
@@ -79,8 +81,10 @@ async fn a_server_has_to_prove_its_name() {
     let error = refused(server.open("gatekit@", &trusted).await, &code::LEDGER_TLS);
     let told = error.to_failure().causes.join(", ");
     assert!(told.contains("expired"), "{told}");
+    assert!(next(&error).contains("renew"), "{error:?}");
     server.be(&authority.issue("db", "db.example.org", false).unwrap());
-    refused(server.open("gatekit@", &trusted).await, &code::LEDGER_TLS);
+    let error = refused(server.open("gatekit@", &trusted).await, &code::LEDGER_TLS);
+    assert!(next(&error).contains("name the host"), "{error:?}");
 }
 
 /// A server that goes away in the middle of a handshake, as in a restart, has not distrusted anybody.
