@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use gatekit_core::ledger::TargetState;
+use gatekit_core::ledger::{TargetState, Word};
 use gatekit_core::{
     Action, Code, Effect, Enforcement, Error, Failure, Judged, Live, NextAction, Preview, Request,
     RunReport, TargetName, Verb, Verified,
@@ -184,7 +184,8 @@ impl Voice {
             let asking = waits.iter().map(|request| {
                 json!({
                     "run": request.run, "requester": request.requester,
-                    "candidate": request.candidate, "waiting": request.waiting, "scopes": request.scopes,
+                    "candidate": request.candidate, "waiting": request.waiting, "said": request.said,
+                    "scopes": request.scopes,
                 })
             });
             line["asking"] = asking.collect();
@@ -237,6 +238,10 @@ impl Voice {
                     "        waits on {stage}: {} [{}]",
                     finding.message, finding.code
                 ));
+            }
+            for (stage, word, by) in &request.said {
+                let said = if *word == Word::Approve { "approved" } else { "rejected" };
+                self.say(&format!("        {said} since by {by}, at {stage}: `resume` counts it"));
             }
         }
         if let Some(path) = &elsewhere.missing {

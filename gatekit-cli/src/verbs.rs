@@ -309,8 +309,10 @@ fn next_of(lock: &TargetState, waits: &[Request], call: &Call) -> Vec<NextAction
             NextAction::verb(Verb::Reconcile, &[]).by("operator"),
         ],
         _ if !waits.is_empty() => {
+            let heard = waits.iter().filter(|request| !request.said.is_empty());
+            let heard = heard.map(|it| NextAction::verb(Verb::Resume, &[&it.run.to_string()]));
             let findings = waits.iter().flat_map(|request| &request.waiting);
-            findings.flat_map(|(_, finding)| finding.next.clone()).collect()
+            heard.chain(findings.flat_map(|(_, finding)| finding.next.clone())).collect()
         }
         LockState::Free if lock.head.seq == 0 => {
             vec![call.ship_next()]

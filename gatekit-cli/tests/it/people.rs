@@ -39,6 +39,11 @@ fn a_run_parks_is_approved_by_another_and_resumes_elsewhere() {
     let approved = site.json(&words).expect(0, "approved", None);
     assert_eq!((&approved["run"], &approved["stage"]), (&run.as_str().into(), &"approval".into()));
     assert_eq!(site.text("production"), None, "an approval ships nothing by itself");
+    // It waits still, and it is told that somebody has spoken.
+    let status = site.json(&["production", "status"]).line();
+    assert_eq!(status["asking"][0]["said"], serde_json::json!([["approval", "approve", "bob"]]));
+    let next = status["next"][0]["command"].as_str().unwrap();
+    assert_eq!(next, format!("files production resume {run}"));
     let resumed = site.json(&["production", "resume"]).expect(0, "released", None);
     assert_eq!(resumed["run"], run.as_str());
     assert_eq!(site.text("production").as_deref(), Some("v1"));

@@ -38,6 +38,9 @@ pub struct Request {
     pub scopes: Vec<StageScope>,
     /// The stages that wait, and for what: for a person's word, or for something else.
     pub waiting: Vec<(StageId, Finding)>,
+    /// What was said of those since they were asked: by whom. Whether it is enough is found when the
+    /// run goes on.
+    pub said: Vec<(StageId, Word, String)>,
     /// The gates at which a word counts.
     hears: BTreeSet<StageId>,
     /// The enforced gates that block it.
@@ -124,10 +127,14 @@ impl Engine {
                         intent,
                         scopes: Vec::new(),
                         waiting: Vec::new(),
+                        said: Vec::new(),
                         hears: BTreeSet::new(),
                         blocked: Vec::new(),
                         over: false,
                     });
+                }
+                (Some(request), Body::Approval { stage, word, .. }) => {
+                    request.said.push((stage, word, entry.actor));
                 }
                 (Some(request), body) => request.learn(body),
                 (None, _) => {}
@@ -274,6 +281,7 @@ impl Request {
 
     fn judged(&mut self, stage: StageId, verdict: Verdict) {
         self.waiting.retain(|(waiting, _)| *waiting != stage);
+        self.said.retain(|(said, ..)| *said != stage);
         self.blocked.retain(|blocked| *blocked != stage);
         if !verdict.is_pass() {
             self.blocked.push(stage.clone());
