@@ -75,9 +75,9 @@ pub(crate) async fn waive(call: &mut Call) -> Answer<u8> {
     let engine = acting(Engine::new(call.env.ledger().await?), call);
     let until = engine.waive(ready.pipeline(), run, &flags.stage, flags.lasts, flags.reason).await;
     // Whoever named none is told which one it was that was looked at.
-    let until = until.map_err(|error| match flags.run {
-        Some(_) => error,
-        None => error.with_context("run", run),
+    let until = until.map_err(|error| {
+        let is_told = error.to_failure().context.iter().any(|(name, _)| name == "run");
+        if flags.run.is_some() || is_told { error } else { error.with_context("run", run) }
     })?;
     let request = engine.request(call.env.target(), run).await?;
     let version = request.candidate.version.as_deref().unwrap_or("without a version");

@@ -221,7 +221,10 @@ impl Engine {
         let request = self.request(target, run).await?;
         if request.candidate.intent(target, pipeline.fingerprint()) != request.intent {
             let other = "the pipeline is not the one that the run began with";
-            return Err(Error::new(code::WAIVER_REFUSED, other).with_context("run", run));
+            let same = "waive it with the arguments, the secrets and the build that it began with";
+            return Err(Error::new(code::WAIVER_REFUSED, other)
+                .with_context("run", run)
+                .with_next(NextAction::outside(same)));
         }
         let slot = pipeline.gates.iter().flatten().find(|slot| slot.id == *stage);
         let Some(slot) = slot.filter(|_| request.blocked.contains(stage)) else {
