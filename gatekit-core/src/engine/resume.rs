@@ -173,9 +173,8 @@ impl Run {
             return self.report(Outcome::Stuck, Some(error.to_failure()));
         }
         let same = "resume with the arguments, the secrets and the build that it began with";
-        let error = error
-            .with_next(NextAction::outside(same))
-            .with_next(NextAction::verb(Verb::Ship, &[]));
+        let error =
+            error.with_next(NextAction::outside(same)).with_next(NextAction::verb(Verb::Ship, &[]));
         self.report(Outcome::Refused, Some(error.to_failure()))
     }
 }
