@@ -241,7 +241,7 @@ impl Voice {
             }
             for (stage, word, by) in &request.said {
                 let said = if *word == Word::Approve { "approved" } else { "rejected" };
-                self.say(&format!("        {said} since by {by}, at {stage}: `resume` counts it"));
+                self.say(&format!("        {said} since by {by}, at {stage}: `resume` hears it"));
             }
         }
         if let Some(path) = &elsewhere.missing {

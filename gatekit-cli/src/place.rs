@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-#[cfg(feature = "postgres")]
-use std::time::Duration;
 
 use gatekit_core::ledger::Ledger;
 use gatekit_core::{Error, Result};
@@ -88,11 +86,10 @@ impl Place {
             Self::File { .. } => Ok((self.open_to_read().await?, false)),
             #[cfg(feature = "postgres")]
             Self::Server(builder) => {
-                let builder = PostgresLedgerBuilder::clone(builder);
-                let hasty = builder.clone().patience(Duration::ZERO);
-                if let Ok(current) = hasty.build_current().await {
-                    return Ok((current.map(shared), false));
+                if let Ok(current) = self.open_to_read().await {
+                    return Ok((current, false));
                 }
+                let builder = PostgresLedgerBuilder::clone(builder);
                 let Some(ledger) = builder.build_read_only().await? else {
                     return Ok((None, false));
                 };

@@ -38,8 +38,8 @@ pub struct Request {
     pub scopes: Vec<StageScope>,
     /// The stages that wait, and for what: for a person's word, or for something else.
     pub waiting: Vec<(StageId, Finding)>,
-    /// What was said of those since they were asked: by whom. Whether it is enough is found when the
-    /// run goes on.
+    /// What was said of those since they were asked, and by whom. Whether it binds, and is enough, is
+    /// found when the run goes on.
     pub said: Vec<(StageId, Word, String)>,
     /// The gates at which a word counts.
     hears: BTreeSet<StageId>,
