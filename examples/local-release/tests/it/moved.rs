@@ -163,6 +163,21 @@ fn it_goes_from_a_file_to_a_server_alone() {
     done.expect(4, "stuck", "ledger.unreachable");
 }
 
+/// It outlives the call, and anybody on the machine who is that user can read what it was given.
+#[test]
+fn a_service_is_not_given_the_ledger_of_whoever_ships() {
+    let (site, database) = (Site::new(), Database::new());
+    there(site.ship_command("v1"), &database).expect(0, "released", "");
+    let services = site.services();
+    assert!(!services.is_empty());
+    for pid in services {
+        let given = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        let given = String::from_utf8_lossy(&given);
+        assert!(given.contains("GATEKIT_RELEASE="), "{given}");
+        assert!(!given.contains("hunter2"), "{given}");
+    }
+}
+
 #[test]
 fn people_are_told_what_was_copied_target_by_target() {
     let (site, database) = (Site::new(), Database::new());
