@@ -1,23 +1,29 @@
-//! Servers that gatekit's tests and benchmarks start: PostgreSQL, and PgBouncer before it.
+//! Servers that gatekit's tests and benchmarks start: PostgreSQL, PgBouncer before it, a registry of
+//! container images, and moto beside the command line of AWS.
 //!
-//! They are found on the machine or, on Debian and its kin, installed in a folder. Each lives in a
-//! folder of its own, on a free port of the loopback, until it is dropped. Neither runs as root, so
-//! root starts them as `nobody`.
+//! They are found on the machine or installed in a folder, from Debian on Debian and its kin, or from
+//! PyPI. Each lives in a folder of its own, on a free port of the loopback, until it is dropped.
+//! PostgreSQL and PgBouncer do not run as root, so root starts what is Debian's as `nobody`.
 #![cfg(unix)]
 
+mod aws;
 #[cfg(feature = "certificates")]
 mod certificates;
 mod cluster;
 #[cfg(feature = "databases")]
 mod database;
+mod install;
 mod pooler;
 mod program;
 mod programs;
+mod registry;
+mod shared;
 
 use std::fmt::Display;
 use std::io;
 use std::net::TcpListener;
 
+pub use aws::{AwsTools, Moto};
 #[cfg(feature = "certificates")]
 pub use certificates::{Authority, Identity};
 pub use cluster::Cluster;
@@ -25,6 +31,8 @@ pub use cluster::Cluster;
 pub use database::{Via, new_database};
 pub use pooler::Pooler;
 pub use programs::Programs;
+pub use registry::Registry;
+pub use shared::Shared;
 
 /// What a test would rather fail with than go on.
 pub type Result<T> = io::Result<T>;

@@ -1,15 +1,12 @@
 //! A PgBouncer before a PostgreSQL server.
 
 use std::fs;
-use std::net::TcpStream;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::program::{Running, give_away};
-use crate::{Cluster, Programs, Result, failed, free_port};
+use crate::{Cluster, Programs, Result, free_port};
 
 /// A PgBouncer that gives each transaction whatever connection is free, in turn: whatever a session
 /// was told is told to somebody else.
@@ -25,7 +22,7 @@ impl Pooler {
     /// Starts one before that server.
     ///
     /// # Errors
-    /// It does not start within ten seconds.
+    /// It does not start within a minute.
     pub fn start(programs: &Programs, server: &Cluster) -> Result<Self> {
         let dir = TempDir::with_prefix("gatekit-pgbouncer-")?;
         give_away(dir.path())?;
@@ -54,18 +51,11 @@ impl Pooler {
     /// Starts it again.
     ///
     /// # Errors
-    /// It does not start within ten seconds.
+    /// It does not start within a minute.
     pub fn go_on(&mut self) -> Result<()> {
         let mut running =
             self.programs.pgbouncer().args(["pgbouncer.ini"]).start(self.dir.path())?;
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            running.check()?;
-            if began.elapsed() > Duration::from_secs(10) {
-                return Err(failed("the pooler does not start"));
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
+        running.listens(self.port)?;
         self.running = Some(running);
         Ok(())
     }

@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
@@ -13,6 +16,9 @@ use crate::{Result, failed};
 
 /// `nobody`, on Debian and its kin.
 const NOBODY: u32 = 65_534;
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(60);
 
 /// Gives a file or folder to whom the programs run as.
 pub(crate) fn give_away(path: &Path) -> Result<()> {
@@ -58,6 +64,11 @@ impl Program {
         Self(command)
     }
 
+    /// One that may run as whoever calls, even as root.
+    pub(crate) fn own(path: &Path) -> Self {
+        Self(command(path, &[]))
+    }
+
     pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.0.args(args);
         self
@@ -79,7 +90,7 @@ impl Program {
         let log = folder.join("log");
         let file = fs::OpenOptions::new().create(true).append(true).open(&log)?;
         self.0.current_dir(folder).stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        Ok(Running { child: self.0.spawn()?, log })
+        Ok(Running { child: self.0.spawn()?, log, last: Signal::QUIT })
     }
 }
 
@@ -88,9 +99,30 @@ impl Program {
 pub(crate) struct Running {
     child: Child,
     log: PathBuf,
+    /// What ends it for good.
+    last: Signal,
 }
 
 impl Running {
+    /// Gets that signal when it is dropped, instead of `SIGQUIT`.
+    pub(crate) fn ended_by(mut self, last: Signal) -> Self {
+        self.last = last;
+        self
+    }
+
+    /// Waits until somebody listens on its port.
+    pub(crate) fn listens(&mut self, port: u16) -> Result<()> {
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            self.check()?;
+            if began.elapsed() > START {
+                return Err(failed("the server does not start"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
@@ -116,7 +148,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             // Nothing is left to be done about it.
-            let _ = self.signal(Signal::QUIT);
+            let _ = self.signal(self.last);
             let _ = self.child.wait();
         }
     }

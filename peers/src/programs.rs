@@ -1,11 +1,11 @@
 //! Where the programs are.
 
-use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
 
-use crate::program::{Program, command, run};
+use crate::install::{debian, on_path};
+use crate::program::{Program, command};
 use crate::{Result, failed};
 
 /// The programs of the servers.
@@ -35,7 +35,7 @@ impl Programs {
         found.postgres = match postgres_on(&[]) {
             Some(bin) => bin,
             None => {
-                let root = installed(&folder.join("postgres"), &POSTGRES)?;
+                let root = debian(&folder.join("postgres"), &POSTGRES)?;
                 found.libraries.extend(libraries(&root));
                 postgres_on(&[root])
                     .ok_or_else(|| failed("the package of PostgreSQL has no `initdb`"))?
@@ -44,7 +44,7 @@ impl Programs {
         found.pgbouncer = match on_path("pgbouncer") {
             Some(program) => program,
             None => {
-                let root = installed(&folder.join("pgbouncer"), &PGBOUNCER)?;
+                let root = debian(&folder.join("pgbouncer"), &PGBOUNCER)?;
                 found.libraries.extend(libraries(&root));
                 root.join("usr/sbin/pgbouncer")
             }
@@ -66,12 +66,6 @@ impl Programs {
     pub(crate) fn pgbouncer(&self) -> Program {
         Program::new(&self.pgbouncer, &self.libraries)
     }
-}
-
-fn on_path(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let beyond = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    env::split_paths(&path).chain(beyond).map(|dir| dir.join(program)).find(|it| it.is_file())
 }
 
 /// The folder of PostgreSQL's programs: on `PATH`, or the newest that Debian keeps beside each other.
@@ -99,37 +93,4 @@ fn postgres_on(roots: &[PathBuf]) -> Option<PathBuf> {
 fn libraries(root: &Path) -> Vec<PathBuf> {
     let beside = fs::read_dir(root.join("usr/lib")).into_iter().flatten();
     beside.filter_map(|entry| Some(entry.ok()?.path())).filter(|it| it.is_dir()).collect()
-}
-
-/// Unpacks Debian packages in a folder, once.
-fn installed(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
-    let root = folder.join("root");
-    if root.is_dir() {
-        return Ok(root);
-    }
-    eprintln!("installing {} in {}", packages.join(", "), folder.display());
-    let (state, draft) = (folder.join("apt"), folder.join("draft"));
-    let _ = fs::remove_dir_all(&draft);
-    for dir in [&state.join("lists/partial"), &state.join("cache/archives/partial"), &draft] {
-        fs::create_dir_all(dir)?;
-    }
-    let apt = || {
-        let mut apt = Command::new("apt-get");
-        // Its own lists, so that it needs neither root nor the machine's.
-        for (name, dir) in [("State::lists", "lists"), ("Cache", "cache")] {
-            apt.arg("-o").arg(format!("Dir::{name}={}", state.join(dir).display()));
-        }
-        apt.args(["-q", "-o", "APT::Sandbox::User=root"]).current_dir(folder);
-        apt
-    };
-    run(apt().arg("update"))?;
-    run(apt().arg("download").args(packages))?;
-    for file in fs::read_dir(folder)? {
-        let file = file?.path();
-        if file.extension() == Some(OsStr::new("deb")) {
-            run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&draft))?;
-        }
-    }
-    fs::rename(&draft, &root)?;
-    Ok(root)
 }

@@ -39,7 +39,7 @@ pub(crate) fn releases(ledger: Ledger, kills: u16, seed: Option<u64>) -> Result<
     if ledger == Ledger::Sqlite {
         return step.run();
     }
-    Servers::start()?.known_to(step).run()
+    Servers::databases()?.known_to(step).run()
 }
 
 /// Kills workers, servers and connections of a ledger on a server.

@@ -36,7 +36,7 @@ pub(crate) fn run(
     let step = LoneTest { package: "gatekit-store", name: test, profile: PROFILE }.step()?;
     let step = step.env("GATEKIT_EXPLORE", name.unwrap_or_default());
     let step = if singles { step } else { step.env("GATEKIT_EXPLORE_PAIRS", "1") };
-    Servers::start()?.known_to(step).run()
+    Servers::databases()?.known_to(step).run()
 }
 
 fn in_memory(name: Option<&str>, singles: bool, replay: Option<&str>) -> Result<()> {

@@ -1,0 +1,175 @@
+//! A failed call of the SDK, in gatekit's words, and calls that are made again.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use gatekit_core::{Code, Effect, Error, NextAction, Result};
+use tokio::time::Instant;
+
+use crate::code;
+use crate::operations::Operation;
+
+/// How long a read is tried again that fails for a while. The engine gives the judge of a release 30 s.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// The first pause before a read is tried again, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(4));
+
+/// The error of a failed call. Its [`Effect`] is `None` when AWS refused it or it never left, and
+/// `Unknown` otherwise. `own` has codes for what the service itself calls an error.
+pub(crate) fn failed<E>(
+    operation: &'static Operation,
+    error: SdkError<E, HttpResponse>,
+    own: &[(&str, Code)],
+) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let told = error.as_service_error().map(|it| it.meta().clone()).unwrap_or_default();
+    let (code, what, effect) = match own.iter().find(|(name, _)| told.code() == Some(name)) {
+        Some((_, code)) => (code.clone(), "AWS refused the call", Effect::None),
+        None => classified(&error, told.code().unwrap_or_default(), status),
+    };
+    let passing = [code::THROTTLED, code::UNAVAILABLE, code::UNREACHABLE].contains(&code);
+    let mut failed = Error::new(code.clone(), what).with_context("action", operation);
+    if let Some(name) = told.code() {
+        failed = failed.with_context("error", name);
+    }
+    if let Some(says) = told.message() {
+        failed = failed.with_context("says", says);
+    }
+    if code == code::DENIED {
+        let next = format!("allow `{operation}` in the policy of the caller, then `resume`");
+        failed = failed.with_next(NextAction::outside(next).by("operator"));
+    }
+    if passing {
+        failed = failed.retry_later();
+    }
+    failed.with_effect(effect).with_source(error)
+}
+
+fn classified<E>(
+    error: &SdkError<E, HttpResponse>,
+    name: &str,
+    status: Option<u16>,
+) -> (Code, &'static str, Effect) {
+    match (error, name, status) {
+        (_, "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation", _) => {
+            (code::DENIED, "the caller may not do that", Effect::None)
+        }
+        (
+            _,
+            "ExpiredTokenException"
+            | "ExpiredToken"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "MissingAuthenticationToken"
+            | "IncompleteSignature",
+            _,
+        ) => (code::CREDENTIALS, "AWS does not accept the credentials", Effect::None),
+        (
+            _,
+            "ThrottlingException"
+            | "Throttling"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded",
+            _,
+        )
+        | (.., Some(429)) => (code::THROTTLED, "AWS has too many calls", Effect::None),
+        (_, "UnknownOperationException" | "UnknownOperation" | "InvalidAction", _)
+        | (.., Some(501)) => {
+            (code::UNSUPPORTED, "the endpoint does not know this call", Effect::None)
+        }
+        (.., Some(500..)) => (code::UNAVAILABLE, "AWS failed by itself", Effect::Unknown),
+        (SdkError::ServiceError(_), ..) => (code::REFUSED, "AWS refused the call", Effect::None),
+        (SdkError::ConstructionFailure(_), ..) => {
+            (code::NOT_SENT, "the call could not be made", Effect::None)
+        }
+        (SdkError::DispatchFailure(failure), ..) if never_left(failure) => {
+            (code::NOT_SENT, "the call could not be made", Effect::None)
+        }
+        // Credentials or a region that are not there; or an answer that is no HTTP. Where a connection
+        // was cut after the call was sent, the SDK says that it is transient.
+        (SdkError::DispatchFailure(failure), ..)
+            if failure.is_other() && failure.as_other().is_none() =>
+        {
+            let what = "the call could not be made, or its answer not be understood";
+            (code::NOT_SENT, what, Effect::Unknown)
+        }
+        _ => (code::UNREACHABLE, "AWS could not be reached, or did not answer", Effect::Unknown),
+    }
+}
+
+/// Whether a call failed before anything of it was sent. The SDK tells that as it tells a connection
+/// that was cut after the call: only what is known to come before counts.
+fn never_left(failure: &DispatchFailure) -> bool {
+    let mut cause = failure.as_connector_error().and_then(|error| error.source());
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    failure.is_user()
+}
+
+/// The same, of a call that only reads.
+pub(crate) fn unread<E>(
+    operation: &'static Operation,
+    error: SdkError<E, HttpResponse>,
+    own: &[(&str, Code)],
+) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    failed(operation, error, own).with_effect(Effect::None)
+}
+
+/// An answer that lacks what it must have.
+pub(crate) fn lacking(operation: &'static Operation, what: &str) -> Error {
+    Error::new(code::ANSWER, "an answer of AWS lacks what it must have")
+        .with_effect(Effect::None)
+        .with_context("action", operation)
+        .with_context("lacking", what)
+        .retry_later()
+}
+
+/// Whether a call failed because this caller, or this endpoint, has not got it: what is optional
+/// then goes without.
+pub(crate) fn goes_without(error: &Error) -> bool {
+    [code::DENIED, code::UNSUPPORTED].contains(error.code())
+}
+
+/// What an optional call answered; `None` when this caller has not got it.
+pub(crate) fn if_allowed<T>(answer: Result<T>) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if goes_without(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads; and reads again, at growing pauses, while that fails for a while. Cancel-safe.
+pub(crate) async fn patiently<T, F: Future<Output = Result<T>> + Send>(
+    deadline: Instant,
+    mut read: impl FnMut() -> F + Send,
+) -> Result<T> {
+    let until = deadline.min(Instant::now() + PATIENCE);
+    let mut pause = PAUSES.0;
+    loop {
+        match read().await {
+            Err(error) if error.is_temporary() && Instant::now() + pause < until => {
+                // Those who were refused together do not come back together.
+                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Reading a repository: what a tag names.
+
+use std::time::Duration;
+
+use gatekit_core::{Digest, Result};
+use tokio::time::Instant;
+
+use super::names::{Place, check_tag, parse};
+use super::platforms::{Platforms, platforms};
+use crate::aws::Aws;
+use crate::call::patiently;
+
+/// How long a read is tried at most, by programs that have no deadline of their own.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A repository, to be read by programs that ship what is in it.
+#[derive(Debug, Clone)]
+#[must_use = "ask it something"]
+pub struct Repository {
+    aws: Aws,
+    place: Place,
+}
+
+impl Repository {
+    /// A repository in the caller's registry, as `team/myapp`.
+    pub fn new(aws: &Aws, name: impl Into<String>) -> Self {
+        Self { aws: aws.clone(), place: Place::new(name) }
+    }
+
+    /// Names the account whose registry it is, by its 12 digits.
+    pub fn in_registry(mut self, id: impl Into<String>) -> Self {
+        self.place.registry = Some(id.into());
+        self
+    }
+
+    /// The repository and the digest of an image that is named by it, as
+    /// `123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/myapp@sha256:DIGITS`. `None` when that is
+    /// no image of ECR, is of another region, or is named by a tag alone.
+    #[must_use]
+    pub fn of_image(aws: &Aws, image: &str) -> Option<(Self, Digest)> {
+        let (name, digest) = image.split_once('@')?;
+        let (host, path) = name.split_once('/')?;
+        let (registry, host) = host.split_once('.')?;
+        let region = aws.ecr().region();
+        let known = [
+            format!("dkr.ecr.{region}.amazonaws.com"),
+            format!("dkr.ecr.{region}.amazonaws.com.cn"),
+            format!("dkr.ecr-fips.{region}.amazonaws.com"),
+            format!("dkr-ecr.{region}.on.aws"),
+        ];
+        // A tag may stand before the digest, which counts.
+        let repository = path.split_once(':').map_or(path, |(repository, _)| repository);
+        let found = Self::new(aws, repository).in_registry(registry);
+        let fits = known.iter().any(|it| it == host) && found.place.check().is_ok();
+        Some((found, parse(digest)?)).filter(|_| fits)
+    }
+
+    /// The digest of the image that a tag names now; `None` when there is no such tag. Tries for up to
+    /// 30 s. Cancel-safe.
+    ///
+    /// # Errors
+    /// `ecr.config` when nothing can have that name, `ecr.no_repository`, `aws.*`.
+    pub async fn resolve(&self, tag: &str) -> Result<Option<Digest>> {
+        self.place.check()?;
+        check_tag(tag)?;
+        let deadline = Instant::now() + PATIENCE;
+        let named = patiently(deadline, || self.aws.ecr().named(&self.place, tag)).await?;
+        Ok(named.map(|it| it.digest))
+    }
+
+    /// For which platforms the image of that digest is; `None` when the repository has no such image.
+    /// Tries for up to 30 s. Cancel-safe.
+    ///
+    /// # Errors
+    /// `ecr.config` when nothing can have that name, `ecr.no_repository`, `ecr.digest`, `aws.*`.
+    pub async fn platforms(&self, digest: &Digest) -> Result<Option<Platforms>> {
+        self.place.check()?;
+        platforms(self.aws.ecr(), &self.place, digest, Instant::now() + PATIENCE).await
+    }
+}
+
+/// The digest of the image that a tag of a repository names now: see [`Repository::resolve`].
+///
+/// A program ships the digest, and never the tag: that may name another image a moment later.
+///
+/// # Errors
+/// As [`Repository::resolve`].
+///
+/// # Example
+/// ```no_run
+/// # async fn example(aws: gatekit_aws::Aws) -> gatekit_core::Result<()> {
+/// use gatekit_core::Candidate;
+///
+/// if let Some(digest) = gatekit_aws::ecr::resolve(&aws, "myapp", "sha-4f2a91c").await? {
+///     let candidate = Candidate::new().with_artifact("myapp", digest);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn resolve(aws: &Aws, repository: &str, tag: &str) -> Result<Option<Digest>> {
+    Repository::new(aws, repository).resolve(tag).await
+}

@@ -1,0 +1,8 @@
+//! What was found in an image, and how much of it is let through.
+
+mod findings;
+mod gate;
+mod policy;
+
+pub use gate::Scan;
+pub use policy::Severity;

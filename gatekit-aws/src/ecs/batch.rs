@@ -1,0 +1,130 @@
+//! Services described many at a time: what is asked while a call waits for its turn goes along with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_ecs::Client;
+use aws_sdk_ecs::types::Service;
+use gatekit_core::{Error, Result};
+use tokio::sync::oneshot;
+
+use super::api::{NAMES, SERVICE_READS};
+use crate::call::{lacking, unread};
+use crate::operations::DESCRIBE_SERVICES;
+use crate::pace::Pace;
+
+/// The most services of one call.
+const MOST: usize = 10;
+
+/// `None` when the cluster has no such service.
+type Answer = Result<Option<Service>>;
+
+/// By cluster, which service, and whom to tell.
+type Asking = BTreeMap<String, Vec<(String, oneshot::Sender<Answer>)>>;
+
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    pace: Pace,
+    /// By cluster, those who ask; a cluster that is here has a task that asks for them.
+    asking: Mutex<Asking>,
+}
+
+impl Batch {
+    pub(super) fn new(client: Client) -> Self {
+        let pace = Pace::new(SERVICE_READS.0, SERVICE_READS.1);
+        Self { shared: Arc::new(Shared { client, pace, asking: Mutex::default() }) }
+    }
+
+    /// Reads a service afresh. Cancel-safe.
+    pub(super) async fn describe(&self, cluster: &str, service: &str) -> Answer {
+        let (tell, told) = oneshot::channel();
+        let is_first = {
+            let mut asking = self.shared.asking();
+            let is_first = !asking.contains_key(cluster);
+            asking.entry(cluster.to_owned()).or_default().push((service.to_owned(), tell));
+            is_first
+        };
+        if is_first {
+            // A task of its own: who asked first may go away, and the others wait still.
+            let asker = Asker {
+                shared: Arc::clone(&self.shared),
+                cluster: cluster.to_owned(),
+                is_asking: true,
+            };
+            tokio::spawn(asker.ask());
+        }
+        // Only when the runtime of that task has ended.
+        told.await.unwrap_or_else(|_| Err(lacking(DESCRIBE_SERVICES, "an answer at all")))
+    }
+}
+
+impl Shared {
+    fn asking(&self) -> MutexGuard<'_, Asking> {
+        self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn describe(&self, cluster: &str, services: &[String]) -> Result<Vec<Service>> {
+        let call = self.client.describe_services().cluster(cluster);
+        let answer = call.set_services(Some(services.to_vec())).send().await;
+        let answer = answer.map_err(|error| unread(DESCRIBE_SERVICES, error, NAMES))?;
+        Ok(answer.services.unwrap_or_default())
+    }
+}
+
+/// Asks for everybody who asks about one cluster, until nobody does.
+struct Asker {
+    shared: Arc<Shared>,
+    cluster: String,
+    is_asking: bool,
+}
+
+impl Asker {
+    async fn ask(mut self) {
+        loop {
+            self.shared.pace.turn().await;
+            let turn = {
+                let mut asking = self.shared.asking();
+                let waiting = asking.entry(self.cluster.clone()).or_default();
+                waiting.retain(|(_, tell)| !tell.is_closed());
+                if waiting.is_empty() {
+                    asking.remove(&self.cluster);
+                    self.is_asking = false;
+                    return;
+                }
+                waiting.drain(..waiting.len().min(MOST)).collect::<Vec<_>>()
+            };
+            let mut names: Vec<_> = turn.iter().map(|(name, _)| name.clone()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let answer = self.shared.describe(&self.cluster, &names).await;
+            for (name, tell) in turn {
+                let found = match &answer {
+                    Ok(services) => Ok(services.iter().find(|it| is(it, &name)).cloned()),
+                    Err(error) => Err(Error::from(error.to_failure())),
+                };
+                // Who went away does not want it.
+                let _ = tell.send(found);
+            }
+        }
+    }
+}
+
+impl Drop for Asker {
+    /// When the runtime ends in mid-call: the next who asks begins anew.
+    fn drop(&mut self) {
+        if self.is_asking {
+            self.shared.asking().remove(&self.cluster);
+        }
+    }
+}
+
+/// Whether that is the service of that name or ARN.
+fn is(service: &Service, name: &str) -> bool {
+    service.service_name.as_deref() == Some(name) || service.service_arn.as_deref() == Some(name)
+}

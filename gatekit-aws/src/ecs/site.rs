@@ -1,0 +1,298 @@
+//! One service, read with patience, and judged by what was read.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_ecs::types::{DesiredStatus, Task};
+use gatekit_core::{Effect, Error, Live, Location, PlanContext, Result, RunId};
+use tokio::time::Instant;
+
+use super::api::Api;
+use super::change::{Change, DeploymentId, Receipt, WayBack, Wished};
+use super::definition::Definition;
+use super::image::{Image, repository_of, sha256};
+use super::reading::{Deployment, Mine, Reading, Standing};
+use super::watch::{GRACE, Watch};
+use crate::aws::Aws;
+use crate::call::{if_allowed, patiently};
+use crate::code;
+
+/// How soon a reading that may be stale is made again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// A service of a cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    aws: Aws,
+    pub(super) cluster: String,
+    pub(super) service: String,
+    watches: Arc<Mutex<BTreeMap<DeploymentId, Watch>>>,
+    /// Until when reads may be older than what that run has written.
+    lag: Arc<Mutex<Option<(RunId, Instant)>>>,
+}
+
+impl Site {
+    pub(super) fn new(aws: &Aws, cluster: &str, service: &str) -> Self {
+        let (cluster, service) = (cluster.to_owned(), service.to_owned());
+        Self { aws: aws.clone(), cluster, service, watches: Arc::default(), lag: Arc::default() }
+    }
+
+    pub(super) fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        self.aws.ecs()
+    }
+
+    /// What is remembered of a deployment; until it is given back, nothing is.
+    pub(super) fn watch(&self, receipt: &Receipt) -> Watch {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = receipt.deployment.as_ref().and_then(|id| watches.remove(id));
+        known.unwrap_or_else(|| Watch::new(receipt.service_deployment.clone()))
+    }
+
+    pub(super) fn remember(&self, deployment: &DeploymentId, watch: Watch) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.insert(deployment.clone(), watch);
+    }
+
+    /// The run writes: for a while, reads may be older than that.
+    pub(super) fn writes(&self, run: RunId) {
+        let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        *lag = Some((run, Instant::now() + GRACE));
+    }
+
+    /// Until when reads may be older than what the run has written, perhaps in a process that is gone
+    /// since the first look of this one.
+    fn reads_may_lag_until(&self, run: RunId) -> Instant {
+        let mut lag = self.lag.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lag.filter(|(of, _)| *of == run);
+        lag.insert(known.unwrap_or_else(|| (run, Instant::now() + GRACE))).1
+    }
+
+    /// Reads the service once; `None` when the cluster has no such service.
+    pub(super) async fn read_once(&self) -> Result<Option<Reading>> {
+        Ok(self.api().service(&self.cluster, &self.service).await?.map(Reading::of))
+    }
+
+    pub(super) async fn read(&self, deadline: Instant) -> Result<Option<Reading>> {
+        patiently(deadline, || self.read_once()).await
+    }
+
+    pub(super) fn missing(&self) -> Error {
+        Error::new(code::NO_SERVICE, "the cluster has no such service")
+            .with_effect(Effect::None)
+            .with_context("cluster", &self.cluster)
+            .with_context("service", &self.service)
+    }
+
+    /// Where the service stands: read afresh, and again while what was read may be older than what
+    /// this run has begun.
+    pub(super) async fn locate(
+        &self,
+        cx: &PlanContext,
+        change: &Change,
+        receipt: Option<&Receipt>,
+    ) -> Result<Location> {
+        let deadline = cx.deadline();
+        let until = self.reads_may_lag_until(cx.run()).min(deadline);
+        loop {
+            let reading = self.read(deadline).await?;
+            let standing = match &reading {
+                Some(reading) => reading.standing(change, receipt),
+                None => {
+                    let why = "the cluster has no such service".to_owned();
+                    Standing::Unless(Location::Unknown(why))
+                }
+            };
+            match (standing, &reading) {
+                (Standing::WithWhatRuns(primary), Some(reading)) => {
+                    return self.judge(deadline, reading, primary, change, receipt).await;
+                }
+                (Standing::Known(location), _) => return Ok(location),
+                (Standing::Unless(location), _) if Instant::now() + LOOK_AGAIN >= until => {
+                    return Ok(location);
+                }
+                _ => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
+    }
+
+    /// Where the service stands when a deployment is primary that is neither the one of before nor
+    /// that of the receipt.
+    async fn judge(
+        &self,
+        deadline: Instant,
+        reading: &Reading,
+        primary: &Deployment,
+        change: &Change,
+        receipt: Option<&Receipt>,
+    ) -> Result<Location> {
+        let definition = self.definition(deadline, primary).await?;
+        if receipt.is_none() && reading.is_wished(primary, &definition.images, change) {
+            return Ok(reading.arrived(primary, Location::After, true));
+        }
+        match self.is_before(deadline, primary, &definition, change).await? {
+            Some(true) => Ok(reading.arrived(primary, Location::Before, change.before.desired > 0)),
+            Some(false) => Ok(Location::Elsewhere(primary.live())),
+            None => Ok(Location::Unknown(format!(
+                "{primary} has the revision of before, and it cannot be read whether it runs the \
+                 same images"
+            ))),
+        }
+    }
+
+    /// Whether a deployment brings back what ran before the change.
+    pub(super) async fn runs_what_ran(
+        &self,
+        deadline: Instant,
+        deployment: &Deployment,
+        change: &Change,
+    ) -> Result<bool> {
+        let definition = self.definition(deadline, deployment).await?;
+        let is_before = self.is_before(deadline, deployment, &definition, change).await?;
+        Ok(is_before == Some(true))
+    }
+
+    /// Whether a deployment runs what ran before the change; `None` when that cannot be read.
+    async fn is_before(
+        &self,
+        deadline: Instant,
+        deployment: &Deployment,
+        definition: &Definition,
+        change: &Change,
+    ) -> Result<Option<bool>> {
+        let is_same_revision = deployment.revision == change.before.revision;
+        let WayBack::Pinned(images) = &change.way_back else { return Ok(Some(is_same_revision)) };
+        if !is_same_revision {
+            return Ok(Some(definition.leads_back_to(&change.before.revision, images)));
+        }
+        // ECS itself goes back to the digests that ran. Whoever else deploys that revision gets what
+        // its tags name now.
+        if deployment.rolls_back() {
+            return Ok(Some(true));
+        }
+        Ok(match self.running_images(deadline, &deployment.id, definition).await? {
+            Some(running) => Some(running == *images),
+            None if change.wish == Wished::Again => None,
+            None => Some(true),
+        })
+    }
+
+    pub(super) async fn definition(
+        &self,
+        deadline: Instant,
+        of: &Deployment,
+    ) -> Result<Definition> {
+        let name = &of.revision.0;
+        let read = patiently(deadline, || self.api().definition(name)).await?;
+        read.ok_or_else(|| {
+            Error::new(code::NO_REVISION, "the revision that is deployed is no more")
+                .with_effect(Effect::None)
+                .with_context("revision", &of.revision)
+        })
+    }
+
+    /// The images that the tasks of a deployment run, by container; `None` when not every container's
+    /// can be read, or they differ from task to task.
+    pub(super) async fn running_images(
+        &self,
+        deadline: Instant,
+        deployment: &DeploymentId,
+        definition: &Definition,
+    ) -> Result<Option<BTreeMap<String, Image>>> {
+        let tasks = patiently(deadline, || self.tasks(DesiredStatus::Running)).await?;
+        let mine = |it: &&Task| it.started_by() == Some(&deployment.0);
+        let mut running = BTreeMap::new();
+        for container in tasks.iter().flatten().filter(mine).flat_map(Task::containers) {
+            let (Some(name), Some(digest)) = (container.name(), container.image_digest()) else {
+                continue;
+            };
+            let Some(reference) = definition.images.get(name) else { continue };
+            let Some(digest) = sha256(digest) else { return Ok(None) };
+            let image = Image::new(repository_of(reference), digest)?;
+            if running.insert(name.to_owned(), image.clone()).is_some_and(|other| other != image) {
+                return Ok(None);
+            }
+        }
+        let is_whole = definition.images.keys().all(|name| running.contains_key(name));
+        Ok(Some(running).filter(|_| is_whole))
+    }
+
+    /// The service's tasks of that status, as many as one call tells; `None` when this caller may not
+    /// ask.
+    async fn tasks(&self, status: DesiredStatus) -> Result<Option<Vec<Task>>> {
+        let listed = self.api().list_tasks(&self.cluster, &self.service, status).await;
+        let Some(arns) = if_allowed(listed)? else { return Ok(None) };
+        if_allowed(self.api().tasks(&self.cluster, arns).await)
+    }
+
+    /// What the deployment that this run has begun is called in the service-deployment API; `None`
+    /// where that cannot be asked, and while it does not list it.
+    pub(super) async fn find_course(&self, mine: &DeploymentId) -> Result<Option<String>> {
+        let found = self.api().find_course(&self.cluster, &self.service, mine).await;
+        Ok(if_allowed(found)?.flatten())
+    }
+
+    /// Whether the service-deployment API can be asked.
+    pub(super) async fn list_courses(&self) -> Result<()> {
+        let none = DeploymentId(String::new());
+        self.api().find_course(&self.cluster, &self.service, &none).await.map(|_| ())
+    }
+
+    /// Whether it can be asked which tasks stopped.
+    pub(super) async fn list_stopped(&self) -> Result<()> {
+        let status = DesiredStatus::Stopped;
+        self.api().list_tasks(&self.cluster, &self.service, status).await.map(|_| ())
+    }
+
+    pub(super) async fn live(&self, deadline: Instant) -> Result<Option<Live>> {
+        let reading = self.read(deadline).await?.ok_or_else(|| self.missing())?;
+        let runs = |it: &&Deployment| it.running > 0;
+        // While a rollout is under way, what runs is what has completed.
+        let completed = reading.deployments.iter().filter(runs);
+        let completed = completed.min_by_key(|it| (!it.has_completed(), !it.is_primary));
+        Ok(completed.map(Deployment::live))
+    }
+
+    /// Looks for the deployment that a call may have begun, for as long as reads may lag. Tells the
+    /// last reading, too.
+    pub(super) async fn look_for(
+        &self,
+        cx: &PlanContext,
+        change: &Change,
+        receipt: &Receipt,
+    ) -> Result<Found> {
+        let until = self.reads_may_lag_until(cx.run()).min(cx.deadline());
+        loop {
+            if let Some(reading) = self.read(cx.deadline()).await? {
+                match reading.mine(change, Some(receipt)) {
+                    Mine::Seen(mine) => return Ok(Found::Mine(mine.clone())),
+                    Mine::CannotTell(other) => return Ok(Found::CannotTell(other.clone())),
+                    Mine::Unseen | Mine::Unsent => {}
+                }
+                let other = reading.primary().filter(|it| it.id != change.before.deployment);
+                if let Some(other) = other {
+                    return Ok(Found::Other(other.clone()));
+                }
+            }
+            if Instant::now() + LOOK_AGAIN >= until {
+                return Ok(Found::Nothing);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// What was found of a deployment that may have been begun.
+#[derive(Debug)]
+pub(super) enum Found {
+    Mine(Deployment),
+    CannotTell(Deployment),
+    /// Somebody else's, in its place.
+    Other(Deployment),
+    /// What ran before is primary still.
+    Nothing,
+}

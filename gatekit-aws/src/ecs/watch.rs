@@ -1,0 +1,101 @@
+//! What is remembered of a deployment between two polls, and how soon to poll again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::reading::Deployment;
+use super::stops::Stops;
+
+/// How long what was begun may be unseen: reads of ECS may be older than its writes.
+pub(super) const GRACE: Duration = Duration::from_secs(15);
+
+/// For how long, in the beginning, and when the end is near, polls are frequent.
+const BEGINNING: Duration = Duration::from_secs(30);
+const NEAR_THE_END: Duration = Duration::from_secs(120);
+
+const FREQUENT: Duration = Duration::from_millis(1400);
+const RARE: Duration = Duration::from_millis(4500);
+/// Those who began together do not stay together.
+const JITTER: Duration = Duration::from_millis(500);
+
+/// How often it is asked, unprompted, which tasks stopped.
+const LOOK_AROUND: Duration = Duration::from_secs(20);
+
+/// What is remembered of one deployment.
+#[derive(Debug)]
+pub(super) struct Watch {
+    since: Instant,
+    /// Since when it is not listed.
+    unseen_since: Option<Instant>,
+    /// Since when all of its tasks run.
+    all_run_since: Option<Instant>,
+    pub(super) course: CourseArn,
+    pub(super) looked_around: Option<Instant>,
+    pub(super) stops: Stops,
+    /// The tasks whose end is known.
+    pub(super) known_stopped: BTreeSet<String>,
+    told: String,
+}
+
+/// The deployment in the service-deployment API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CourseArn {
+    Unknown,
+    Known(String),
+    /// This caller may not ask, or this endpoint does not know.
+    Denied,
+}
+
+impl Watch {
+    pub(super) fn new(course: Option<String>) -> Self {
+        Self {
+            since: Instant::now(),
+            unseen_since: None,
+            all_run_since: None,
+            course: course.map_or(CourseArn::Unknown, CourseArn::Known),
+            looked_around: None,
+            stops: Stops::default(),
+            known_stopped: BTreeSet::new(),
+            told: String::new(),
+        }
+    }
+
+    /// Whether it has been unseen for longer than reads may lag.
+    pub(super) fn is_missed(&mut self) -> bool {
+        self.unseen_since.get_or_insert_with(Instant::now).elapsed() >= GRACE
+    }
+
+    pub(super) fn saw(&mut self, mine: &Deployment) {
+        self.unseen_since = None;
+        let all_run = mine.desired > 0 && mine.running >= mine.desired;
+        let since = self.all_run_since.get_or_insert_with(Instant::now);
+        let since = *since;
+        self.all_run_since = all_run.then_some(since);
+    }
+
+    /// Whether it is time to look at more than the service.
+    pub(super) fn is_time_to_look_around(&self) -> bool {
+        self.looked_around.is_none_or(|at| at.elapsed() >= LOOK_AROUND)
+    }
+
+    /// A line for people, unless they have just been told it.
+    pub(super) fn news(&mut self, line: String) -> Option<String> {
+        if line == self.told {
+            return None;
+        }
+        self.told.clone_from(&line);
+        Some(line)
+    }
+
+    /// How soon to poll again.
+    pub(super) fn poll_after(&self) -> Duration {
+        let near = |since: Instant| since.elapsed() < NEAR_THE_END;
+        let is_frequent = self.since.elapsed() < BEGINNING
+            || self.all_run_since.is_some_and(near)
+            || self.stops.worst() > 0;
+        let pause = if is_frequent { FREQUENT } else { RARE };
+        pause + JITTER.mul_f64(fastrand::f64())
+    }
+}

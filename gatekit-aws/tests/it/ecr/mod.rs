@@ -1,0 +1,11 @@
+//! Tags on an emulated ECR, in front of a real registry.
+
+mod bytes;
+mod conformance;
+mod explored;
+mod faults;
+mod moving;
+mod platforms;
+mod scan;
+mod shipped;
+pub(crate) mod world;

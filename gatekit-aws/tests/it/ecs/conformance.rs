@@ -1,0 +1,226 @@
+//! The public suites of deployer and rollback, in virtual time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gatekit_aws::Aws;
+use gatekit_aws::ecs::{PreviousRevision, Service};
+use gatekit_core::ledger::{Ledger, MemoryLedger};
+use gatekit_core::{Candidate, Digest, TargetName};
+use gatekit_emulators::{Aws as Account, Injection, Scenario, Trouble};
+use gatekit_testkit::conformance::deployer::{
+    Capability, DeployerSubject, DeployerWorld, Release, Start, Trace, Truth,
+};
+use gatekit_testkit::conformance::{deployer, rollback};
+
+use super::shipping::{FIRST, OTHERS, REPOSITORY, account, deploy, register, service, serving};
+use crate::account;
+
+/// How a release is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// By an image, in a revision of the run's own.
+    Image,
+    /// By a revision that exists.
+    Revision,
+    /// By an image, to a service whose rollouts pause.
+    Paused,
+}
+
+#[async_trait]
+impl DeployerSubject for Form {
+    type World = Cluster;
+
+    fn capability(&self) -> Capability {
+        let capability = Capability::new().with_others().losing_answers();
+        let capability = capability.with_patience(Duration::from_secs(120));
+        match self {
+            Self::Image | Self::Revision => capability.with_failures(),
+            Self::Paused => capability.with_pauses(),
+        }
+    }
+
+    async fn world(&self, _: Start) -> Cluster {
+        let scenario = match self {
+            Self::Paused => Scenario::BlueGreenPause,
+            Self::Image | Self::Revision => Scenario::Ok,
+        };
+        let account = account(scenario);
+        if *self == Self::Revision {
+            for release in [Release::New, Release::Failing] {
+                register(&account, &[("web", &image(release))]);
+            }
+        }
+        Cluster { form: *self, account, ledger: Arc::new(MemoryLedger::new()) }
+    }
+}
+
+/// A cluster of an account of its own.
+#[derive(Debug)]
+struct Cluster {
+    form: Form,
+    account: Account,
+    ledger: Arc<MemoryLedger>,
+}
+
+fn digest(release: Release) -> Digest {
+    let digit = match release {
+        Release::Old => "0",
+        Release::New => "2",
+        Release::Failing => "f",
+    };
+    digit.repeat(64).parse().unwrap()
+}
+
+fn image(release: Release) -> String {
+    format!("{REPOSITORY}@sha256:{}", digest(release))
+}
+
+impl Cluster {
+    fn aws(&self) -> Aws {
+        account::in_process(&self.account)
+    }
+}
+
+#[async_trait]
+impl DeployerWorld for Cluster {
+    type Deployer = Service;
+    type Rollback = PreviousRevision;
+
+    fn target(&self) -> TargetName {
+        TargetName::new("production/web").unwrap()
+    }
+
+    fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::clone(&self.ledger) as Arc<dyn Ledger>
+    }
+
+    fn candidate(&self, release: Release) -> Candidate {
+        Candidate::new().with_artifact("web", digest(release))
+    }
+
+    fn deployer(&self, release: Release) -> Service {
+        let service = service(&self.aws());
+        match (self.form, release) {
+            (Form::Image | Form::Paused, _) => service.image(image(release).parse().unwrap()),
+            (Form::Revision, Release::Old) => service.revision("web:1"),
+            (Form::Revision, Release::New) => service.revision("web:2"),
+            (Form::Revision, Release::Failing) => service.revision("web:3"),
+        }
+    }
+
+    fn rollback(&self, _: Release) -> PreviousRevision {
+        PreviousRevision::of(&service(&self.aws()))
+    }
+
+    async fn truth(&self) -> Truth {
+        match serving(&self.account) {
+            Ok(it) if it == FIRST => Truth::Old,
+            Ok(it) if it == image(Release::New) => Truth::New,
+            Ok(it) if it == OTHERS => Truth::Others,
+            Ok(other) => Truth::Partly(format!("{other} serves")),
+            Err(why) => Truth::Partly(why),
+        }
+    }
+
+    async fn trace(&self) -> Trace {
+        let effects = self.account.with_account(|it| it.effects()) as u64;
+        Trace::of_state(Digest::of(effects.to_string())).with_effects(effects)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec!["CANARY-secret-key".to_owned()]
+    }
+
+    async fn somebody_else_releases(&self) {
+        deploy(&self.account, &register(&self.account, &[("web", OTHERS)]));
+        for _ in 0..60 {
+            if self.truth().await == Truth::Others {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn lose_answer(&self, after: u64) {
+        let after = u32::try_from(after).unwrap();
+        self.account.inject(Injection::of(Trouble::CutAfter, "writes", 1).after(after));
+    }
+}
+
+/// One test for each behaviour of a suite, and none forgotten.
+macro_rules! conforms {
+    ($($module:ident: $form:ident, $suite:ident;)+ @ $names:tt) => {
+        $(conforms!(@one $module, $form, $suite, $names);)+
+    };
+    (@one $module:ident, $form:ident, $suite:ident, { $($name:ident),+ $(,)? }) => {
+        mod $module {
+            use super::*;
+
+            #[test]
+            fn no_behaviour_is_forgotten() {
+                assert_eq!($suite::NAMES, [$(stringify!($name)),+]);
+            }
+
+            $(#[tokio::test(start_paused = true)]
+            async fn $name() {
+                $suite::$name(&Form::$form).await;
+            })+
+        }
+    };
+}
+
+conforms!(
+    image: Image, deployer;
+    revision: Revision, deployer;
+    paused: Paused, deployer;
+    @ {
+        it_describes_itself_the_same_in_every_process,
+        no_secret_is_shown,
+        reading_writes_nothing,
+        reading_is_repeatable,
+        reading_is_cancel_safe,
+        another_candidate_has_another_scope,
+        the_scope_leaves_out_what_was_there,
+        another_process_goes_on_with_change_and_receipt,
+        it_is_before_and_then_after,
+        what_is_in_place_is_recognised,
+        another_runs_effect_is_not_its_own,
+        somebody_elses_release_is_found,
+        live_tells_what_is_live,
+        a_half_way_state_is_not_taken_for_a_whole_one,
+        applying_again_has_no_second_effect,
+        a_lost_answer_is_found_again,
+        every_write_has_its_permit,
+        an_overtaken_fence_writes_nothing,
+        a_late_apply_clobbers_nobody,
+        it_goes_on_wherever_it_was_killed,
+        errors_tell_what_was_written,
+        a_rollout_ends,
+        a_release_that_fails_is_no_success,
+        a_pause_is_answered,
+    }
+);
+
+conforms!(
+    image_undone: Image, rollback;
+    revision_undone: Revision, rollback;
+    paused_undone: Paused, rollback;
+    @ {
+        reversibility_is_told_without_writing,
+        undoing_what_never_landed_harms_nothing,
+        undoing_ends_where_it_began,
+        undoing_twice_harms_nothing,
+        watching_the_undoing_writes_nothing,
+        every_undoing_write_has_its_permit,
+        an_overtaken_fence_undoes_nothing,
+        somebody_elses_release_is_not_touched,
+        another_runs_release_is_not_touched,
+        what_landed_in_part_is_undone,
+        undoing_goes_on_wherever_it_was_killed,
+        a_lost_answer_is_undone,
+        a_failed_release_is_undone,
+        a_one_way_change_is_not_undone,
+    }
+);

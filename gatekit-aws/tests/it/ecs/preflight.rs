@@ -1,0 +1,113 @@
+//! What is seen before a release.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatekit_aws::ecs::{Preflight, PreviousRevision, Service};
+use gatekit_core::ledger::MemoryLedger;
+use gatekit_core::{
+    Candidate, Engine, Gate as _, Outcome, Pipeline, StageId, TargetName, Verdict, enforced,
+    testing,
+};
+use gatekit_emulators::{Alarm, AlarmState, Aws as Account, Injection, Scenario, Trouble};
+
+use super::shipping::{account, called, deploy, end, image, register, service, why, with_image};
+use crate::account;
+
+/// What the gate says, and what it found.
+async fn look(service: &Service) -> (Verdict, String) {
+    let gate = Preflight::of(service).unwrap();
+    let target = TargetName::new("production/web").unwrap();
+    let stage = StageId::new("ecs-preflight").unwrap();
+    let cx = testing::plan_context(&target, Candidate::new(), &stage, Duration::from_secs(60));
+    let verdict = gate.check(&cx).await.unwrap();
+    let told = format!("{verdict:?}");
+    (verdict, told)
+}
+
+async fn look_at(account: &Account) -> (Verdict, String) {
+    look(&with_image(&account::in_process(account))).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_can_be_released_to_passes_with_what_was_read() {
+    let (verdict, told) = look_at(&account(Scenario::Ok)).await;
+    assert!(verdict.is_pass(), "{told}");
+    for fact in ["web:1", "ROLLING", "desired", "is not in ECR"] {
+        assert!(told.contains(fact), "{fact}: {told}");
+    }
+    assert!(!told.contains("circuit breaker"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_in_the_way_is_told_at_once() {
+    let account = account(Scenario::DesiredZero);
+    let service = service(&account::in_process(&account)).image_of("proxy", image("two"));
+    let (verdict, told) = look(&service).await;
+    assert!(matches!(verdict, Verdict::Fail(_)), "{told}");
+    assert!(told.contains("no task is desired"), "{told}");
+    assert!(told.contains("there is no container `proxy`"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_cannot_be_released_to_fails() {
+    let (verdict, told) = look_at(&account(Scenario::ExternalController)).await;
+    assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("EXTERNAL"), "{told}");
+
+    let busy = account(Scenario::Ok);
+    deploy(&busy, &register(&busy, &[("web", "registry.example.com/web:9")]));
+    let (verdict, told) = look_at(&busy).await;
+    assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("under way"), "{told}");
+
+    let aws = account::in_process(&account(Scenario::Ok));
+    for (cluster, name, code) in
+        [("demo", "wab", "ecs.no_service"), ("dmo", "web", "ecs.no_cluster")]
+    {
+        let (verdict, told) = look(&Service::new(&aws, cluster, name).unwrap()).await;
+        assert!(matches!(verdict, Verdict::Fail(_)) && told.contains(code), "{told}");
+    }
+    let (verdict, told) = look(&service(&aws).revision("web:7")).await;
+    assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("ecs.no_revision"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alarm_that_fires_already_fails() {
+    let account = account(Scenario::AlarmRollback);
+    let (verdict, told) = look_at(&account).await;
+    assert!(verdict.is_pass(), "{told}");
+    account.put_alarm(Alarm::metric("web-5xx").first(AlarmState::Alarm));
+    let (verdict, told) = look_at(&account).await;
+    assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("`web-5xx` fires"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_does_not_roll_back_is_advice() {
+    let (verdict, told) = look_at(&account(Scenario::BreakerStop)).await;
+    assert!(verdict.is_pass() && told.contains("does not roll back"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_read_is_advice() {
+    let account = account(Scenario::AlarmRollback);
+    for operation in ["DescribeAlarms", "ListServiceDeployments", "ListTasks"] {
+        account.inject(Injection::of(Trouble::Denied, operation, 99));
+    }
+    let (verdict, told) = look_at(&account).await;
+    assert!(verdict.is_pass(), "{told}");
+    for action in ["cloudwatch:DescribeAlarms", "ecs:ListServiceDeployments", "ecs:ListTasks"] {
+        assert!(told.contains(action), "{action}: {told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_is_refused_before_anything_is_touched() {
+    let account = account(Scenario::DesiredZero);
+    let service = with_image(&account::in_process(&account));
+    let (gate, back) = (Preflight::of(&service).unwrap(), PreviousRevision::of(&service));
+    let pipeline = Pipeline::to("production/web").gate(enforced(gate));
+    let pipeline = pipeline.deploy(service).rollback_with(back).build().unwrap();
+    let engine = Engine::new(Arc::new(MemoryLedger::new()));
+    let report = engine.ship(&pipeline, Candidate::new()).await;
+    assert_eq!(end(&report), (Outcome::Refused, "gate.failed"), "{}", why(&report));
+    assert!(!called(&account).contains_key("UpdateService"));
+}
