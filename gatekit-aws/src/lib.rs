@@ -15,6 +15,7 @@ mod aws;
 mod call;
 pub mod cloudwatch;
 pub mod code;
+mod digest;
 pub mod ecr;
 pub mod ecs;
 pub mod operations;

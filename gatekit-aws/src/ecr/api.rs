@@ -6,9 +6,10 @@ use aws_types::SdkConfig;
 use gatekit_core::{Code, Digest, Effect, Error, Permit, Result};
 
 use super::manifest::{MEDIA_TYPES, Manifest};
-use super::names::{Place, matches, parse, written};
+use super::names::{Place, matches};
 use crate::call::{failed, if_allowed, lacking, unread};
 use crate::code;
+use crate::digest::{parse, written};
 use crate::operations::{
     BATCH_DELETE_IMAGE, BATCH_GET_IMAGE, DESCRIBE_IMAGES, DESCRIBE_REPOSITORIES,
     GET_DOWNLOAD_URL_FOR_LAYER, Operation, PUT_IMAGE,

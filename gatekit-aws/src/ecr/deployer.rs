@@ -8,12 +8,13 @@ use gatekit_core::{
 use serde_json::{Value, json};
 
 use super::api::{Api, Named, at};
-use super::names::{Place, check_tag, written};
+use super::names::{Place, check_tag};
 use super::standing::{TagChange, TagReceipt, live};
 use super::writing::{Tags, moved, no_image};
 use crate::aws::Aws;
 use crate::call::patiently;
 use crate::code;
+use crate::digest::written;
 
 /// Points a tag of a repository to an image by its digest.
 ///

@@ -3,8 +3,8 @@
 use gatekit_core::{Digest, Effect, Error, Result};
 use serde::Deserialize;
 
-use super::names::{parse, written};
 use crate::code;
+use crate::digest::{parse, written};
 
 /// The kinds that are asked for, and taken as they are. A registry that is not told of indexes gives
 /// one of their images instead.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use gatekit_core::{Digest, Result};
 use tokio::time::Instant;
 
-use super::names::{Place, check_tag, parse};
+use super::names::{Place, check_tag};
 use super::platforms::{Platforms, platforms};
 use crate::aws::Aws;
 use crate::call::patiently;
+use crate::digest::parse;
 
 /// How long a read is tried at most, by programs that have no deadline of their own.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,8 @@ use gatekit_core::{Digest, Live, Location, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::api::Named;
-use super::names::{Place, written};
+use super::names::Place;
+use crate::digest::written;
 
 /// The change of a [`MoveTag`](super::MoveTag).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

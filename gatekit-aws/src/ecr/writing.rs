@@ -7,10 +7,11 @@ use tokio::time::{Instant, sleep};
 
 use super::api::{Api, Named, at};
 use super::manifest::Manifest;
-use super::names::{Place, written};
+use super::names::Place;
 use super::standing::live;
 use crate::call::patiently;
 use crate::code;
+use crate::digest::written;
 
 /// The pauses before a write is tried again that AWS was too busy for, or whose answer was lost; and
 /// before a tag is read again that does not yet name what was written.

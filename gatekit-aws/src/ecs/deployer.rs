@@ -132,7 +132,11 @@ impl Deployer for Service {
     ) -> Result<()> {
         patiently(cx.deadline(), || async {
             let mut watch = self.site.watch(receipt);
-            let Some(course) = self.site.course(receipt, &mut watch).await? else {
+            let course = self.site.course(receipt, &mut watch).await;
+            if let Some(mine) = &receipt.deployment {
+                self.site.remember(mine, watch);
+            }
+            let Some(course) = course? else {
                 return Err(cannot_tell("the rollout that pauses is not to be found"));
             };
             // Answered before, by a call whose answer was lost.
@@ -244,12 +248,14 @@ impl Service {
             Wished::Again => Some(change.before.revision.clone()),
             Wished::Images(images) => self.site.find_own(cx, change, images, Role::Release).await?,
         };
+        // The service was deployed since the plan: unless that can only be this run's own doing, it is
+        // somebody else's. A forced deployment is not sent before there is a receipt.
+        let may_be_mine =
+            change.wish != Wished::Again && revision.as_ref() == Some(&primary.revision);
+        if is_touched && !may_be_mine {
+            return Err(elsewhere(&primary.live()));
+        }
         let revision = match (revision, &change.wish) {
-            // The service was deployed since the plan.
-            (None, _) if is_touched => return Err(elsewhere(&primary.live())),
-            (Some(revision), _) if is_touched && revision != primary.revision => {
-                return Err(elsewhere(&primary.live()));
-            }
             (None, Wished::Images(images)) => {
                 self.site.own_revision(cx, change, images, Role::Release).await?
             }

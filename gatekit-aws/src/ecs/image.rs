@@ -8,6 +8,7 @@ use gatekit_core::{Digest, Effect, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::code;
+use crate::digest::{parse, written};
 
 /// An image by its digest, as `123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:…`.
 ///
@@ -52,7 +53,7 @@ impl Image {
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@sha256:{}", self.repository, self.digest)
+        write!(f, "{}@{}", self.repository, written(&self.digest))
     }
 }
 
@@ -64,7 +65,7 @@ impl FromStr for Image {
         let Some((_, digest)) = text.split_once('@') else {
             return Err(unusable(text, "it has no digest, and what a tag names may change"));
         };
-        let digest = sha256(digest).ok_or_else(|| {
+        let digest = parse(digest).ok_or_else(|| {
             unusable(text, "its digest is not `sha256:` and 64 hexadecimal digits")
         })?;
         Self::new(repository_of(text), digest)
@@ -89,11 +90,6 @@ fn unusable(image: &str, why: &str) -> Error {
     Error::new(code::IMAGE, format!("the image cannot be deployed: {why}"))
         .with_effect(Effect::None)
         .with_context("image", image)
-}
-
-/// A digest as registries write it; `None` when it is of another algorithm, or none.
-pub(super) fn sha256(written: &str) -> Option<Digest> {
-    written.strip_prefix("sha256:")?.parse().ok()
 }
 
 /// The repository that any reference to an image names, without tag and digest.

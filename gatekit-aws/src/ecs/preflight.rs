@@ -207,14 +207,13 @@ impl Preflight {
         definition: &Definition,
         found: &mut Findings,
     ) -> Result<()> {
-        let Some((registry, name)) = in_ecr(image.repository()) else {
-            found
-                .advice
-                .push(format!("`{image}` is not in ECR: nobody has looked whether it is there"));
+        let of_image = Repository::of_image(self.service.site.aws(), &image.to_string());
+        let Some((repository, digest)) = of_image else {
+            let advice = "is not in this region's ECR: nobody has looked whether it is there";
+            found.advice.push(format!("`{image}` {advice}"));
             return Ok(());
         };
-        let repository = Repository::new(self.service.site.aws(), name).in_registry(registry);
-        let platforms = repository.platforms(image.digest()).await;
+        let platforms = repository.platforms(&digest).await;
         let wanted = definition.platform();
         match (found.take("the image", platforms)?, wanted) {
             (Some(None), _) => {
@@ -259,30 +258,7 @@ impl Preflight {
     }
 }
 
-/// Account and name of a repository of ECR; `None` when it is elsewhere.
-fn in_ecr(repository: &str) -> Option<(&str, &str)> {
-    let (host, name) = repository.split_once('/')?;
-    let mut parts = host.split('.');
-    let account = parts.next()?;
-    let is_ecr = (parts.next(), parts.next()) == (Some("dkr"), Some("ecr"));
-    is_ecr.then_some((account, name))
-}
-
 /// Whether an image is for that operating system and architecture.
 fn fits(platform: &Platform, (os, architecture): &(&str, &str)) -> bool {
     platform.os == *os && platform.architecture == *architecture
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_repository_of_ecr_is_known_by_its_host() {
-        let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/web";
-        assert_eq!(in_ecr(host), Some(("123456789012", "team/web")));
-        for elsewhere in ["web", "ghcr.io/team/web", "123456789012.dkr.example.com/web"] {
-            assert_eq!(in_ecr(elsewhere), None);
-        }
-    }
 }

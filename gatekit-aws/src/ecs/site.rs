@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use super::api::Api;
 use super::change::{Change, DeploymentId, Receipt, WayBack, Wished};
 use super::definition::Definition;
-use super::image::{Image, repository_of, sha256};
+use super::image::{Image, repository_of};
 use super::reading::{Deployment, Mine, Reading, Standing};
 use super::watch::{GRACE, Watch};
 use crate::aws::Aws;
 use crate::call::{if_allowed, patiently};
 use crate::code;
+use crate::digest::parse;
 
 /// How soon a reading that may be stale is made again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -164,20 +165,28 @@ impl Site {
         definition: &Definition,
         change: &Change,
     ) -> Result<Option<bool>> {
-        let is_same_revision = deployment.revision == change.before.revision;
-        let WayBack::Pinned(images) = &change.way_back else { return Ok(Some(is_same_revision)) };
-        if !is_same_revision {
-            return Ok(Some(definition.leads_back_to(&change.before.revision, images)));
+        let images = match &change.way_back {
+            WayBack::Pinned(images) => Some(images),
+            WayBack::Revision | WayBack::None(_) => None,
+        };
+        let before = &change.before.revision;
+        if deployment.revision != *before {
+            let leads_back = images.is_some_and(|it| definition.leads_back_to(before, it));
+            return Ok(Some(leads_back));
         }
         // ECS itself goes back to the digests that ran. Whoever else deploys that revision gets what
         // its tags name now.
         if deployment.rolls_back() {
             return Ok(Some(true));
         }
-        Ok(match self.running_images(deadline, &deployment.id, definition).await? {
-            Some(running) => Some(running == *images),
-            None if change.wish == Wished::Again => None,
-            None => Some(true),
+        let running = match images {
+            Some(_) => self.running_images(deadline, &deployment.id, definition).await?,
+            None => None,
+        };
+        Ok(match (running, images) {
+            (Some(running), Some(images)) => Some(running == *images),
+            _ if change.wish == Wished::Again => None,
+            _ => Some(true),
         })
     }
 
@@ -211,7 +220,7 @@ impl Site {
                 continue;
             };
             let Some(reference) = definition.images.get(name) else { continue };
-            let Some(digest) = sha256(digest) else { return Ok(None) };
+            let Some(digest) = parse(digest) else { return Ok(None) };
             let image = Image::new(repository_of(reference), digest)?;
             if running.insert(name.to_owned(), image.clone()).is_some_and(|other| other != image) {
                 return Ok(None);

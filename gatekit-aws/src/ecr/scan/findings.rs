@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::policy::Severity;
 use crate::call::{lacking, unread};
+use crate::digest::written;
 use crate::ecr::api::{Api, OWN, at};
-use crate::ecr::names::{Place, written};
+use crate::ecr::names::Place;
 use crate::operations::DESCRIBE_IMAGE_SCAN_FINDINGS;
 
 /// The most findings that a page may have.

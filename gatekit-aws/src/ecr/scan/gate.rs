@@ -15,9 +15,10 @@ use super::policy::{Policy, Severity};
 use crate::aws::Aws;
 use crate::call::patiently;
 use crate::code;
+use crate::digest::written;
 use crate::ecr::api::Api;
 use crate::ecr::manifest::{Descriptor, Kind};
-use crate::ecr::names::{Place, written};
+use crate::ecr::names::Place;
 use crate::ecr::writing::no_image;
 
 /// How long before its deadline the gate gives its answer.

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatekit_aws::ecs::{Preflight, PreviousRevision, Service};
+use gatekit_aws::ecs::{Image, Preflight, PreviousRevision, Service};
 use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{
-    Candidate, Engine, Gate as _, Outcome, Pipeline, StageId, TargetName, Verdict, enforced,
-    testing,
+    Candidate, Digest, Engine, Gate as _, Outcome, Pipeline, StageId, TargetName, Verdict,
+    enforced, testing,
 };
 use gatekit_emulators::{Alarm, AlarmState, Aws as Account, Injection, Scenario, Trouble};
 
+use serde_json::json;
+
 use super::shipping::{account, called, deploy, end, image, register, service, why, with_image};
 use crate::account;
+use crate::ecr::world::World;
 
 /// What the gate says, and what it found.
 async fn look(service: &Service) -> (Verdict, String) {
@@ -33,7 +36,7 @@ async fn look_at(account: &Account) -> (Verdict, String) {
 async fn a_service_that_can_be_released_to_passes_with_what_was_read() {
     let (verdict, told) = look_at(&account(Scenario::Ok)).await;
     assert!(verdict.is_pass(), "{told}");
-    for fact in ["web:1", "ROLLING", "desired", "is not in ECR"] {
+    for fact in ["web:1", "ROLLING", "desired", "is not in this region's ECR"] {
         assert!(told.contains(fact), "{fact}: {told}");
     }
     assert!(!told.contains("circuit breaker"), "{told}");
@@ -110,4 +113,30 @@ async fn a_release_is_refused_before_anything_is_touched() {
     let report = engine.ship(&pipeline, Candidate::new()).await;
     assert_eq!(end(&report), (Outcome::Refused, "gate.failed"), "{}", why(&report));
     assert!(!called(&account).contains_key("UpdateService"));
+}
+
+/// In real time: the registry is a real one.
+#[tokio::test]
+async fn an_image_has_to_be_in_its_repository_and_for_the_platform_of_the_tasks() {
+    let world = World::new();
+    let (fits, other) = (world.image("fits"), world.image_for("other", "arm64", 512));
+    let platform = |architecture| json!({ "os": "linux", "architecture": architecture });
+    let both = world.index(&[(&fits, platform("amd64")), (&other, platform("arm64"))]);
+    let account = account(Scenario::Ok).with_ecr(world.ecr.clone());
+    let listening = account.listen(0).await.unwrap();
+    let aws = account::at(&listening.url());
+    let host = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    let of = |digest| {
+        let image = Image::new(format!("{host}/{}", world.repository), digest).unwrap();
+        service(&aws).image(image)
+    };
+    for there in [fits, both] {
+        let (verdict, told) = look(&of(there)).await;
+        assert!(verdict.is_pass(), "{told}");
+    }
+    let (verdict, told) = look(&of(other)).await;
+    assert!(matches!(verdict, Verdict::Fail(_)), "{told}");
+    assert!(told.contains("is for linux/arm64, and the tasks run on linux/amd64"), "{told}");
+    let (verdict, told) = look(&of(Digest::of("missing"))).await;
+    assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("ecr.no_image"), "{told}");
 }

@@ -1,6 +1,7 @@
 //! The ways to ask for a release, and the ways back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatekit_aws::ecs::{PreviousRevision, Service};
 use gatekit_core::ledger::MemoryLedger;
@@ -12,8 +13,8 @@ use gatekit_emulators::{Aws as Account, Injection, Scenario, Trouble};
 use serde_json::json;
 
 use super::shipping::{
-    FIRST, OTHERS, account, called, deploy, end, image, register, service, serving, ship, why,
-    with_image,
+    FIRST, OTHERS, account, called, deploy, end, image, pipeline, register, service, serving, ship,
+    why, with_image,
 };
 use crate::account;
 
@@ -240,4 +241,23 @@ async fn a_deployment_that_has_failed_is_neither_in_the_way_nor_the_way_back() {
         assert_eq!(report.outcome, ends, "{}", why(&report));
         assert_eq!(serving(&account), Ok(serves));
     }
+}
+
+/// The first interrupt, where the pipeline unwinds then: ECS is told to stop and go back.
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_stops_the_rollout_and_waits_for_the_way_back() {
+    let account = account(Scenario::Slow);
+    let pipeline = pipeline(with_image(&account::in_process(&account)));
+    let engine = Engine::new(Arc::new(MemoryLedger::new()));
+    let running = engine.ship(&pipeline, Candidate::new());
+    let interrupter = running.interrupter();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        interrupter.interrupt();
+    });
+    let report = running.wait().await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{}", why(&report));
+    assert_eq!(serving(&account), Ok(FIRST.to_owned()));
+    let called = called(&account);
+    assert_eq!((called["UpdateService"], called["StopServiceDeployment"]), (1, 1));
 }
