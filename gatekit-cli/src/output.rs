@@ -134,7 +134,11 @@ impl Voice {
         let mut failure = problem.error.to_failure();
         let (exit, outcome) = match (problem.with, failure.effect) {
             (With::Ledger, Effect::Unknown | Effect::Done) => (4, "stuck"),
-            (with, _) => class(&failure.code, with == With::Pipeline),
+            // What may pass by itself is no fault of the call, also where a pipeline is built of what a
+            // service answers.
+            (with, _) => {
+                class(&failure.code, with == With::Pipeline && !problem.error.is_temporary())
+            }
         };
         failure.next = self.way_on(&failure, &failure.next, exit);
         let of_target = problem.with != With::Ledger;
@@ -505,6 +509,21 @@ mod tests {
         assert_eq!(told(code::USAGE_COMMAND_LINE), (2, help.to_owned()));
         let status = "  next: deploy status --target t";
         assert_eq!(told(Code::new("acme.strange")), (5, status.to_owned()));
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_is_no_fault_of_the_call() {
+        let voice = Voice {
+            json: false,
+            program: "deploy".into(),
+            flags: String::new(),
+            target: TargetName::new("t").unwrap(),
+            out: Out::default(),
+        };
+        let built = |error: Error| voice.judged(&Problem { error, with: With::Pipeline }).exit;
+        let refused = || Error::new(Code::new("acme.strange"), "what");
+        assert_eq!(built(refused()), 2);
+        assert_eq!(built(refused().retry_later()), 5);
     }
 
     #[test]
