@@ -102,6 +102,9 @@ gatekit_core::codes! {
     /// There is no such repository.
     ECR_NO_REPOSITORY = "ecr.no_repository",
         next: "see name, region and account of the repository";
+    /// There is no such tag.
+    ECR_NO_TAG = "ecr.no_tag",
+        next: "see the name of the tag; push the image first";
     /// The repository has no image of that digest.
     ECR_NO_IMAGE = "ecr.no_image",
         next: "push the image to this repository first";

@@ -41,6 +41,8 @@ pub(crate) struct Api {
 /// The image that a tag names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
+    /// The account whose registry it is in, where ECR tells it.
+    pub(crate) registry: Option<String>,
     pub(crate) digest: Digest,
     /// All its tags.
     pub(crate) tags: Vec<String>,
@@ -90,7 +92,8 @@ impl Api {
         if !tags.iter().any(|it| it == tag) {
             return Err(lacking(DESCRIBE_IMAGES, "the tag that was asked for"));
         }
-        Ok(Some(Named { digest, tags }))
+        let registry = detail.registry_id().map(str::to_owned);
+        Ok(Some(Named { registry, digest, tags }))
     }
 
     /// The manifest of that digest; `None` when the repository has no such image.

@@ -1,7 +1,8 @@
 //! Amazon ECR: a tag is moved to an image by its digest, and no byte of a layer is.
 //!
 //! [`MoveTag`] points a tag to an image that is in the repository already, single or multi-arch, and
-//! [`RestoreTag`] is its way back. [`Scan`] is a gate on what was found in an image.
+//! [`RestoreTag`] is its way back. [`Scan`] is a gate on what was found in an image, [`TagNames`] one on
+//! what a tag names; [`pinned`] and [`Repository`] fix what is shipped to its digest.
 //!
 //! # What a move leaves behind
 //! ECR deletes an image with its last tag, and lifecycle policies commonly delete what has none. So
@@ -50,18 +51,22 @@ mod api;
 mod deployer;
 mod manifest;
 mod names;
+mod pinned;
 mod platforms;
 mod repository;
 mod rollback;
 mod scan;
 mod standing;
+mod tag_names;
 mod writing;
 
 pub(crate) use api::Api;
 
 pub use deployer::{MoveTag, Moving};
+pub use pinned::pinned;
 pub use platforms::{Platform, Platforms};
 pub use repository::{Repository, resolve};
 pub use rollback::RestoreTag;
 pub use scan::{Scan, Severity};
 pub use standing::{TagChange, TagReceipt};
+pub use tag_names::TagNames;

@@ -6,10 +6,12 @@ use gatekit_core::{Digest, Result};
 use tokio::time::Instant;
 
 use super::names::{Place, check_tag};
+use super::pinned::{host, no_tag};
 use super::platforms::{Platforms, platforms};
 use crate::aws::Aws;
-use crate::call::patiently;
-use crate::digest::parse;
+use crate::call::{lacking, patiently};
+use crate::digest::{parse, written};
+use crate::operations::DESCRIBE_IMAGES;
 
 /// How long a read is tried at most, by programs that have no deadline of their own.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -67,6 +69,26 @@ impl Repository {
         let deadline = Instant::now() + PATIENCE;
         let named = patiently(deadline, || self.aws.ecr().named(&self.place, tag)).await?;
         Ok(named.map(|it| it.digest))
+    }
+
+    /// The name of the image that a tag names now, with its digest: what to ship, and to journal. As
+    /// `123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/myapp:v1@sha256:…`, which
+    /// [`ecs::Image`](crate::ecs::Image) reads. Tries for up to 30 s. Cancel-safe.
+    ///
+    /// # Errors
+    /// `ecr.no_tag`; those of [`resolve`](Self::resolve).
+    pub async fn pinned(&self, tag: &str) -> Result<String> {
+        self.place.check()?;
+        check_tag(tag)?;
+        let deadline = Instant::now() + PATIENCE;
+        let named = patiently(deadline, || self.aws.ecr().named(&self.place, tag)).await?;
+        let named = named.ok_or_else(|| no_tag(&self.place, tag))?;
+        let registry = self.place.registry.clone().or(named.registry);
+        let registry =
+            registry.ok_or_else(|| lacking(DESCRIBE_IMAGES, "the account of the registry"))?;
+        let host = host(&registry, self.aws.ecr().region());
+        let (repository, digest) = (&self.place.repository, written(&named.digest));
+        Ok(format!("{host}/{repository}:{tag}@{digest}"))
     }
 
     /// For which platforms the image of that digest is; `None` when the repository has no such image.

@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn named(image: &str, tags: &[String]) -> Option<Named> {
-        Some(Named { digest: Digest::of(image), tags: tags.to_vec() })
+        Some(Named { registry: None, digest: Digest::of(image), tags: tags.to_vec() })
     }
 
     #[test]

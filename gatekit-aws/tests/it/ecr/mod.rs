@@ -6,6 +6,7 @@ mod explored;
 mod faults;
 mod moving;
 mod platforms;
+mod references;
 mod scan;
 mod shipped;
 pub(crate) mod world;
