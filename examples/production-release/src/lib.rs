@@ -1,0 +1,5 @@
+//! `production-release`, apart from the program so that tests can ask it anything.
+
+mod pipeline;
+
+pub use pipeline::app;
