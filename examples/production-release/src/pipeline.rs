@@ -4,7 +4,7 @@
 use clap::{Args, ValueEnum};
 use gatekit_aws::Aws;
 use gatekit_aws::ecr::{MoveTag, Repository, RestoreTag, Scan, Severity, TagNames};
-use gatekit_aws::ecs::{Image, PreviousRevision};
+use gatekit_aws::ecs::{Image, Preflight, PreviousRevision};
 use gatekit_cli::{App, Env, Shipment};
 use gatekit_core::{
     Approval, Candidate, Code, Digest, Effect, Error, NextAction, Pipeline, Result, enforced,
@@ -114,16 +114,18 @@ impl Ship {
         })?;
         let image: Image = reference.parse()?;
         let digest = image.digest().clone();
-        let mut of_image =
-            vec![enforced(TagNames::of(aws, &self.repository, &self.image_tag, digest.clone())?)];
+        let service = self.site.deployer_of(aws, image)?;
+        let mut first = vec![
+            enforced(Preflight::of(&service)?),
+            enforced(TagNames::of(aws, &self.repository, &self.image_tag, digest.clone())?),
+        ];
         if let Some(least) = self.scan_gate {
-            of_image.push(enforced(self.scan(aws, digest.clone(), least)?));
+            first.push(enforced(self.scan(aws, digest.clone(), least)?));
         }
-        let mut gates = Pipeline::to(env.target().as_str()).gates(of_image);
+        let mut gates = Pipeline::to(env.target().as_str()).gates(first);
         if self.approvals > 0 {
             gates = gates.gate(enforced(Approval::quorum(self.approvals)));
         }
-        let service = self.site.deployer_of(aws, image)?;
         let back = PreviousRevision::of(&service);
         let mut pipeline = gates
             .deploy(service)

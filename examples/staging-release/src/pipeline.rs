@@ -1,7 +1,7 @@
 //! The program: an image is shipped, or what runs is deployed again.
 
 use clap::Args;
-use gatekit_aws::ecs::{Image, PreviousRevision};
+use gatekit_aws::ecs::{Image, Preflight, PreviousRevision};
 use gatekit_aws::{Aws, ecr};
 use gatekit_cli::{App, Env, Shipment};
 use gatekit_core::{Candidate, Code, Effect, Error, NextAction, Pipeline, Result, enforced};
@@ -103,6 +103,7 @@ impl Ship {
         };
         let back = PreviousRevision::of(&service);
         let mut pipeline = Pipeline::to(env.target().as_str())
+            .gate(enforced(Preflight::of(&service)?))
             .deploy(service)
             .rollback_with(back)
             .verify(enforced(self.checks.smoke(&["/health"])?));

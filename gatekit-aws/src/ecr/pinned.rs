@@ -3,10 +3,11 @@
 use gatekit_core::{Effect, Error, NextAction, Result};
 
 use super::api::at;
-use super::names::{Place, written};
+use super::names::Place;
 use super::repository::Repository;
 use crate::aws::Aws;
 use crate::code;
+use crate::digest::written;
 use crate::ecs::Image;
 
 /// What `docker` means where no tag is named.

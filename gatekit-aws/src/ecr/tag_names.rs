@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use gatekit_core::{Digest, Evidence, Finding, Gate, PlanContext, Result, StageId, Verdict};
 use serde_json::{Value, json};
 
-use super::names::{Place, check_tag, written};
+use super::names::{Place, check_tag};
 use crate::aws::Aws;
 use crate::call::patiently;
 use crate::code;
+use crate::digest::written;
 
 /// Passes while a tag names the image of that digest.
 ///
