@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use gatekit_core::{Code, Effect, Error, NextAction, Result};
 use tokio::time::Instant;
@@ -15,6 +15,9 @@ use crate::operations::Operation;
 
 /// How long a read is tried again that fails for a while. The engine gives the judge of a release 30 s.
 const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What ECS says to two who register revisions of one family at once.
+const RUSH: &str = "Too many concurrent attempts";
 
 /// The first pause before a read is tried again, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(4));
@@ -31,26 +34,59 @@ where
 {
     let status = error.raw_response().map(|response| response.status().as_u16());
     let told = error.as_service_error().map(|it| it.meta().clone()).unwrap_or_default();
+    let is_rush = told.message().is_some_and(|it| it.contains(RUSH));
     let (code, what, effect) = match own.iter().find(|(name, _)| told.code() == Some(name)) {
         Some((_, code)) => (code.clone(), "AWS refused the call", Effect::None),
+        // A client's fault by its name, and over in a moment.
+        None if is_rush => (code::THROTTLED, "AWS has too many calls", Effect::None),
         None => classified(&error, told.code().unwrap_or_default(), status),
     };
+    let credentials = credentials_error(&error);
+    let may_pass = credentials.is_some_and(|it| {
+        matches!(it, CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_))
+    });
     let passing = [code::THROTTLED, code::UNAVAILABLE, code::UNREACHABLE].contains(&code);
     let mut failed = Error::new(code.clone(), what).with_context("action", operation);
     if let Some(name) = told.code() {
         failed = failed.with_context("error", name);
     }
+    if passing || may_pass {
+        failed = failed.retry_later();
+    }
+    failed = failed.with_effect(effect);
+    // What is said of credentials may quote them: what was signed, or what the program printed that
+    // was to give them.
+    if code == code::CREDENTIALS || credentials.is_some() {
+        return failed;
+    }
+    if code == code::DENIED {
+        let action = told.message().and_then(denied_action).unwrap_or(operation.action);
+        let next = format!("allow `{action}` in the policy of the caller, then `resume`");
+        failed = failed.with_next(NextAction::outside(next).by("operator"));
+    }
     if let Some(says) = told.message() {
         failed = failed.with_context("says", says);
     }
-    if code == code::DENIED {
-        let next = format!("allow `{operation}` in the policy of the caller, then `resume`");
-        failed = failed.with_next(NextAction::outside(next).by("operator"));
+    failed.with_source(error)
+}
+
+/// The action that a refusal names: it may be another than that of the call, as `iam:PassRole`.
+fn denied_action(says: &str) -> Option<&str> {
+    let (_, action) = says.split_once("is not authorized to perform: ")?;
+    action.split_whitespace().next().filter(|it| it.contains(':'))
+}
+
+/// Why there are no credentials to call with.
+fn credentials_error<E>(error: &SdkError<E, HttpResponse>) -> Option<&CredentialsError> {
+    let SdkError::DispatchFailure(failure) = error else { return None };
+    let mut cause = failure.as_connector_error().and_then(|error| error.source());
+    while let Some(error) = cause {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        cause = error.source();
     }
-    if passing {
-        failed = failed.retry_later();
-    }
-    failed.with_effect(effect).with_source(error)
+    None
 }
 
 fn classified<E>(
@@ -91,7 +127,11 @@ fn classified<E>(
         (SdkError::ConstructionFailure(_), ..) => {
             (code::NOT_SENT, "the call could not be made", Effect::None)
         }
-        (SdkError::DispatchFailure(failure), ..) if never_left(failure) => {
+        // The SDK tells a connection that was cut after the call just so: only what is known to come
+        // before counts.
+        (SdkError::DispatchFailure(failure), ..)
+            if failure.is_user() || credentials_error(error).is_some() =>
+        {
             (code::NOT_SENT, "the call could not be made", Effect::None)
         }
         // Credentials or a region that are not there; or an answer that is no HTTP. Where a connection
@@ -106,19 +146,6 @@ fn classified<E>(
     }
 }
 
-/// Whether a call failed before anything of it was sent. The SDK tells that as it tells a connection
-/// that was cut after the call: only what is known to come before counts.
-fn never_left(failure: &DispatchFailure) -> bool {
-    let mut cause = failure.as_connector_error().and_then(|error| error.source());
-    while let Some(error) = cause {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    failure.is_user()
-}
-
 /// The same, of a call that only reads.
 pub(crate) fn unread<E>(
     operation: &'static Operation,
@@ -128,7 +155,11 @@ pub(crate) fn unread<E>(
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    failed(operation, error, own).with_effect(Effect::None)
+    let failed = failed(operation, error, own);
+    // Perhaps an answer that was cut off: reading again does no harm.
+    let is_unclear = *failed.code() == code::NOT_SENT && failed.effect() == Effect::Unknown;
+    let failed = failed.with_effect(Effect::None);
+    if is_unclear { failed.retry_later() } else { failed }
 }
 
 /// An answer that lacks what it must have.

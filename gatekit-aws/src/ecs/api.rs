@@ -9,7 +9,7 @@ use aws_sdk_ecs::types::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
-use gatekit_core::{Code, Go, Permit, Result};
+use gatekit_core::{Code, Go, Permit, Result, RunId};
 
 use super::batch::Batch;
 use super::change::{DeploymentId, Receipt, Revision};
@@ -100,16 +100,16 @@ impl Api {
         Ok(answer.task_definition_arns.unwrap_or_default())
     }
 
-    /// Registers another revision of that one, with these images, as the permit's run's own.
+    /// Registers another revision of that one, with these images, as that run's own.
     pub(super) async fn register(
         &self,
-        permit: &Permit,
+        _: &Permit,
         of: &Definition,
         images: &BTreeMap<String, Image>,
-        role: Role,
+        (run, role): (RunId, Role),
     ) -> Result<Revision> {
         let call = self.client.register_task_definition();
-        let call = of.registered_with(call, images, &permit.run().to_string(), role);
+        let call = of.registered_with(call, images, &run.to_string(), role);
         let answer = call.send().await;
         let answer = answer.map_err(|error| failed(REGISTER_TASK_DEFINITION, error, NAMES))?;
         let arn = answer.task_definition.and_then(|it| it.task_definition_arn);

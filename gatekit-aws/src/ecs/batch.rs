@@ -102,14 +102,18 @@ impl Asker {
             let mut names: Vec<_> = turn.iter().map(|(name, _)| name.clone()).collect();
             names.sort_unstable();
             names.dedup();
-            let answer = self.shared.describe(&self.cluster, &names).await;
+            let mut answer = self.shared.describe(&self.cluster, &names).await;
+            // One of them may be what the whole call is refused for.
+            if names.len() > 1 && answer.as_ref().is_err_and(|error| !error.is_temporary()) {
+                for (name, tell) in turn {
+                    answer = self.shared.describe(&self.cluster, std::slice::from_ref(&name)).await;
+                    let _ = tell.send(of(&answer, &name));
+                }
+                continue;
+            }
             for (name, tell) in turn {
-                let found = match &answer {
-                    Ok(services) => Ok(services.iter().find(|it| is(it, &name)).cloned()),
-                    Err(error) => Err(Error::from(error.to_failure())),
-                };
                 // Who went away does not want it.
-                let _ = tell.send(found);
+                let _ = tell.send(of(&answer, &name));
             }
         }
     }
@@ -121,6 +125,14 @@ impl Drop for Asker {
         if self.is_asking {
             self.shared.asking().remove(&self.cluster);
         }
+    }
+}
+
+/// What an answer says of one service.
+fn of(answer: &Result<Vec<Service>>, name: &str) -> Answer {
+    match answer {
+        Ok(services) => Ok(services.iter().find(|it| is(it, name)).cloned()),
+        Err(error) => Err(Error::from(error.to_failure())),
     }
 }
 

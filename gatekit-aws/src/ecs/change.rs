@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use gatekit_core::RunId;
 use serde::{Deserialize, Serialize};
 
 use super::image::Image;
@@ -49,6 +50,8 @@ impl fmt::Display for Revision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
+    /// The run that planned it: what it registers is tagged with it.
+    pub run: RunId,
     /// What ran when the change was planned.
     pub before: Before,
     /// How to get back to that.
@@ -63,6 +66,8 @@ pub struct Change {
 pub struct Before {
     /// The primary deployment.
     pub deployment: DeploymentId,
+    /// When that was created by the clock of ECS, in milliseconds since 1970.
+    pub created_ms: i64,
     /// Its revision; where that deployment had failed, the revision of the last one that completed.
     pub revision: Revision,
     /// The images of its containers, as the revision has them.

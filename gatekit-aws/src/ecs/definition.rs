@@ -7,6 +7,8 @@ use aws_sdk_ecs::types::{
     Compatibility, CpuArchitecture, OsFamily, Tag, TaskDefinition, TaskDefinitionStatus,
 };
 
+use gatekit_core::RunId;
+
 use super::change::Revision;
 use super::image::Image;
 
@@ -80,10 +82,21 @@ impl Definition {
         Some((if is_windows { "windows" } else { "linux" }, architecture))
     }
 
-    /// Whether that run registered it for that.
-    pub(super) fn is_of(&self, run: &str, role: Role) -> bool {
-        self.tags.get(RUN).is_some_and(|it| it == run)
-            && self.tags.get(ROLE).is_some_and(|it| it == role.as_str())
+    /// Whether that run registered it for that, made of that revision.
+    pub(super) fn is_of(&self, run: RunId, role: Role, of: &Revision) -> bool {
+        self.has_tag(RUN, &run.to_string())
+            && self.has_tag(ROLE, role.as_str())
+            && self.has_tag(OF, &of.to_string())
+    }
+
+    /// The revision by which people know what it runs: for a way back, the one that it leads to.
+    pub(super) fn known_as(&self) -> String {
+        let of = self.tags.get(OF).filter(|_| self.has_tag(ROLE, Role::WayBack.as_str()));
+        of.cloned().unwrap_or_else(|| self.revision.to_string())
+    }
+
+    fn has_tag(&self, name: &str, value: &str) -> bool {
+        self.tags.get(name).is_some_and(|it| it == value)
     }
 
     /// Whether some run registered it to return to that one, with these images.
@@ -92,8 +105,9 @@ impl Definition {
         before: &Revision,
         images: &BTreeMap<String, Image>,
     ) -> bool {
-        let tag = |name, value: &str| self.tags.get(name).is_some_and(|it| it == value);
-        tag(ROLE, Role::WayBack.as_str()) && tag(OF, &before.to_string()) && self.has(images)
+        self.has_tag(ROLE, Role::WayBack.as_str())
+            && self.has_tag(OF, &before.to_string())
+            && self.has(images)
     }
 
     /// Whether its containers have these images.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::change::{Before, Change, Receipt, Revision, WayBack, Wished};
 use super::definition::{Definition, Role};
 use super::image::{Image, assigned};
-use super::reading::{Deployment, Reading, RolloutState};
+use super::reading::{Deployment, Mine, Reading, RolloutState};
 use super::service::{Service, Wish};
 use super::site::{Found, Site};
 use crate::call::{if_allowed, patiently};
@@ -60,7 +60,7 @@ impl Deployer for Service {
         let reading = self.site.read(deadline).await?.filter(Reading::is_active);
         let reading = reading.ok_or_else(|| self.site.missing())?;
         let primary = self.settled(&reading)?;
-        let ran = reading.deployments.iter().find(|it| it.has_completed()).unwrap_or(primary);
+        let ran = reading.ran().unwrap_or(primary);
         let definition = self.site.definition(deadline, ran).await?;
         let way_back = self.way_back(deadline, ran, &definition).await?;
         let wish = self.wished(deadline, &definition).await?;
@@ -69,11 +69,12 @@ impl Deployer for Service {
         let summary = format!("{cluster}/{service}: {} -> {}", ran.revision, told(&wish));
         let before = Before {
             deployment: primary.id.clone(),
+            created_ms: primary.created_ms,
             revision: ran.revision.clone(),
             images: definition.images,
             desired: reading.desired,
         };
-        let change = Change { before, way_back, wish };
+        let change = Change { run: cx.run(), before, way_back, wish };
         Ok(Planned { change, scope: Digest::of_json(&scope), summary })
     }
 
@@ -139,8 +140,11 @@ impl Deployer for Service {
             let Some(course) = course? else {
                 return Err(cannot_tell("the rollout that pauses is not to be found"));
             };
-            // Answered before, by a call whose answer was lost.
+            // Answered before: by a call whose answer was lost, or by somebody else.
             if course.waits_at.as_ref() != Some(&pause.hook) {
+                if go == Go::RollBack && !course.goes_back() && course.ended_badly().is_none() {
+                    return Err(cannot_tell("the pause was answered, and the rollout goes on"));
+                }
                 return Ok(());
             }
             let permit = cx.permit(CONTINUE_SERVICE_DEPLOYMENT.action).await?;
@@ -311,6 +315,15 @@ impl Service {
         let permit = cx.permit(UPDATE_SERVICE.action).await?;
         self.site.writes(cx.run());
         let Site { cluster, service, .. } = &self.site;
+        // What is somebody else's since the last look is not overwritten.
+        let reading = self.site.read_once().await?.unwrap_or_default();
+        if let Some(other) = reading.primary().filter(|it| it.id != change.before.deployment) {
+            return match reading.mine(change, Some(receipt)) {
+                Mine::Seen(mine) => Ok(Some(mine.clone())),
+                Mine::CannotTell(other) => Err(cannot_tell(format!("{other} may be of this run"))),
+                Mine::Unseen | Mine::Unsent => Err(elsewhere(&other.live())),
+            };
+        }
         let api = self.site.api();
         let told = api.update(&permit, cluster, service, &receipt.revision, force).await?;
         let reading = told.map(Reading::of).unwrap_or_default();
@@ -348,12 +361,15 @@ impl Site {
         images: &BTreeMap<String, Image>,
         role: Role,
     ) -> Result<Option<Revision>> {
-        let (deadline, run) = (cx.deadline(), cx.run().to_string());
-        let family = change.before.revision.family();
+        let deadline = cx.deadline();
+        let before = &change.before.revision;
+        let family = before.family();
         let listed = patiently(deadline, || self.api().newest_revisions(family)).await;
         for arn in if_allowed(listed)?.unwrap_or_default() {
             let known = patiently(deadline, || self.api().definition(&arn)).await?;
-            if let Some(own) = known.filter(|it| it.is_of(&run, role) && it.has(images)) {
+            if let Some(own) =
+                known.filter(|it| it.is_of(change.run, role, before) && it.has(images))
+            {
                 return Ok(Some(own.revision));
             }
         }
@@ -381,7 +397,7 @@ impl Site {
                 return Ok(own);
             }
             let permit = cx.permit(REGISTER_TASK_DEFINITION.action).await?;
-            self.api().register(&permit, &of, images, role).await
+            self.api().register(&permit, &of, images, (change.run, role)).await
         })
         .await
     }

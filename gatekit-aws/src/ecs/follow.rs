@@ -76,6 +76,7 @@ impl Site {
         {
             cx.progress(news);
         }
+        watch.has_settled = rollout == Rollout::Settled;
         Ok(match rollout {
             Rollout::Failed(why) => Rollout::Failed(with_reasons(why, &reading, receipt, watch)),
             Rollout::RolledBack { by, why } => {
@@ -156,8 +157,10 @@ fn stands(
         RolloutState::Untold if reading.is_steady(mine) => return Rollout::Settled,
         _ => {}
     }
+    // What has recovered is not given up for what stopped before.
+    let is_failing = mine.failed > 0 || mine.running < mine.desired;
     let half = u32::try_from(reading.desired).unwrap_or_default().div_ceil(2);
-    if watch.stops.worst() >= half.max(FEWEST) {
+    if is_failing && watch.stops.worst() >= half.max(FEWEST) {
         return Rollout::Failed("its tasks stop again and again".to_owned());
     }
     Rollout::InProgress { poll_after: watch.poll_after() }

@@ -169,7 +169,7 @@ impl Preflight {
         let Some(primary) = reading.primary() else { return Ok(()) };
         found.facts.insert("deployment", json!(primary.id));
         found.facts.insert("revision", json!(primary.revision.to_string()));
-        let definition = site.definition(deadline, primary).await;
+        let definition = site.definition(deadline, reading.ran().unwrap_or(primary)).await;
         let Some(definition) = found.take("the running revision", definition)? else {
             return Ok(());
         };

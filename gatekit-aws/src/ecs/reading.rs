@@ -103,6 +103,12 @@ impl Reading {
         self.status == "ACTIVE"
     }
 
+    /// The deployment whose tasks run: the last one that has completed.
+    pub(super) fn ran(&self) -> Option<&Deployment> {
+        let completed = self.deployments.iter().find(|it| it.has_completed());
+        completed.or_else(|| self.primary())
+    }
+
     pub(super) fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|it| it.is_primary)
     }
@@ -114,8 +120,11 @@ impl Reading {
         match &receipt.deployment {
             Some(id) => found(&|it| it.id == *id).map_or(Mine::Unseen, Mine::Seen),
             None => {
+                let before = &change.before;
                 let new = found(&|it| {
-                    it.id != change.before.deployment && it.revision == receipt.revision
+                    it.id != before.deployment
+                        && it.created_ms >= before.created_ms
+                        && it.revision == receipt.revision
                 });
                 match (new, &change.wish) {
                     (None, _) => Mine::Unseen,

@@ -5,7 +5,7 @@ use gatekit_core::{
     ApplyContext, Error, Location, PlanContext, Result, Reversibility, Rollback, Rollout,
 };
 
-use super::change::{Change, Receipt, Revision, WayBack};
+use super::change::{Change, Receipt, Revision, WayBack, Wished};
 use super::definition::Role;
 use super::deployer::{cannot_tell, elsewhere};
 use super::follow::POLL_BACK;
@@ -85,8 +85,20 @@ impl Rollback<Service> for PreviousRevision {
                 let Some(reading) = self.site.read_once().await? else { return Ok(under_way) };
                 let Some(primary) = reading.primary() else { return Ok(under_way) };
                 let is_mine = receipt.is_some_and(|it| it.deployment.as_ref() == Some(&primary.id));
+                let is_over =
+                    matches!(primary.rollout, RolloutState::Failed | RolloutState::Completed);
                 if primary.rollout == RolloutState::Failed && !is_mine {
                     return Ok(Rollout::Failed(primary.reason.clone()));
+                }
+                if is_mine && is_over && !self.site.reads_may_lag(cx.run()) {
+                    let why = format!("{primary} is primary still, and nothing goes back");
+                    return Ok(Rollout::Failed(why));
+                }
+                if let Some(hook) = self.waits_at(&reading, primary).await {
+                    let why = format!(
+                        "the way back waits at the hook `{hook}`: continue it, then `resume`"
+                    );
+                    return Ok(Rollout::Failed(why));
                 }
                 cx.progress(back(&reading, primary));
                 under_way
@@ -102,16 +114,17 @@ impl PreviousRevision {
         change: &Change,
         receipt: Option<&Receipt>,
     ) -> Result<()> {
-        let deadline = cx.deadline();
-        match self.site.locate(cx, change, receipt).await? {
+        let (location, reading) = self.site.stand(cx, change, receipt).await?;
+        match location {
             Location::Before => return Ok(()),
             Location::Elsewhere(live) => return Err(elsewhere(&live)),
             Location::Unknown(why) => return Err(cannot_tell(why)),
             _ => {}
         }
-        let reading = self.site.read(deadline).await?.ok_or_else(|| self.site.missing())?;
+        let reading = reading.ok_or_else(|| self.site.missing())?;
         let primary = reading.primary().ok_or_else(|| self.site.missing())?;
         let is_mine = matches!(reading.mine(change, receipt), Mine::Seen(mine) if mine.is_primary);
+        let deadline = cx.deadline();
         let is_on_its_way = !is_mine
             && primary.rollout != RolloutState::Failed
             && self.site.runs_what_ran(deadline, primary, change).await?;
@@ -119,11 +132,41 @@ impl PreviousRevision {
         if is_on_its_way {
             return Ok(());
         }
+        if receipt.is_none() {
+            self.is_of_the_run(cx, primary, change).await?;
+        }
         let is_under_way = primary.rollout == RolloutState::InProgress;
         if is_under_way && self.stop(cx, primary, receipt).await? {
             return Ok(());
         }
-        self.update(cx, change, &reading).await
+        self.update(cx, change, primary).await
+    }
+
+    /// Errs when a deployment of the wished images is not of the run that planned the change. Nothing
+    /// is deployed before there is a receipt: without one, the release is that of another run, or of
+    /// somebody else.
+    async fn is_of_the_run(
+        &self,
+        cx: &ApplyContext,
+        primary: &Deployment,
+        change: &Change,
+    ) -> Result<()> {
+        let definition = self.site.definition(cx.deadline(), primary).await?;
+        let before = &change.before.revision;
+        let is_ours = definition.is_of(change.run, Role::Release, before);
+        match change.wish {
+            Wished::Images(_) if !is_ours => Err(elsewhere(&primary.live())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The hook at which a deployment waits, where its service has any and that can be asked.
+    async fn waits_at(&self, reading: &Reading, primary: &Deployment) -> Option<String> {
+        if reading.strategy == "ROLLING" {
+            return None;
+        }
+        let arn = self.site.find_course(&primary.id).await.ok().flatten()?;
+        self.site.api().course(&arn).await.ok().flatten()?.waits_at
     }
 
     /// Has ECS stop a deployment and go back; tells whether it does.
@@ -147,6 +190,7 @@ impl PreviousRevision {
             Err(error) => return Err(error),
         }
         let permit = cx.permit(STOP_SERVICE_DEPLOYMENT.action).await?;
+        self.is_still(mine).await?;
         self.site.writes(cx.run());
         match self.site.api().stop(&permit, &arn).await {
             Ok(()) => Ok(true),
@@ -156,14 +200,25 @@ impl PreviousRevision {
         }
     }
 
-    async fn update(&self, cx: &ApplyContext, change: &Change, reading: &Reading) -> Result<()> {
+    async fn update(&self, cx: &ApplyContext, change: &Change, primary: &Deployment) -> Result<()> {
         let revision = self.revision(cx, change).await?;
         // Its deployment has failed: without force, another one is none.
-        let force = reading.primary().is_some_and(|it| it.revision == revision);
+        let force = primary.revision == revision;
         let permit = cx.permit(UPDATE_SERVICE.action).await?;
+        self.is_still(primary).await?;
         self.site.writes(cx.run());
         let Site { cluster, service, .. } = &self.site;
         self.site.api().update(&permit, cluster, service, &revision, force).await.map(|_| ())
+    }
+
+    /// Errs when another deployment has become the primary one since it was judged: that is judged
+    /// anew.
+    async fn is_still(&self, primary: &Deployment) -> Result<()> {
+        let reading = self.site.read_once().await?.unwrap_or_default();
+        match reading.primary() {
+            Some(now) if now.id != primary.id => Err(elsewhere(&now.live()).retry_later()),
+            _ => Ok(()),
+        }
     }
 
     async fn revision(&self, cx: &ApplyContext, change: &Change) -> Result<Revision> {

@@ -65,6 +65,11 @@ impl Site {
         *lag = Some((run, Instant::now() + GRACE));
     }
 
+    /// Whether reads may be older than what the run has written.
+    pub(super) fn reads_may_lag(&self, run: RunId) -> bool {
+        Instant::now() < self.reads_may_lag_until(run)
+    }
+
     /// Until when reads may be older than what the run has written, perhaps in a process that is gone
     /// since the first look of this one.
     fn reads_may_lag_until(&self, run: RunId) -> Instant {
@@ -97,28 +102,52 @@ impl Site {
         change: &Change,
         receipt: Option<&Receipt>,
     ) -> Result<Location> {
+        self.stand(cx, change, receipt).await.map(|(location, _)| location)
+    }
+
+    /// The same, with the reading that says so.
+    pub(super) async fn stand(
+        &self,
+        cx: &PlanContext,
+        change: &Change,
+        receipt: Option<&Receipt>,
+    ) -> Result<(Location, Option<Reading>)> {
         let deadline = cx.deadline();
         let until = self.reads_may_lag_until(cx.run()).min(deadline);
+        let settled_until = (Instant::now() + GRACE).min(deadline);
         loop {
-            let reading = self.read(deadline).await?;
-            let standing = match &reading {
-                Some(reading) => reading.standing(change, receipt),
-                None => {
+            let Some(reading) = self.read(deadline).await? else {
+                if Instant::now() + LOOK_AGAIN >= until {
                     let why = "the cluster has no such service".to_owned();
-                    Standing::Unless(Location::Unknown(why))
+                    return Ok((Location::Unknown(why), None));
                 }
+                tokio::time::sleep(LOOK_AGAIN).await;
+                continue;
             };
-            match (standing, &reading) {
-                (Standing::WithWhatRuns(primary), Some(reading)) => {
-                    return self.judge(deadline, reading, primary, change, receipt).await;
+            let (location, until) = match reading.standing(change, receipt) {
+                Standing::WithWhatRuns(primary) => {
+                    let location = self.judge(deadline, &reading, primary, change, receipt).await?;
+                    return Ok((location, Some(reading)));
                 }
-                (Standing::Known(location), _) => return Ok(location),
-                (Standing::Unless(location), _) if Instant::now() + LOOK_AGAIN >= until => {
-                    return Ok(location);
+                // It was seen to be over: this is older than that.
+                Standing::Known(location @ Location::Between(_)) if self.has_settled(receipt) => {
+                    (location, settled_until)
                 }
-                _ => tokio::time::sleep(LOOK_AGAIN).await,
+                Standing::Known(location) => return Ok((location, Some(reading))),
+                Standing::Unless(location) => (location, until),
+            };
+            if Instant::now() + LOOK_AGAIN >= until {
+                return Ok((location, Some(reading)));
             }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Whether the deployment of the receipt was seen to be over, and well.
+    fn has_settled(&self, receipt: Option<&Receipt>) -> bool {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = receipt.and_then(|it| it.deployment.as_ref());
+        id.and_then(|id| watches.get(id)).is_some_and(|it| it.has_settled)
     }
 
     /// Where the service stands when a deployment is primary that is neither the one of before nor
@@ -136,7 +165,11 @@ impl Site {
             return Ok(reading.arrived(primary, Location::After, true));
         }
         match self.is_before(deadline, primary, &definition, change).await? {
-            Some(true) => Ok(reading.arrived(primary, Location::Before, change.before.desired > 0)),
+            Some(true) => Ok(reading.arrived(
+                primary,
+                Location::Before,
+                change.before.desired > 0 && reading.desired > 0,
+            )),
             Some(false) => Ok(Location::Elsewhere(primary.live())),
             None => Ok(Location::Unknown(format!(
                 "{primary} has the revision of before, and it cannot be read whether it runs the \
@@ -175,8 +208,8 @@ impl Site {
             return Ok(Some(leads_back));
         }
         // ECS itself goes back to the digests that ran. Whoever else deploys that revision gets what
-        // its tags name now.
-        if deployment.rolls_back() {
+        // its tags name now; and what has completed can be looked at.
+        if deployment.rolls_back() && !deployment.has_completed() {
             return Ok(Some(true));
         }
         let running = match images {
@@ -262,12 +295,13 @@ impl Site {
         let runs = |it: &&Deployment| it.running > 0;
         // While a rollout is under way, what runs is what has completed.
         let completed = reading.deployments.iter().filter(runs);
-        let completed = completed.min_by_key(|it| (!it.has_completed(), !it.is_primary));
-        Ok(completed.map(Deployment::live))
+        let Some(live) = completed.min_by_key(|it| (!it.has_completed(), !it.is_primary)) else {
+            return Ok(None);
+        };
+        Ok(Some(Live::new(self.definition(deadline, live).await?.known_as(), None)))
     }
 
-    /// Looks for the deployment that a call may have begun, for as long as reads may lag. Tells the
-    /// last reading, too.
+    /// Looks for the deployment that a call may have begun, for as long as reads may lag.
     pub(super) async fn look_for(
         &self,
         cx: &PlanContext,

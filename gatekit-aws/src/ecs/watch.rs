@@ -32,6 +32,8 @@ pub(super) struct Watch {
     /// Since when all of its tasks run.
     all_run_since: Option<Instant>,
     pub(super) course: CourseArn,
+    /// Whether it was seen to be over, and well.
+    pub(super) has_settled: bool,
     pub(super) looked_around: Option<Instant>,
     pub(super) stops: Stops,
     /// The tasks whose end is known.
@@ -55,6 +57,7 @@ impl Watch {
             unseen_since: None,
             all_run_since: None,
             course: course.map_or(CourseArn::Unknown, CourseArn::Known),
+            has_settled: false,
             looked_around: None,
             stops: Stops::default(),
             known_stopped: BTreeSet::new(),
