@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gatekit_aws::ecs::PreviousRevision;
 use gatekit_core::ledger::MemoryLedger;
-use gatekit_core::{Candidate, Engine, Outcome, RunReport};
+use gatekit_core::{
+    Candidate, Deployer as _, Engine, Outcome, Rollback as _, RunReport, TargetName, testing,
+};
 use gatekit_emulators::{Aws as Account, Injection, Scenario, Trouble};
 
 use super::shipping::{
@@ -200,4 +203,51 @@ async fn forty_rollouts_ask_less_than_twenty_times_a_second() {
     for window in later.windows(20) {
         assert!(window[19].at - window[0].at >= Duration::from_secs(1));
     }
+}
+
+/// What was refused at first is sent again, and not over what somebody else has deployed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_update_that_waits_is_not_sent_over_somebody_elses() {
+    let account = account(Scenario::Ok);
+    account.inject(Injection::of(Trouble::Throttled, "UpdateService", 3));
+    let other = account.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        deploy(&other, &register(&other, &[("web", OTHERS)]));
+    });
+    let report = ship_image(&account).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    account.with_account(gatekit_emulators::Account::hasten);
+    assert_eq!(serving(&account), Ok(OTHERS.to_owned()));
+}
+
+/// The same image, deployed by hand while the run had deployed nothing yet.
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_deployment_of_the_same_image_is_not_undone() {
+    let account = account(Scenario::Ok);
+    let service = with_image(&account::in_process(&account));
+    let target = TargetName::new("production/web").unwrap();
+    let minute = Duration::from_secs(60);
+    let cx = testing::plan_context(&target, Candidate::new(), &service.id(), minute);
+    let change = service.plan(&cx).await.unwrap().change;
+    deploy(&account, &register(&account, &[("web", &image("two").to_string())]));
+    account.with_account(gatekit_emulators::Account::hasten);
+    let ledger = Arc::new(MemoryLedger::new());
+    let cx = testing::apply_context(&cx, ledger, minute).await.unwrap();
+    let refused = service.apply(&cx, &change, None).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "ecs.elsewhere");
+    let refused = PreviousRevision::of(&service).roll_back(&cx, &change, None).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "ecs.elsewhere");
+    assert_eq!(serving(&account), Ok(image("two").to_string()));
+    assert!(!called(&account).contains_key("UpdateService"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_credentials_is_not_kept() {
+    let account = account(Scenario::Ok);
+    account.inject(Injection::of(Trouble::Expired, "DescribeServices", 1000));
+    let report = ship_image(&account).await;
+    assert_eq!(end(&report).1, "aws.credentials", "{}", why(&report));
+    let told = format!("{report:?}");
+    assert!(!told.contains("security token included"), "{told}");
 }

@@ -261,3 +261,27 @@ async fn an_interrupt_stops_the_rollout_and_waits_for_the_way_back() {
     let called = called(&account);
     assert_eq!((called["UpdateService"], called["StopServiceDeployment"]), (1, 1));
 }
+
+/// The verb, after the run: with a sidecar that is known by a tag, the way back is a revision of its
+/// own, and known as the one that it leads to.
+#[tokio::test(start_paused = true)]
+async fn a_release_is_rolled_back_by_the_verb() {
+    let account = account(Scenario::Ok);
+    let sidecar = "registry.example.com/agent:7";
+    deploy(&account, &register(&account, &[("web", FIRST), ("agent", sidecar)]));
+    account.with_account(gatekit_emulators::Account::hasten);
+    let ran = serving(&account).unwrap();
+    let engine = Engine::new(Arc::new(MemoryLedger::new()));
+    for released in ["two", "three"] {
+        let service = service(&account::in_process(&account)).image(image(released));
+        let report = engine.ship(&pipeline(service), Candidate::new().with_version(released)).await;
+        assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
+    }
+    account.with_account(gatekit_emulators::Account::push);
+    let service = service(&account::in_process(&account)).image(image("three"));
+    let report = engine.roll_back(&pipeline(service), None, "a test").await;
+    assert_eq!(report.outcome, Outcome::Released, "{}", why(&report));
+    let serves = serving(&account).unwrap();
+    assert!(serves.contains(&image("two").to_string()), "{serves}");
+    assert_eq!(serves.split(", ").nth(1), ran.split(", ").nth(1));
+}
