@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches as _};
+use gatekit_core::code::ListedCode;
 use gatekit_core::{Effect, Error, Failure, NextAction, Reporter, Result, RunReport, TargetName};
 use gatekit_store::SqliteLedger;
 use serde::Serialize;
@@ -43,6 +44,7 @@ pub struct App {
     reporters: Vec<AddReporter>,
     finish: Option<Finish>,
     on_error: Option<OnError>,
+    codes: Vec<&'static [ListedCode]>,
 }
 
 impl fmt::Debug for App {
@@ -72,6 +74,7 @@ impl App {
             reporters: Vec::new(),
             finish: None,
             on_error: None,
+            codes: Vec::new(),
         }
     }
 
@@ -185,6 +188,13 @@ impl App {
         self
     }
 
+    /// Adds the codes of a backend that the pipelines use, like `gatekit_aws::code::ALL`: an error of
+    /// its own that names no way on is told with the one that is listed.
+    pub fn codes(mut self, codes: &'static [ListedCode]) -> Self {
+        self.codes.push(codes);
+        self
+    }
+
     /// The whole command line, for tests (`debug_assert`) and manuals.
     #[must_use]
     pub fn command(&self) -> Command {
@@ -282,6 +292,7 @@ impl App {
             program,
             flags: flags(&self.own, given, &common),
             target: target.clone(),
+            codes: self.codes.clone(),
             out: Out::default(),
         };
         let env = Env::new(target, given.clone(), common, Arc::clone(&self.home));

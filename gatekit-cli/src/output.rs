@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use gatekit_core::code::ListedCode;
 use gatekit_core::ledger::{TargetState, Word};
 use gatekit_core::{
     Action, Code, Effect, Enforcement, Error, Failure, Judged, Live, NextAction, Preview, Request,
@@ -22,6 +23,8 @@ pub(crate) struct Voice {
     /// The flags that name the same target and ledger.
     pub(crate) flags: String,
     pub(crate) target: TargetName,
+    /// The codes of the backends that the program uses, with what is to be done about them.
+    pub(crate) codes: Vec<&'static [ListedCode]>,
     pub(crate) out: Out,
 }
 
@@ -85,8 +88,16 @@ impl Voice {
 
     /// What may be done next, where whoever made the error knows nothing better than what is listed.
     fn way_on(&self, failure: &Failure, next: &[NextAction], exit: u8) -> Vec<NextAction> {
-        if !next.is_empty() || exit == 0 {
+        if exit == 0 {
             return next.to_vec();
+        }
+        // A backend knows better than the engine what is to be done about its own error.
+        let of_backend = self.codes.iter().flat_map(|codes| codes.iter());
+        let of_backend = of_backend.filter(|it| it.code == failure.code && failure.next.is_empty());
+        let of_backend = of_backend.map(|it| NextAction::outside(it.next));
+        let next: Vec<_> = of_backend.chain(next.iter().cloned()).collect();
+        if !next.is_empty() {
+            return next;
         }
         // What is wrong with the call, or what the call left.
         let known = listed(&failure.code).filter(|_| failure.code != code::USAGE_COMMAND_LINE);
@@ -486,15 +497,36 @@ fn class(code: &Code, building: bool) -> (u8, &'static str) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_error_that_knows_no_way_on_tells_the_one_that_is_listed() {
-        let voice = Voice {
+    fn voice(codes: &'static [ListedCode]) -> Voice {
+        Voice {
             json: false,
             program: "deploy".into(),
             flags: " --target t".into(),
             target: TargetName::new("t").unwrap(),
+            codes: vec![codes],
             out: Out::default(),
+        }
+    }
+
+    #[test]
+    fn a_backends_error_that_knows_no_way_on_is_told_with_the_one_that_the_backend_lists() {
+        static LISTED: &[ListedCode] =
+            &[ListedCode::new(Code::new("acme.strange"), "it is strange", "mend it")];
+        let (voice, log) = (voice(LISTED), NextAction::verb(Verb::Log, &[]));
+        let way_on = |error: Error, exit| {
+            let next = voice.way_on(&error.to_failure(), std::slice::from_ref(&log), exit);
+            next_lines(&next, "deploy", "").collect::<Vec<_>>()
         };
+        let strange = || Error::new(Code::new("acme.strange"), "what");
+        assert_eq!(way_on(strange(), 5), ["  next: mend it", "  next: deploy log"]);
+        let knows = strange().with_next(NextAction::outside("ask ann"));
+        assert_eq!(way_on(knows, 5), ["  next: deploy log"], "what it knows is there already");
+        assert_eq!(way_on(Error::new(Code::new("acme.other"), "what"), 5), ["  next: deploy log"]);
+    }
+
+    #[test]
+    fn an_error_that_knows_no_way_on_tells_the_one_that_is_listed() {
+        let voice = voice(&[]);
         let told = |code: Code| {
             let told = voice.judged(&Error::new(code, "what").into());
             let lines = next_lines(&told.failure.next, &voice.program, &voice.flags);
@@ -513,13 +545,7 @@ mod tests {
 
     #[test]
     fn what_may_pass_by_itself_is_no_fault_of_the_call() {
-        let voice = Voice {
-            json: false,
-            program: "deploy".into(),
-            flags: String::new(),
-            target: TargetName::new("t").unwrap(),
-            out: Out::default(),
-        };
+        let voice = voice(&[]);
         let built = |error: Error| voice.judged(&Problem { error, with: With::Pipeline }).exit;
         let refused = || Error::new(Code::new("acme.strange"), "what");
         assert_eq!(built(refused()), 2);
