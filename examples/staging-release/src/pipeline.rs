@@ -60,6 +60,7 @@ pub fn app() -> App {
         )
         .version(env!("CARGO_PKG_VERSION"))
         .examples(EXAMPLES)
+        .codes(gatekit_aws::code::ALL)
         .pipeline("staging/service", async |ship: Ship, env: Env| {
             let aws = account::from_env().await?;
             let ship = ship.complete(&aws, &env).await?;

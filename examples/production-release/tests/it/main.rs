@@ -10,3 +10,6 @@ mod refused;
 mod shipping;
 #[path = "../../../staging-release/tests/it/site.rs"]
 mod site;
+#[path = "../../../staging-release/tests/it/step.rs"]
+mod step;
+mod workflow;

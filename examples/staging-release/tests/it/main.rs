@@ -7,3 +7,5 @@ mod ends;
 mod refused;
 mod shipping;
 mod site;
+mod step;
+mod workflow;

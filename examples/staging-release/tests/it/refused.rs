@@ -53,14 +53,15 @@ fn what_is_given_and_cannot_be_used_is_refused_with_its_code() {
 fn a_cluster_a_service_and_a_container_that_are_not_there_have_codes_of_their_own() {
     let site = site(Scenario::Ok);
     let base = site.url();
-    let refused = |cluster, service, more: &[&str], code| {
+    let refused = |cluster, service, more: &[&str], code, next| {
         let words = ["ship", "--cluster", cluster, "--service", service, "--image", IMAGE];
         let words = [&words[..], &["--base-url", &base], more].concat();
-        site.run(words).expect(5, "failed", code);
+        let done = site.run(words).expect(5, "failed", code);
+        assert!(done.why().contains(next), "{}", done.why());
     };
-    refused("no-such", "web", &["--target", "staging/a"], "ecs.no_cluster");
-    refused("demo", "no-such", &["--target", "staging/b"], "ecs.no_service");
-    refused("demo", "web", &["--container", "no-such"], "ecs.container");
+    refused("no-such", "web", &["--target", "staging/a"], "ecs.no_cluster", "name, region");
+    refused("demo", "no-such", &["--target", "staging/b"], "ecs.no_service", "create it first");
+    refused("demo", "web", &["--container", "no-such"], "ecs.container", "name the container");
     is_untouched(&site);
 }
 

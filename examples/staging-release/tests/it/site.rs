@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
@@ -133,8 +134,12 @@ impl Site {
         format!("http://{}", self.web.address)
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     pub(crate) fn ledger(&self) -> String {
-        format!("sqlite:{}?durable=true", self.dir.path().join("ledger.db").display())
+        format!("sqlite:{}?durable=true", self.path("ledger.db").display())
     }
 
     /// A call of the program, by somebody called ann.
