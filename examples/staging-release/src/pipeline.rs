@@ -87,12 +87,14 @@ impl Ship {
             Some(reference) => {
                 let image: Image = reference.parse()?;
                 let candidate = Candidate::new()
+                    .with_version(label(reference, &image))
                     .with_artifact("image", image.digest().clone())
                     .with_input("image", reference);
                 (self.site.deployer_of(aws, image)?, candidate)
             }
             None if self.force => {
-                let candidate = Candidate::new().with_input("force", self.site.noted());
+                let candidate =
+                    Candidate::new().with_version("again").with_input("force", self.site.noted());
                 (self.site.deployer(aws)?.force(), candidate)
             }
             None => {
@@ -112,5 +114,32 @@ impl Ship {
             pipeline = pipeline.verify(enforced(alarms));
         }
         Ok(Shipment::new(pipeline.build()?).with_candidate(move || Ok(candidate)))
+    }
+}
+
+/// What people call an image: its name without the registry, and the beginning of its digest.
+fn label(reference: &str, image: &Image) -> String {
+    let name = reference.split('@').next().unwrap_or(reference);
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let digest = image.digest().as_str();
+    format!("{name} {}", digest.get(..12).unwrap_or(digest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_called_by_its_name_and_the_beginning_of_its_digest() {
+        let digest = "2".repeat(64);
+        for (name, called) in [
+            ("registry.example.com:5000/team/web:v1", "web:v1 222222222222"),
+            ("registry.example.com/web", "web 222222222222"),
+            ("web", "web 222222222222"),
+        ] {
+            let reference = format!("{name}@sha256:{digest}");
+            let image: Image = reference.parse().unwrap();
+            assert_eq!(label(&reference, &image), called);
+        }
     }
 }
