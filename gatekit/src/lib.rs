@@ -12,6 +12,7 @@
 //! | `sqlite` (default) | [`store`] | the ledger of one machine |
 //! | `http` (default) | [`http`] | the smoke gate |
 //! | `local` (default) | [`local`] | release directories; programs as gates and deployers |
+//! | `aws` | `aws` | services of Amazon ECS, tags of ECR, gates on scans and alarms; needs Rust 1.94.1 |
 //! | `cli` | `cli` | pipelines as a deploy binary |
 //! | `github` | `github` | runs told in GitHub Actions |
 //! | `blocking` | `blocking` | runs for callers without a runtime |
@@ -58,6 +59,12 @@ pub mod http {
 #[cfg(feature = "local")]
 pub mod local {
     pub use gatekit_local::*;
+}
+
+/// Releases to AWS that are followed to their true end.
+#[cfg(feature = "aws")]
+pub mod aws {
+    pub use gatekit_aws::*;
 }
 
 /// Pipelines as a deploy binary.

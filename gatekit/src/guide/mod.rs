@@ -3,6 +3,7 @@
 //! - [`first`]: a pipeline from nothing, in a plain program.
 //! - [`gate`]: a gate of your own.
 //! - [`deployer`]: a deployer and its rollback of your own.
+//! - `aws` (with the features `aws` and `http`): a workflow of shell lines beside its release to ECS.
 //! - [`postgres`]: a ledger that many machines reach, and who may do what there.
 //! - [`night`]: suspect, stuck, parked: what to type, and the exit codes.
 //! - [`codes`]: every code of a refusal or an error, and what to do next.
@@ -15,6 +16,10 @@ pub mod gate {}
 
 #[doc = include_str!("deployer.md")]
 pub mod deployer {}
+
+#[cfg(all(feature = "aws", feature = "http"))]
+#[doc = include_str!("aws.md")]
+pub mod aws {}
 
 #[doc = include_str!("postgres.md")]
 pub mod postgres {}

@@ -24,6 +24,7 @@ const NOT_HERE: [(&str, &str); 6] = [
 fn codes() -> BTreeMap<&'static str, &'static ListedCode> {
     let lists = [
         gatekit::code::ALL,
+        gatekit::aws::code::ALL,
         gatekit::blocking::code::ALL,
         gatekit::cli::code::ALL,
         gatekit::github::code::ALL,

@@ -5,6 +5,7 @@
 #[cfg(all(feature = "blocking", feature = "local", feature = "sqlite"))]
 mod blocking;
 #[cfg(all(
+    feature = "aws",
     feature = "blocking",
     feature = "cli",
     feature = "github",
