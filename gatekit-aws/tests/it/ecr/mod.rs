@@ -9,4 +9,5 @@ mod platforms;
 mod references;
 mod scan;
 mod shipped;
+mod tag_names;
 pub(crate) mod world;

@@ -1,12 +1,9 @@
 //! What people name by a tag is shipped by its digest.
 
-use std::time::Duration;
-
 use gatekit_aws::{code, ecr, ecs};
-use gatekit_core::testing::plan_context;
-use gatekit_core::{Candidate, Digest, Gate as _, Verdict};
+use gatekit_core::Digest;
 
-use super::world::{REGION, World, target, written};
+use super::world::{REGION, World, written};
 
 #[tokio::test]
 async fn a_tag_of_ecr_is_fixed_to_its_digest() {
@@ -58,24 +55,4 @@ async fn what_cannot_be_fixed_is_refused_each_with_its_code() {
     assert!(next.contains("skopeo inspect docker://ghcr.io/team/web:1"), "{next}");
     let repository = ecr::Repository::new(&world.aws(), &world.repository);
     assert_eq!(*repository.pinned("v1").await.unwrap_err().code(), code::ECR_NO_TAG);
-}
-
-#[tokio::test]
-async fn a_gate_tells_that_a_tag_was_moved_or_taken_away() {
-    let world = World::new();
-    let (image, other) = (world.image("image"), world.image("other"));
-    world.set_tag("v1", &image);
-    let gate = ecr::TagNames::of(&world.aws(), &world.repository, "v1", image).unwrap();
-    let cx = plan_context(&target(), Candidate::new(), &gate.id(), Duration::from_secs(60));
-    let Verdict::Pass(proof) = gate.check(&cx).await.unwrap() else { panic!("it names it") };
-    assert_eq!(proof.evidence().len(), 1);
-
-    let code_of = |verdict: Verdict| match verdict {
-        Verdict::Fail(finding) => finding.code.as_str().to_owned(),
-        other => panic!("{other:?}"),
-    };
-    world.set_tag("v1", &other);
-    assert_eq!(code_of(gate.check(&cx).await.unwrap()), "ecr.tag_moved");
-    world.ecr.take_tag(&world.repository, "v1");
-    assert_eq!(code_of(gate.check(&cx).await.unwrap()), "ecr.no_tag");
 }
