@@ -116,7 +116,7 @@ impl Checks {
     pub fn smoke(&self, paths: &[&str]) -> Result<Smoke> {
         // All rounds fit, however slow the answers; the run's own deadline holds as well.
         let rounds = self.smoke_retries.saturating_add(1);
-        let deadline = (self.smoke_delay + ANSWER).saturating_mul(rounds);
+        let deadline = self.smoke_delay.saturating_add(ANSWER).saturating_mul(rounds);
         let smoke = Smoke::at(&self.base_url)
             .with_retries(self.smoke_retries)
             .with_delay(self.smoke_delay)

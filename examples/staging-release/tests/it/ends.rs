@@ -73,6 +73,18 @@ fn a_service_that_does_not_answer_is_rolled_back() {
 }
 
 #[test]
+fn a_pause_without_end_is_cut_by_the_deadline() {
+    let site = site(Scenario::Ok);
+    site.web.set("/health", 503);
+    let base = site.url();
+    let words = ["ship", "--cluster", "demo", "--service", "web", "--image", IMAGE];
+    let long = ["--base-url", &base, "--deadline", "10s", "--smoke-delay", "18446744073709551615"];
+    let done = site.run([&words[..], &long].concat()).expect(3, "rolled_back", "verify.failed");
+    assert!(done.why().contains("/health"), "{}", done.why());
+    assert_eq!(site.serving(), Ok(FIRST.to_owned()));
+}
+
+#[test]
 fn what_runs_is_deployed_again() {
     let site = site(Scenario::Ok);
     ship(&site, &["--force"]).expect(0, "released", "");

@@ -2,6 +2,7 @@
 
 use gatekit_emulators::{Ecr, Injection, Scenario, Trouble};
 use gatekit_peers::Shared;
+use serde_json::json;
 
 use crate::shipping::{IMAGE, ship, ship_command, site};
 use crate::site::{Done, FIRST, Site, account, push};
@@ -66,6 +67,16 @@ fn a_cluster_a_service_and_a_container_that_are_not_there_have_codes_of_their_ow
 }
 
 #[test]
+fn a_deployment_of_somebody_else_is_not_disturbed() {
+    let site = site(Scenario::Ok);
+    let again = json!({ "cluster": "demo", "service": "web", "forceNewDeployment": true });
+    site.account.call("UpdateService", &again).unwrap();
+    let done = ship(&site, &["--image", IMAGE]).expect(5, "failed", "ecs.in_progress");
+    assert!(done.why().contains("wait until it has ended"), "{}", done.why());
+    assert_eq!(site.called("UpdateService") + site.called("RegisterTaskDefinition"), 0);
+}
+
+#[test]
 fn a_target_is_one_service() {
     let site = site(Scenario::Ok);
     ship(&site, &["--image", IMAGE]).expect(0, "released", "");
@@ -120,6 +131,7 @@ fn denied_and_expired_callers_are_told_which_action_and_nothing_is_half_done() {
         (Trouble::Denied, "UpdateService", "aws.denied", "ecs:UpdateService"),
         (Trouble::Denied, "DescribeServices", "aws.denied", "ecs:DescribeServices"),
         (Trouble::Expired, "DescribeServices", "aws.credentials", "credentials"),
+        (Trouble::Unknown, "DescribeServices", "aws.unsupported", "ecs:DescribeServices"),
     ] {
         let site = site(Scenario::Ok);
         site.account.inject(Injection::of(trouble, operation, u32::MAX));
