@@ -72,6 +72,25 @@ fn the_scan_gate_refuses_what_is_bad_and_what_was_never_scanned() {
 }
 
 #[test]
+fn a_scan_that_tells_nothing_or_does_not_end_is_no_pass() {
+    let world = World::new(Scenario::Ok);
+    let refused = |report: ScanReport, code: &str| {
+        world.ecr.set_scan(&world.repository, &world.v2, vec![report]);
+        let base = world.site.url();
+        let image = ["ship", "--image-tag", "v2", "--repository", &world.repository];
+        let service = ["--cluster", "demo", "--service", "web", "--base-url", &base];
+        let quick = ["--approvals", "0", "--scan-gate", "high", "--deadline", "5s"];
+        let done = world.site.run([&image, &service[..], &quick].concat());
+        assert!(matches!(done.exit, Some(1 | 5)), "{done:?}");
+        assert!(done.report().to_string().contains(code), "{done:?}");
+    };
+    refused(ScanReport::at("FAILED"), "scan.unusable");
+    refused(ScanReport::at("IN_PROGRESS"), "scan.pending");
+    is_as_before(&world);
+    assert_eq!(world.site.called("UpdateService"), 0);
+}
+
+#[test]
 fn a_tag_that_cannot_move_is_refused_before_anything_is_touched() {
     let world = World::with(Scenario::Ok, "IMMUTABLE");
     let done = world.ship_unasked(&[]);
