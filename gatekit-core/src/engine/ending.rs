@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::queue;
 use super::run::{Run, Stop, described};
 use crate::code;
@@ -13,19 +15,23 @@ use crate::ledger::refusal::suspect_next;
 use crate::outcome::{Outcome, RunReport};
 use crate::pipeline::OnInterrupt;
 
+/// How long what is live may take to be read before no further try is worth it.
+const ENOUGH: Duration = Duration::from_secs(5);
+
 impl Run {
     /// What is live, for a report: not to be told is no reason to fail. But a later rollback to this
     /// release looks for it, so a read that errs is tried a few times more.
     pub(crate) async fn live_for_report(&self) -> Option<Live> {
-        let mut tries = 0;
+        let (mut tries, begun) = (0, Instant::now());
         loop {
             tries += 1;
             let error = match self.pipeline.live().await {
                 Ok(live) => return live,
                 Err(error) => error,
             };
-            // What gave no answer at all has been waited for long enough.
-            let gives_up = tries == 4 || *error.code() == code::GATE_DEADLINE;
+            // A backend that gave no answer at all, or was patient itself, has been waited for enough.
+            let waited = *error.code() == code::GATE_DEADLINE || begun.elapsed() > ENOUGH;
+            let gives_up = tries == 4 || waited;
             if gives_up || self.pause(Duration::from_millis(250)).await.is_err() {
                 self.recorder.progress(None, format!("what is live could not be read: {error}"));
                 return None;
