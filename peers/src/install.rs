@@ -70,7 +70,7 @@ pub(crate) fn python(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
 }
 
 /// Keeps others from installing in the same folder, until it is dropped.
-fn locked(folder: &Path) -> Result<File> {
+pub(crate) fn locked(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder)?;
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;

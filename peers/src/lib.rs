@@ -1,11 +1,14 @@
 //! Servers that gatekit's tests and benchmarks start: PostgreSQL, PgBouncer before it, a registry of
-//! container images, and moto beside the command line of AWS.
+//! container images, and moto beside the command line of AWS; and programs that gatekit is compared
+//! with.
 //!
-//! They are found on the machine or installed in a folder, from Debian on Debian and its kin, or from
-//! PyPI. Each lives in a folder of its own, on a free port of the loopback, until it is dropped.
-//! PostgreSQL and PgBouncer do not run as root, so root starts what is Debian's as `nobody`.
+//! They are found on the machine or installed in a folder, from Debian on Debian and its kin, from
+//! PyPI, or from GitHub. Each server lives in a folder of its own, on a free port of the loopback,
+//! until it is dropped. PostgreSQL and PgBouncer do not run as root, so root starts what is Debian's as
+//! `nobody`.
 #![cfg(unix)]
 
+mod action;
 mod aws;
 #[cfg(feature = "certificates")]
 mod certificates;
@@ -18,11 +21,13 @@ mod program;
 mod programs;
 mod registry;
 mod shared;
+mod skopeo;
 
 use std::fmt::Display;
 use std::io;
 use std::net::TcpListener;
 
+pub use action::Action;
 pub use aws::{AwsTools, Moto};
 #[cfg(feature = "certificates")]
 pub use certificates::{Authority, Identity};
@@ -33,6 +38,7 @@ pub use pooler::Pooler;
 pub use programs::Programs;
 pub use registry::Registry;
 pub use shared::Shared;
+pub use skopeo::Skopeo;
 
 /// What a test would rather fail with than go on.
 pub type Result<T> = io::Result<T>;

@@ -90,7 +90,8 @@ fn postgres_on(roots: &[PathBuf]) -> Option<PathBuf> {
     found.pop().map(|(_, version)| version.join("bin"))
 }
 
-fn libraries(root: &Path) -> Vec<PathBuf> {
-    let beside = fs::read_dir(root.join("usr/lib")).into_iter().flatten();
-    beside.filter_map(|entry| Some(entry.ok()?.path())).filter(|it| it.is_dir()).collect()
+/// Where what was installed in a folder keeps its libraries.
+pub(crate) fn libraries(root: &Path) -> Vec<PathBuf> {
+    let beside = ["usr/lib", "lib"].into_iter().filter_map(|it| fs::read_dir(root.join(it)).ok());
+    beside.flatten().filter_map(|entry| Some(entry.ok()?.path())).filter(|it| it.is_dir()).collect()
 }
