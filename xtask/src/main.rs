@@ -41,6 +41,7 @@ Examples:
   cargo xtask bench                           the figures, beside what a user would run instead
   cargo xtask bench core                      those of the engine, the ledger and the queue
   cargo xtask bench ledger                    those of the ledger on a PostgreSQL server
+  cargo xtask bench aws                       those of releases to AWS, beside its command line
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
   cargo xtask explore                         every pair of faults of the explored pipelines
   cargo xtask fuzz                            each fuzz target for a minute";
@@ -85,6 +86,10 @@ Examples:
     ///
     /// `ledger`: grants, turns and appends on a PostgreSQL server that it starts, beside pgbench.
     /// `append` fills a journal with ten million entries first.
+    ///
+    /// `aws`: releases to an emulated account, beside AWS's command line, the waiter of its SDK, the
+    /// official action for GitHub's workflows (where it can be cloned and Node is there) and skopeo.
+    /// Takes eight minutes, most of it for peers that poll. Needs `curl`.
     #[command(after_help = "\
 Examples:
   cargo xtask bench
@@ -96,8 +101,8 @@ Examples:
         #[arg(value_enum, default_value_t = Bench::Status)]
         what: Bench,
 
-        /// Chooses rows of `core` (ship, append, queue, verify, smoke) or `ledger` (grant, turns,
-        /// append) [default: all]
+        /// Chooses rows of `core` (ship, append, queue, verify, smoke), `ledger` (grant, turns, append)
+        /// or `aws` (truth, lag, failing, process, tag, calls) [default: all]
         rows: Vec<String>,
 
         /// How often each program is run, after one run that does not count.
@@ -107,6 +112,10 @@ Examples:
         /// Ends with exit code 1 when a figure misses its target.
         #[arg(long)]
         check: bool,
+
+        /// Waits for peers that take more than two minutes, for `aws`: up to half an hour.
+        #[arg(long)]
+        long: bool,
     },
 
     /// Breaks every invariant on purpose, and shows that its test fails.
@@ -249,6 +258,8 @@ enum Bench {
     Core,
     /// The ledger on a PostgreSQL server.
     Ledger,
+    /// Releases to AWS.
+    Aws,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -263,13 +274,16 @@ fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Lint => lint::run(),
         Task::Test { no_doc, runner_args } => test::run(&runner_args, !no_doc),
-        Task::Bench { what: Bench::Core, rows, runs, check } => {
+        Task::Bench { what: Bench::Core, rows, runs, check, .. } => {
             bench::core(&rows, usize::from(runs), check)
         }
-        Task::Bench { what: Bench::Ledger, rows, runs, check } => {
+        Task::Bench { what: Bench::Ledger, rows, runs, check, .. } => {
             bench::ledger(&rows, usize::from(runs), check)
         }
-        Task::Bench { what: Bench::Status, rows, runs, check } => match rows.as_slice() {
+        Task::Bench { what: Bench::Aws, rows, runs, check, long } => {
+            bench::aws(&rows, usize::from(runs), long, check)
+        }
+        Task::Bench { what: Bench::Status, rows, runs, check, .. } => match rows.as_slice() {
             [] => bench::status(usize::from(runs), check),
             _ => Err(Failure { message: "`status` has no rows".to_owned(), code: 2 }),
         },

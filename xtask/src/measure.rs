@@ -1,4 +1,4 @@
-//! Wall time and peak memory of one program.
+//! Wall time, time on processors and peak memory of one program.
 //!
 //! The kernel keeps the peak over *all* children of a process, so every run gets a fresh process:
 //! xtask starts itself as `bench-one`, which runs the program and nothing else. A child counts the
@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 
 use crate::bench::FOREIGN;
 use crate::failure::{Failure, Result};
@@ -18,6 +19,8 @@ use crate::failure::{Failure, Result};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) wall: Duration,
+    /// In user and kernel mode, of the program and of those that it waited for.
+    pub(crate) cpu: Duration,
     pub(crate) peak_kib: f64,
 }
 
@@ -47,8 +50,13 @@ fn measured_elsewhere(command: &[OsString]) -> Result<Sample> {
 }
 
 fn parse(text: &str) -> Option<Sample> {
-    let (nanos, kib) = text.trim().split_once(' ')?;
-    Some(Sample { wall: Duration::from_nanos(nanos.parse().ok()?), peak_kib: kib.parse().ok()? })
+    let fields: Vec<_> = text.split_whitespace().collect();
+    let [nanos, micros, kib] = *fields else { return None };
+    Some(Sample {
+        wall: Duration::from_nanos(nanos.parse().ok()?),
+        cpu: Duration::from_micros(micros.parse().ok()?),
+        peak_kib: kib.parse().ok()?,
+    })
 }
 
 /// The other end: runs `command` here, and prints what `parse` reads.
@@ -66,10 +74,11 @@ pub(crate) fn measure_here(command: &[OsString]) -> Result<()> {
         return Err(Failure::new(format!("`{}` failed: {status}", program.display())));
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)
-        .map_err(|error| Failure::of("cannot read the peak memory of children", error))?;
+        .map_err(|error| Failure::of("cannot read what children have used", error))?;
+    let micros = (usage.user_time() + usage.system_time()).num_microseconds();
     // Bytes on Apple's systems, KiB elsewhere.
     let unit = if cfg!(target_vendor = "apple") { 1024 } else { 1 };
-    println!("{} {}", wall.as_nanos(), usage.max_rss() / unit);
+    println!("{} {micros} {}", wall.as_nanos(), usage.max_rss() / unit);
     Ok(())
 }
 
@@ -79,9 +88,9 @@ mod tests {
 
     #[test]
     fn a_measurement_is_read_back() {
-        let sample = Sample { wall: Duration::from_nanos(1_500), peak_kib: 4096.0 };
-        assert_eq!(parse("1500 4096\n"), Some(sample));
-        assert_eq!(parse("1500"), None);
+        let (wall, cpu) = (Duration::from_nanos(1_500), Duration::from_micros(2));
+        assert_eq!(parse("1500 2 4096\n"), Some(Sample { wall, cpu, peak_kib: 4096.0 }));
+        assert_eq!(parse("1500 2"), None);
         assert_eq!(parse(""), None);
     }
 }

@@ -20,8 +20,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    pub(crate) fn build() -> Result<Self> {
-        let packages = ["--package", "gatekit-bench", "--package", "local-release"];
+    pub(crate) fn build(packages: &[&str]) -> Result<Self> {
+        let packages = packages.iter().flat_map(|name| ["--package", name]);
         Step::cargo()?.args(["build", "--release", "--locked"]).args(packages).run()?;
         let target = target_folder()?;
         let folder = target.join("bench").join(process::id().to_string());
@@ -44,7 +44,16 @@ impl Programs {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Result<Figures> {
-        let step = Step::new(self.path("gatekit-bench"))?.args(args);
+        self.measure_by("gatekit-bench", args)
+    }
+
+    /// The same, by another program.
+    pub(crate) fn measure_by<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Result<Figures> {
+        let step = Step::new(self.path(program))?.args(args);
         let step = FOREIGN.iter().fold(step, |step, name| step.without_env(name));
         Figures::parse(&step.read()?)
     }
@@ -81,13 +90,18 @@ impl Figures {
         Ok(Self(figures))
     }
 
-    fn all(&self, name: &str) -> Result<&[f64]> {
+    pub(crate) fn all(&self, name: &str) -> Result<&[f64]> {
         let missing = || Failure::new(format!("no figure `{name}` was measured"));
         self.0.get(name).map(Vec::as_slice).ok_or_else(missing)
     }
 
     pub(crate) fn spread(&self, name: &str) -> Result<Spread> {
         Ok(Spread::of(self.all(name)?.iter().copied()))
+    }
+
+    /// What comes after a beginning in the names that have it.
+    pub(crate) fn names<'f>(&'f self, beginning: &str) -> Vec<&'f str> {
+        self.0.keys().filter_map(|name| name.strip_prefix(beginning)).collect()
     }
 
     /// The only value of that name.
@@ -114,6 +128,7 @@ mod tests {
         assert_eq!(figures.all("a").unwrap(), [1.0, 3.0]);
         assert_eq!(figures.one("b").unwrap(), 2.5);
         assert!(figures.one("a").is_err() && figures.spread("c").is_err());
+        assert_eq!(Figures::parse("a/x 1\na/y 1\nb 1\n").unwrap().names("a/"), ["x", "y"]);
         assert!(Figures::parse("a").is_err() && Figures::parse("a b").is_err());
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(rows: &[Row], runs: usize, check: bool) -> Result<()> {
     let rows = if rows.is_empty() { Row::value_variants() } else { rows };
     let of = |error| Failure::of("no server to measure", error);
     let servers = Servers::find(&target_folder()?.join("peers")).map_err(of)?;
-    let programs = Programs::build()?;
+    let programs = Programs::build(&super::PACKAGES)?;
     let mut table = Table::begin(&format!("{runs} runs each"));
     for row in rows {
         let cluster = Cluster::start(&servers, &SETTINGS).map_err(of)?;

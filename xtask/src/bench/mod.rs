@@ -1,8 +1,10 @@
 //! Figures, beside their targets and what a user would run instead.
 
+mod aws;
 mod figures;
 mod ledger;
 mod rows;
+mod server;
 mod status;
 mod table;
 
@@ -15,12 +17,19 @@ pub(crate) use status::run as status;
 /// What of the caller's environment would make `local-release` use another ledger or other rules.
 pub(crate) const FOREIGN: [&str; 2] = ["GATEKIT_LEDGER", "GITHUB_ACTIONS"];
 
+/// What `core` and `ledger` measure with.
+const PACKAGES: [&str; 2] = ["gatekit-bench", "local-release"];
+
 pub(crate) fn core(rows: &[String], runs: usize, check: bool) -> Result<()> {
     rows::run(&chosen(rows)?, runs, check)
 }
 
 pub(crate) fn ledger(rows: &[String], runs: usize, check: bool) -> Result<()> {
     ledger::run(&chosen(rows)?, runs, check)
+}
+
+pub(crate) fn aws(rows: &[String], runs: usize, long: bool, check: bool) -> Result<()> {
+    aws::run(&chosen(rows)?, runs, long, check)
 }
 
 /// The rows of those names.

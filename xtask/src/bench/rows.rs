@@ -1,17 +1,15 @@
 //! The core of gatekit: runs, journals, queues and checks, each beside its peer in the same call.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use clap::ValueEnum;
 
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::measure::sample;
 use crate::peers::{self, Peer};
 
 use super::figures::{Figures, Programs, option};
+use super::server::Server;
 use super::table::{Spread, Table};
 
 /// What is measured.
@@ -68,7 +66,7 @@ pub(crate) fn run(rows: &[Row], runs: usize, check: bool) -> Result<()> {
     let rows = if rows.is_empty() { Row::value_variants() } else { rows };
     let peers: Vec<Peer> = rows.iter().flat_map(|row| row.peers()).copied().collect();
     peers::require(&peers)?;
-    let programs = Programs::build()?;
+    let programs = Programs::build(&super::PACKAGES)?;
     let mut table = Table::begin(&format!("{runs} runs each"));
     for row in rows {
         row.measure(&programs, runs, &mut table)?;
@@ -176,8 +174,8 @@ fn verify(programs: &Programs, runs: usize, table: &mut Table) -> Result<()> {
 }
 
 fn smoke(programs: &Programs, runs: usize, table: &mut Table) -> Result<()> {
-    let server = Server::start(&programs.path("gatekit-bench"))?;
-    let base = format!("http://{}", server.address);
+    let server = Server::start(&programs.path("gatekit-bench"), &["serve"])?;
+    let base = format!("http://{}", server.said("listens ")?);
     let urls = URLS.to_string();
     let args = ["smoke", "--base", &base, "--urls", &urls].map(OsStr::new);
     let ours = sample(&programs.command("gatekit-bench", &args), runs)?;
@@ -191,40 +189,4 @@ fn smoke(programs: &Programs, runs: usize, table: &mut Table) -> Result<()> {
     table.row("curl --parallel, ms", peer, "whole program, connections kept");
     ratio(table, ours, peer, SMOKE_RATIO);
     Ok(())
-}
-
-/// The server of the smoke row, which ends with it.
-struct Server {
-    child: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(program: &Path) -> Result<Self> {
-        let failed = |error| Failure::of("cannot start the server of the bench", error);
-        let mut child = Command::new(program)
-            .arg("serve")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line).map_err(failed)?;
-        }
-        let address = line.trim_end().strip_prefix("listens ").unwrap_or_default().to_owned();
-        let server = Self { child, address };
-        if server.address.is_empty() {
-            return Err(Failure::new(format!("the server of the bench says `{line}`")));
-        }
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

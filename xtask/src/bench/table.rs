@@ -29,9 +29,21 @@ impl Spread {
         Self::of(samples.iter().map(|sample| sample.wall.as_secs_f64() * 1e3))
     }
 
+    pub(crate) fn cpu_ms(samples: &[Sample]) -> Self {
+        Self::of(samples.iter().map(|sample| sample.cpu.as_secs_f64() * 1e3))
+    }
+
     pub(crate) fn peak_mib(samples: &[Sample]) -> Self {
         Self::of(samples.iter().map(|sample| sample.peak_kib / 1024.0))
     }
+}
+
+/// The value that 95 of 100 do not exceed: the nearest rank.
+pub(crate) fn p95(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() * 95).div_ceil(100).saturating_sub(1);
+    values.get(rank).copied().unwrap_or(f64::NAN)
 }
 
 /// What is printed, and what was missed.
@@ -78,5 +90,13 @@ mod tests {
         assert_eq!(odd, Spread { min: 1.0, median: 2.0, max: 3.0 });
         let even = Spread::of([4.0, 1.0, 2.0, 3.0]);
         assert_eq!(even, Spread { min: 1.0, median: 2.5, max: 4.0 });
+    }
+
+    #[test]
+    fn one_of_twenty_may_exceed_it() {
+        let values: Vec<f64> = (1..=20).rev().map(f64::from).collect();
+        assert_eq!(p95(&values), 19.0);
+        assert_eq!(p95(&values[..3]), 20.0);
+        assert!(p95(&[]).is_nan());
     }
 }
