@@ -24,8 +24,12 @@ impl Pace {
 
     /// Waits for the turn of the next call.
     pub(crate) async fn turn(&self) {
-        let turn = self.reserve(Instant::now());
-        sleep_until(turn).await;
+        let now = Instant::now();
+        let turn = self.reserve(now);
+        // A timer takes a millisecond even for nothing.
+        if turn > now {
+            sleep_until(turn).await;
+        }
     }
 
     fn reserve(&self, now: Instant) -> Instant {

@@ -86,19 +86,19 @@ struct Asker {
 
 impl Asker {
     async fn ask(mut self) {
-        loop {
+        // Before its turn: one that nobody needs is one less for those who come next.
+        while self.somebody_waits() {
             self.shared.pace.turn().await;
-            let turn = {
+            let turn: Vec<_> = {
                 let mut asking = self.shared.asking();
                 let waiting = asking.entry(self.cluster.clone()).or_default();
                 waiting.retain(|(_, tell)| !tell.is_closed());
-                if waiting.is_empty() {
-                    asking.remove(&self.cluster);
-                    self.is_asking = false;
-                    return;
-                }
-                waiting.drain(..waiting.len().min(MOST)).collect::<Vec<_>>()
+                waiting.drain(..waiting.len().min(MOST)).collect()
             };
+            // They have all gone away meanwhile.
+            if turn.is_empty() {
+                continue;
+            }
             let mut names: Vec<_> = turn.iter().map(|(name, _)| name.clone()).collect();
             names.sort_unstable();
             names.dedup();
@@ -116,6 +116,18 @@ impl Asker {
                 let _ = tell.send(of(&answer, &name));
             }
         }
+    }
+
+    /// Whether anybody does; otherwise the next who asks begins anew.
+    fn somebody_waits(&mut self) -> bool {
+        let mut asking = self.shared.asking();
+        let waiting = asking.entry(self.cluster.clone()).or_default();
+        waiting.retain(|(_, tell)| !tell.is_closed());
+        if waiting.is_empty() {
+            asking.remove(&self.cluster);
+            self.is_asking = false;
+        }
+        self.is_asking
     }
 }
 
