@@ -1,6 +1,7 @@
 //! What is remembered of a deployment between two polls, and how soon to poll again.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +15,11 @@ pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// For how long, in the beginning, and when the end is near, polls are frequent.
 const BEGINNING: Duration = Duration::from_secs(30);
 const NEAR_THE_END: Duration = Duration::from_secs(120);
+
+/// When they are frequent again, if all tasks run: what a long rollout waits for then is mostly that
+/// those of before are gone, and a load balancer lets them linger for five minutes unless it is told
+/// otherwise. What takes longer than that has a bake time of hours.
+const LATE: Range<Duration> = Duration::from_secs(300)..Duration::from_secs(1800);
 
 const FREQUENT: Duration = Duration::from_millis(1400);
 const RARE: Duration = Duration::from_millis(4500);
@@ -94,10 +100,10 @@ impl Watch {
 
     /// How soon to poll again.
     pub(super) fn poll_after(&self) -> Duration {
-        let near = |since: Instant| since.elapsed() < NEAR_THE_END;
-        let is_frequent = self.since.elapsed() < BEGINNING
-            || self.all_run_since.is_some_and(near)
-            || self.stops.worst() > 0;
+        let elapsed = self.since.elapsed();
+        let near = |since: Instant| since.elapsed() < NEAR_THE_END || LATE.contains(&elapsed);
+        let is_frequent =
+            elapsed < BEGINNING || self.all_run_since.is_some_and(near) || self.stops.worst() > 0;
         let pause = if is_frequent { FREQUENT } else { RARE };
         pause + JITTER.mul_f64(fastrand::f64())
     }
