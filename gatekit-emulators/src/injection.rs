@@ -26,6 +26,8 @@ pub enum Trouble {
     Silent,
     /// It happens, and the answer comes in drops.
     Slow,
+    /// The answer has nothing in it.
+    Empty,
 }
 
 /// A fault that the next calls meet.
@@ -45,7 +47,7 @@ pub struct Injection {
 pub(crate) const SILENCE: Duration = Duration::from_secs(3600);
 
 impl Trouble {
-    const ALL: [(Self, &'static str); 9] = [
+    const ALL: [(Self, &'static str); 10] = [
         (Self::Throttled, "throttled"),
         (Self::ServerError, "server-error"),
         (Self::Denied, "denied"),
@@ -55,6 +57,7 @@ impl Trouble {
         (Self::CutBefore, "cut-before"),
         (Self::Silent, "silent"),
         (Self::Slow, "slow"),
+        (Self::Empty, "empty"),
     ];
 }
 

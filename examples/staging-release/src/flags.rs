@@ -87,7 +87,7 @@ impl Site {
 /// What is believed of a release.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub struct Checks {
-    /// Where the service answers, as https://staging.example.com
+    /// Where the service answers, with its scheme
     #[arg(long, value_name = "URL", value_parser = not_empty)]
     pub base_url: String,
 

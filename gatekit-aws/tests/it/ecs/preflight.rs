@@ -48,6 +48,7 @@ async fn everything_in_the_way_is_told_at_once() {
     let service = service(&account::in_process(&account)).image_of("proxy", image("two"));
     let (verdict, told) = look(&service).await;
     assert!(matches!(verdict, Verdict::Fail(_)), "{told}");
+    assert_eq!(verdict.finding().unwrap().code.as_str(), "ecs.preflight");
     assert!(told.contains("no task is desired"), "{told}");
     assert!(told.contains("there is no container `proxy`"), "{told}");
 }

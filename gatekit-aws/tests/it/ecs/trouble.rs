@@ -6,9 +6,11 @@ use std::time::Duration;
 use gatekit_aws::ecs::PreviousRevision;
 use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{
-    Candidate, Deployer as _, Engine, Outcome, Rollback as _, RunReport, TargetName, testing,
+    Candidate, Deployer as _, Effect, Engine, Outcome, Rollback as _, RunReport, TargetName,
+    testing,
 };
 use gatekit_emulators::{Aws as Account, Injection, Scenario, Trouble};
+use serde_json::json;
 
 use super::shipping::{
     FIRST, OTHERS, account, called, deploy, end, image, pipeline, register, service, serving, ship,
@@ -250,4 +252,49 @@ async fn what_is_said_of_credentials_is_not_kept() {
     assert_eq!(end(&report).1, "aws.credentials", "{}", why(&report));
     let told = format!("{report:?}");
     assert!(!told.contains("security token included"), "{told}");
+}
+
+/// An endpoint that is no AWS, or one of a version that nobody knows.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_lacks_what_it_must_have_is_told() {
+    let account = account(Scenario::Ok);
+    account.inject(Injection::of(Trouble::Empty, "DescribeTaskDefinition", 1000));
+    let report = ship_image(&account).await;
+    assert_eq!(end(&report), (Outcome::Failed, "aws.answer"), "{}", why(&report));
+    assert!(why(&report).contains("ecs:DescribeTaskDefinition"), "{}", why(&report));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_aws_refuses_is_told_in_its_words() {
+    let account = account(Scenario::Ok);
+    let revision = register(&account, &[("web", OTHERS)]);
+    let service = service(&account::in_process(&account)).revision("web:2");
+    let target = TargetName::new("production/web").unwrap();
+    let minute = Duration::from_secs(60);
+    let cx = testing::plan_context(&target, Candidate::new(), &service.id(), minute);
+    let change = service.plan(&cx).await.unwrap().change;
+    let gone = json!({ "taskDefinition": revision });
+    account.with_account(|it| it.call("DeregisterTaskDefinition", &gone)).unwrap();
+    let ledger = Arc::new(MemoryLedger::new());
+    let cx = testing::apply_context(&cx, ledger, minute).await.unwrap();
+    let refused = service.apply(&cx, &change, None).await.unwrap_err();
+    assert_eq!((refused.code().as_str(), refused.effect()), ("aws.refused", Effect::None));
+    assert!(refused.to_string().contains("inactive"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_way_back_nothing_is_written() {
+    let account = account(Scenario::Ok);
+    let first = json!({ "taskDefinition": "web:1" });
+    account.with_account(|it| it.call("DeregisterTaskDefinition", &first)).unwrap();
+    let service = with_image(&account::in_process(&account));
+    let target = TargetName::new("production/web").unwrap();
+    let minute = Duration::from_secs(60);
+    let cx = testing::plan_context(&target, Candidate::new(), &service.id(), minute);
+    let change = service.plan(&cx).await.unwrap().change;
+    let ledger = Arc::new(MemoryLedger::new());
+    let cx = testing::apply_context(&cx, ledger, minute).await.unwrap();
+    let refused = PreviousRevision::of(&service).roll_back(&cx, &change, None).await.unwrap_err();
+    assert_eq!(refused.code().as_str(), "ecs.no_way_back");
+    assert!(!called(&account).contains_key("UpdateService"));
 }
