@@ -8,7 +8,7 @@ use super::repository::Repository;
 use crate::aws::Aws;
 use crate::code;
 use crate::digest::written;
-use crate::ecs::Image;
+use crate::ecs::{Image, repository_of};
 
 /// What `docker` means where no tag is named.
 const DEFAULT_TAG: &str = "latest";
@@ -94,25 +94,21 @@ fn foreign(reference: &str) -> Error {
 
 /// A reference without digest: its repository, and its tag.
 fn split(reference: &str) -> (&str, Option<&str>) {
-    // A colon before the last slash is that of a registry's port.
-    let path = reference.rfind('/').map_or(0, |slash| slash + 1);
-    match reference[path..].split_once(':') {
-        Some((_, tag)) => (&reference[..reference.len() - tag.len() - 1], Some(tag)),
-        None => (reference, None),
-    }
+    let name = repository_of(reference);
+    (name, reference[name.len()..].strip_prefix(':'))
 }
 
 /// What the name of an image in ECR says.
 #[derive(Debug, PartialEq, Eq)]
-struct Host<'a> {
-    account: &'a str,
-    region: &'a str,
-    repository: &'a str,
+pub(super) struct Host<'a> {
+    pub(super) account: &'a str,
+    pub(super) region: &'a str,
+    pub(super) repository: &'a str,
 }
 
 impl<'a> Host<'a> {
     /// `None` when it is of another registry.
-    fn of(name: &'a str) -> Option<Self> {
+    pub(super) fn of(name: &'a str) -> Option<Self> {
         let (host, repository) = name.split_once('/')?;
         let (account, rest) = host.split_once('.')?;
         let is_account = account.len() == 12 && account.bytes().all(|it| it.is_ascii_digit());

@@ -5,12 +5,14 @@ use std::time::Duration;
 use gatekit_core::{Digest, Result};
 use tokio::time::Instant;
 
+use super::api::Named;
 use super::names::{Place, check_tag};
-use super::pinned::{host, no_tag};
+use super::pinned::{Host, host, no_tag};
 use super::platforms::{Platforms, platforms};
 use crate::aws::Aws;
 use crate::call::{lacking, patiently};
 use crate::digest::{parse, written};
+use crate::ecs::repository_of;
 use crate::operations::DESCRIBE_IMAGES;
 
 /// How long a read is tried at most, by programs that have no deadline of their own.
@@ -42,19 +44,10 @@ impl Repository {
     #[must_use]
     pub fn of_image(aws: &Aws, image: &str) -> Option<(Self, Digest)> {
         let (name, digest) = image.split_once('@')?;
-        let (host, path) = name.split_once('/')?;
-        let (registry, host) = host.split_once('.')?;
-        let region = aws.ecr().region();
-        let known = [
-            format!("dkr.ecr.{region}.amazonaws.com"),
-            format!("dkr.ecr.{region}.amazonaws.com.cn"),
-            format!("dkr.ecr-fips.{region}.amazonaws.com"),
-            format!("dkr-ecr.{region}.on.aws"),
-        ];
         // A tag may stand before the digest, which counts.
-        let repository = path.split_once(':').map_or(path, |(repository, _)| repository);
-        let found = Self::new(aws, repository).in_registry(registry);
-        let fits = known.iter().any(|it| it == host) && found.place.check().is_ok();
+        let of_ecr = Host::of(repository_of(name))?;
+        let found = Self::new(aws, of_ecr.repository).in_registry(of_ecr.account);
+        let fits = of_ecr.region == aws.ecr().region() && found.place.check().is_ok();
         Some((found, parse(digest)?)).filter(|_| fits)
     }
 
@@ -64,11 +57,7 @@ impl Repository {
     /// # Errors
     /// `ecr.config` when nothing can have that name, `ecr.no_repository`, `aws.*`.
     pub async fn resolve(&self, tag: &str) -> Result<Option<Digest>> {
-        self.place.check()?;
-        check_tag(tag)?;
-        let deadline = Instant::now() + PATIENCE;
-        let named = patiently(deadline, || self.aws.ecr().named(&self.place, tag)).await?;
-        Ok(named.map(|it| it.digest))
+        Ok(self.named(tag).await?.map(|it| it.digest))
     }
 
     /// The name of the image that a tag names now, with its digest: what to ship, and to journal. As
@@ -78,10 +67,7 @@ impl Repository {
     /// # Errors
     /// `ecr.no_tag`; those of [`resolve`](Self::resolve).
     pub async fn pinned(&self, tag: &str) -> Result<String> {
-        self.place.check()?;
-        check_tag(tag)?;
-        let deadline = Instant::now() + PATIENCE;
-        let named = patiently(deadline, || self.aws.ecr().named(&self.place, tag)).await?;
+        let named = self.named(tag).await?;
         let named = named.ok_or_else(|| no_tag(&self.place, tag))?;
         let registry = self.place.registry.clone().or(named.registry);
         let registry =
@@ -89,6 +75,13 @@ impl Repository {
         let host = host(&registry, self.aws.ecr().region());
         let (repository, digest) = (&self.place.repository, written(&named.digest));
         Ok(format!("{host}/{repository}:{tag}@{digest}"))
+    }
+
+    async fn named(&self, tag: &str) -> Result<Option<Named>> {
+        self.place.check()?;
+        check_tag(tag)?;
+        let deadline = Instant::now() + PATIENCE;
+        patiently(deadline, || self.aws.ecr().named(&self.place, tag)).await
     }
 
     /// For which platforms the image of that digest is; `None` when the repository has no such image.

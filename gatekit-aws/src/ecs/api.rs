@@ -91,13 +91,13 @@ impl Api {
     }
 
     /// The newest active revisions of a family, the newest first.
-    pub(super) async fn newest_revisions(&self, family: &str) -> Result<Vec<String>> {
+    pub(super) async fn newest_revisions(&self, family: &str) -> Result<Vec<Revision>> {
         self.definitions.turn().await;
         let call = self.client.list_task_definitions().family_prefix(family);
         let call = call.status(TaskDefinitionStatus::Active).sort(SortOrder::Desc);
         let answer = call.max_results(LOOKED_THROUGH).send().await;
         let answer = answer.map_err(|error| unread(LIST_TASK_DEFINITIONS, error, NAMES))?;
-        Ok(answer.task_definition_arns.unwrap_or_default())
+        Ok(answer.task_definition_arns.unwrap_or_default().into_iter().map(Revision).collect())
     }
 
     /// Registers another revision of that one, with these images, as that run's own.

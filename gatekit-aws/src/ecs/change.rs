@@ -26,6 +26,11 @@ impl DeploymentId {
 }
 
 impl Revision {
+    /// Its number in its family: one that is registered later has a greater one.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.0.rsplit(':').next()?.parse().ok()
+    }
+
     /// The family it belongs to.
     pub(super) fn family(&self) -> &str {
         let name = self.0.rsplit('/').next().unwrap_or(&self.0);

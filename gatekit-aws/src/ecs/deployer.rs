@@ -250,21 +250,19 @@ impl Service {
         let revision = match &change.wish {
             Wished::Revision(revision) => Some(revision.clone()),
             Wished::Again => Some(change.before.revision.clone()),
-            Wished::Images(images) => self.site.find_own(cx, change, images, Role::Release).await?,
+            Wished::Images(images) if is_touched => {
+                self.site.find_own(cx, change, images, Role::Release).await?
+            }
+            Wished::Images(images) => {
+                Some(self.site.own_revision(cx, change, images, Role::Release).await?)
+            }
         };
         // The service was deployed since the plan: unless that can only be this run's own doing, it is
         // somebody else's. A forced deployment is not sent before there is a receipt.
         let may_be_mine =
             change.wish != Wished::Again && revision.as_ref() == Some(&primary.revision);
-        if is_touched && !may_be_mine {
-            return Err(elsewhere(&primary.live()));
-        }
-        let revision = match (revision, &change.wish) {
-            (None, Wished::Images(images)) => {
-                self.site.own_revision(cx, change, images, Role::Release).await?
-            }
-            (found, _) => found.unwrap_or_else(|| change.before.revision.clone()),
-        };
+        let revision = revision.filter(|_| !is_touched || may_be_mine);
+        let revision = revision.ok_or_else(|| elsewhere(&primary.live()))?;
         let receipt = Receipt::of(revision);
         cx.checkpoint(&receipt).await?;
         Ok((receipt, is_touched))
@@ -365,8 +363,11 @@ impl Site {
         let before = &change.before.revision;
         let family = before.family();
         let listed = patiently(deadline, || self.api().newest_revisions(family)).await;
-        for arn in if_allowed(listed)?.unwrap_or_default() {
-            let known = patiently(deadline, || self.api().definition(&arn)).await?;
+        let mut newer = if_allowed(listed)?.unwrap_or_default();
+        // It was registered after the plan.
+        newer.retain(|it| it.number() > before.number());
+        for revision in newer {
+            let known = patiently(deadline, || self.api().definition(&revision.0)).await?;
             if let Some(own) =
                 known.filter(|it| it.is_of(change.run, role, before) && it.has(images))
             {

@@ -93,7 +93,7 @@ fn unusable(image: &str, why: &str) -> Error {
 }
 
 /// The repository that any reference to an image names, without tag and digest.
-pub(super) fn repository_of(reference: &str) -> &str {
+pub(crate) fn repository_of(reference: &str) -> &str {
     let name = reference.split('@').next().unwrap_or(reference);
     // A colon before the last slash is that of a registry's port.
     let path = name.rfind('/').map_or(0, |slash| slash + 1);

@@ -36,6 +36,7 @@ mod watch;
 pub(crate) use api::Api;
 pub use change::{Before, Change, DeploymentId, Receipt, Revision, WayBack, Wished};
 pub use image::Image;
+pub(crate) use image::repository_of;
 pub use preflight::Preflight;
 pub use rollback::PreviousRevision;
 pub use service::Service;

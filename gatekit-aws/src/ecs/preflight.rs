@@ -57,7 +57,7 @@ impl Preflight {
     /// Looks at what that deployer is to do.
     ///
     /// # Errors
-    /// None as yet: the id is a name that can be.
+    /// `config.name`, if the id that it has by default could not be one.
     pub fn of(service: &Service) -> Result<Self> {
         Ok(Self { id: StageId::new("ecs-preflight")?, service: service.clone() })
     }

@@ -103,10 +103,11 @@ impl Reading {
         self.status == "ACTIVE"
     }
 
-    /// The deployment whose tasks run: the last one that has completed.
+    /// The deployment that serves: the last one that has completed. Those before it may linger beside
+    /// it, in any order.
     pub(super) fn ran(&self) -> Option<&Deployment> {
-        let completed = self.deployments.iter().find(|it| it.has_completed());
-        completed.or_else(|| self.primary())
+        let completed = self.deployments.iter().filter(|it| it.has_completed());
+        completed.max_by_key(|it| (it.is_primary, it.created_ms)).or_else(|| self.primary())
     }
 
     pub(super) fn primary(&self) -> Option<&Deployment> {
@@ -261,4 +262,50 @@ impl fmt::Display for Deployment {
 
 fn millis(at: Option<DateTime>) -> i64 {
     at.and_then(|at| at.to_millis().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(
+        id: &str,
+        is_primary: bool,
+        rollout: RolloutState,
+        created_ms: i64,
+    ) -> Deployment {
+        Deployment {
+            id: DeploymentId(id.to_owned()),
+            is_primary,
+            revision: Revision(format!("arn:aws:ecs:r:1:task-definition/web:{created_ms}")),
+            rollout,
+            reason: String::new(),
+            created_ms,
+            running: 1,
+            pending: 0,
+            desired: 1,
+            failed: 0,
+        }
+    }
+
+    /// A way back would lead to one that only lingers.
+    #[test]
+    fn what_serves_is_the_last_that_has_completed_in_whatever_order_they_are_told() {
+        use RolloutState::{Completed, Failed};
+        let ran = |told: &[Deployment]| {
+            let reading = Reading { deployments: told.to_vec(), ..Reading::default() };
+            reading.ran().map(|it| it.id.0.clone())
+        };
+        let old = deployment("old", false, Completed, 1);
+        let middle = deployment("middle", false, Completed, 2);
+        let good = deployment("primary", true, Completed, 3);
+        let bad = deployment("primary", true, Failed, 3);
+        for told in [[&old, &middle, &good], [&good, &middle, &old]] {
+            assert_eq!(ran(&told.map(Clone::clone)).as_deref(), Some("primary"));
+        }
+        for told in [[&old, &middle, &bad], [&bad, &middle, &old]] {
+            assert_eq!(ran(&told.map(Clone::clone)).as_deref(), Some("middle"));
+        }
+        assert_eq!(ran(&[bad]).as_deref(), Some("primary"), "nothing has completed");
+    }
 }

@@ -6,7 +6,10 @@ use gatekit_core::Outcome::{self, Failed, Released, RolledBack, Stuck};
 use gatekit_core::RunReport;
 use gatekit_emulators::{Aws as Account, Clock, Scenario};
 
-use super::shipping::{FIRST, account, end, image, serving, ship, ship_image, why, with_image};
+use super::shipping::{
+    FIRST, account, called, deploy, end, image, register, serving, ship, ship_image, why,
+    with_image,
+};
 use crate::account;
 
 /// The outcome of the release of an image, and the codes it may have: where ECS itself gives up a
@@ -117,4 +120,21 @@ async fn five_minutes_take_at_most_160_calls_and_the_end_is_seen_within_two_seco
         assert!(late <= Duration::from_secs(2), "{late:?}");
         assert!(account.calls().len() <= 160, "{}", account.calls().len());
     }
+}
+
+/// However many revisions its family has: an own one is looked for among the newer ones alone.
+#[tokio::test(start_paused = true)]
+async fn a_long_history_costs_no_calls() {
+    let young = account(Scenario::Ok);
+    let old = account(Scenario::Ok);
+    for n in 0..30 {
+        let revision = register(&old, &[("web", &image(&n.to_string()).to_string())]);
+        deploy(&old, &revision);
+        old.with_account(gatekit_emulators::Account::hasten);
+    }
+    for account in [&young, &old] {
+        assert_eq!(ship_image(account).await.outcome, Released);
+    }
+    assert_eq!(called(&old)["DescribeTaskDefinition"], called(&young)["DescribeTaskDefinition"]);
+    assert_eq!(called(&old)["ListTaskDefinitions"], 1);
 }
