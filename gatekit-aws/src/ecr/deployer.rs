@@ -1,13 +1,16 @@
 //! `MoveTag`, and what it does as a deployer.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_trait::async_trait;
 use gatekit_core::{
     ApplyContext, Deployer, Digest, Effect, Error, Live, Location, NextAction, PlanContext,
-    Planned, Result, Rollout, StageId, Verb,
+    Planned, Result, Rollout, RunId, StageId, Verb,
 };
 use serde_json::{Value, json};
 
 use super::api::{Api, Named, at};
+use super::manifest::Manifest;
 use super::names::{Place, check_tag};
 use super::standing::{TagChange, TagReceipt, live};
 use super::writing::{Tags, moved, no_image};
@@ -49,6 +52,14 @@ pub struct MoveTag {
     tag: String,
     digest: Digest,
     prefix: String,
+    fetched: Arc<Mutex<Option<Fetched>>>,
+}
+
+/// The manifest that a run has fetched, which its later steps need again.
+#[derive(Debug)]
+struct Fetched {
+    run: RunId,
+    manifest: Arc<Manifest>,
 }
 
 /// A [`MoveTag`] that does not yet know its tag.
@@ -88,6 +99,18 @@ impl MoveTag {
     fn api(&self) -> &Api {
         self.aws.ecr()
     }
+
+    /// The manifest of that digest, if that run has fetched it already.
+    fn fetched(&self, run: RunId, digest: &Digest) -> Option<Arc<Manifest>> {
+        let fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetched = fetched.as_ref().filter(|it| it.run == run && it.manifest.digest == *digest);
+        fetched.map(|it| Arc::clone(&it.manifest))
+    }
+
+    fn keep_fetched(&self, run: RunId, manifest: &Arc<Manifest>) {
+        let fetched = Fetched { run, manifest: Arc::clone(manifest) };
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+    }
 }
 
 impl Moving {
@@ -106,7 +129,8 @@ impl Moving {
         let (id, tag) = (StageId::new("move-tag")?, tag.into());
         place.check()?;
         check_tag(&tag)?;
-        MoveTag { id, aws, place, tag, digest, prefix: String::new() }.keeping_under("gatekit")
+        let (prefix, fetched) = (String::new(), Arc::default());
+        MoveTag { id, aws, place, tag, digest, prefix, fetched }.keeping_under("gatekit")
     }
 }
 
@@ -127,7 +151,7 @@ impl Deployer for MoveTag {
         })
     }
 
-    /// Reads the tag, and the manifest of the image.
+    /// Reads the tag, and, once in a run, the manifest of the image.
     ///
     /// # Errors
     /// `ecr.no_repository`; `ecr.no_image` when the repository does not have it; `ecr.digest` when the
@@ -136,8 +160,15 @@ impl Deployer for MoveTag {
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<TagChange>> {
         let (api, place, wish) = (self.api(), &self.place, &self.digest);
         let named = patiently(cx.deadline(), || api.named(place, &self.tag)).await?;
-        let manifest = patiently(cx.deadline(), || api.manifest(place, wish)).await?;
-        let manifest = manifest.ok_or_else(|| no_image(place, wish))?;
+        let manifest = match self.fetched(cx.run(), wish) {
+            Some(manifest) => manifest,
+            None => {
+                let found = patiently(cx.deadline(), || api.manifest(place, wish)).await?;
+                let manifest = Arc::new(found.ok_or_else(|| no_image(place, wish))?);
+                self.keep_fetched(cx.run(), &manifest);
+                manifest
+            }
+        };
         let before = named.map(|it| it.digest);
         let moves = before.as_ref().filter(|it| *it != wish);
         if let Some(old) = moves
@@ -151,7 +182,8 @@ impl Deployer for MoveTag {
             (Some(_), Some(old)) => format!("{} -> {}", written(old), written(wish)),
         };
         // Approvals bind to the account and the region, too: another caller's are other registries.
-        let (region, registry) = (api.region(), place.registry.clone().or(manifest.registry));
+        let (region, registry) =
+            (api.region(), place.registry.clone().or_else(|| manifest.registry.clone()));
         let scope = json!({
             "region": region, "registry": registry, "repository": place.repository,
             "tag": self.tag, "wish": wish,
@@ -194,7 +226,10 @@ impl Deployer for MoveTag {
             (Location::Before, _) => {}
             _ => return Err(moved(&tags.place, &change.tag, named.as_ref())),
         }
-        let wish = tags.manifest(&change.wish).await?;
+        let wish = match self.fetched(change.run, &change.wish) {
+            Some(manifest) => manifest,
+            None => Arc::new(tags.manifest(&change.wish).await?),
+        };
         if let Some(old) = named.as_ref().filter(|it| !change.keeps(it)) {
             let old = tags.manifest(&old.digest).await?;
             tags.keep(&old, &change.keeper()).await?;

@@ -39,8 +39,8 @@
 //! overwritten, and found by nobody; an immutable repository is the way to keep others out.
 //!
 //! # What it costs
-//! A move is six calls, of which two write, and 2.5 KB in what they ask: for the first time it is two
-//! more. No byte of a layer is read.
+//! A move is five calls, of which two write: for the first time it is two more. No byte of a layer is
+//! read.
 //!
 //! # What only a live account can show
 //! The tests run against an emulation of ECR's API in front of a real registry. It has the rules that

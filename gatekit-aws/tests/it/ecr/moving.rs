@@ -129,10 +129,11 @@ async fn bytes_of_another_digest_are_not_put() {
     let world = World::new();
     let (old, new) = (world.image("old"), world.image("new"));
     world.set_tag(TAG, &old);
+    let change = world.run(&world.move_to(&new)).plan().await.unwrap().change;
+    world.ecr.add_newline();
+    // As another process: what the one that planned has fetched was as it should be.
     let mover = world.move_to(&new);
     let run = world.run(&mover);
-    let change = run.plan().await.unwrap().change;
-    world.ecr.add_newline();
     for error in [run.plan().await.unwrap_err(), run.apply(&change).await.unwrap_err()] {
         assert_eq!((error.code(), error.effect()), (&code::ECR_DIGEST, Effect::None));
     }
