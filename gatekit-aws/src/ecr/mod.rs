@@ -49,6 +49,7 @@
 
 mod api;
 mod deployer;
+mod host;
 mod manifest;
 mod names;
 mod pinned;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use gatekit_core::{Digest, Result};
+use gatekit_core::{Digest, Effect, Error, Result};
 use tokio::time::Instant;
 
-use super::api::Named;
+use super::api::{Named, at};
+use super::host::{Host, host};
 use super::names::{Place, check_tag};
-use super::pinned::{Host, host, no_tag};
 use super::platforms::{Platforms, platforms};
 use crate::aws::Aws;
 use crate::call::{lacking, patiently};
+use crate::code;
 use crate::digest::{parse, written};
 use crate::ecs::repository_of;
 use crate::operations::DESCRIBE_IMAGES;
@@ -115,4 +116,9 @@ impl Repository {
 /// ```
 pub async fn resolve(aws: &Aws, repository: &str, tag: &str) -> Result<Option<Digest>> {
     Repository::new(aws, repository).resolve(tag).await
+}
+
+pub(super) fn no_tag(place: &Place, tag: &str) -> Error {
+    let error = Error::new(code::ECR_NO_TAG, "the repository has no such tag");
+    at(error.with_context("tag", tag), place).with_effect(Effect::None)
 }

@@ -9,15 +9,15 @@ use aws_sdk_ecs::types::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SdkConfig;
-use gatekit_core::{Code, Go, Permit, Result, RunId};
+use gatekit_core::{Go, Permit, Result, RunId};
 
 use super::batch::Batch;
 use super::change::{DeploymentId, Receipt, Revision};
 use super::course::Course;
 use super::definition::{Definition, Role};
 use super::image::Image;
+use super::names::NAMES;
 use crate::call::{failed, lacking, unread};
-use crate::code;
 use crate::operations::{
     CONTINUE_SERVICE_DEPLOYMENT, DESCRIBE_SERVICE_DEPLOYMENTS, DESCRIBE_TASK_DEFINITION,
     DESCRIBE_TASKS, LIST_SERVICE_DEPLOYMENTS, LIST_TASK_DEFINITIONS, LIST_TASKS,
@@ -25,16 +25,8 @@ use crate::operations::{
 };
 use crate::pace::Pace;
 
-/// What ECS calls a missing cluster or service.
-pub(super) const NAMES: &[(&str, Code)] = &[
-    ("ClusterNotFoundException", code::NO_CLUSTER),
-    ("ServiceNotFoundException", code::NO_SERVICE),
-    ("ServiceNotActiveException", code::NO_SERVICE),
-];
-
 // Calls in a second, and how many may be at once: half of what the documents give an account
-// (`AmazonECS/latest/APIReference/request-throttling`).
-pub(super) const SERVICE_READS: (u32, u32) = (10, 9);
+// (`AmazonECS/latest/APIReference/request-throttling`). What `Batch` asks has a limit of its own.
 const SERVICE_DEPLOYMENT_READS: (u32, u32) = (10, 9);
 const CLUSTER_RESOURCE_READS: (u32, u32) = (10, 9);
 const DEFINITION_READS: (u32, u32) = (10, 9);

@@ -8,10 +8,13 @@ use aws_sdk_ecs::types::Service;
 use gatekit_core::{Error, Result};
 use tokio::sync::oneshot;
 
-use super::api::{NAMES, SERVICE_READS};
+use super::names::NAMES;
 use crate::call::{lacking, unread};
 use crate::operations::DESCRIBE_SERVICES;
 use crate::pace::Pace;
+
+/// Calls in a second, and how many may be at once: half of what the documents give an account.
+const SERVICE_READS: (u32, u32) = (10, 9);
 
 /// The most services of one call.
 const MOST: usize = 10;

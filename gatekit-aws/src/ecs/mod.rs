@@ -25,6 +25,7 @@ mod definition;
 mod deployer;
 mod follow;
 mod image;
+mod names;
 mod preflight;
 mod reading;
 mod rollback;

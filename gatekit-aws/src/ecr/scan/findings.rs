@@ -7,7 +7,7 @@ use aws_sdk_ecr::types::{
 use gatekit_core::{Digest, Result};
 use serde_json::{Value, json};
 
-use super::policy::Severity;
+use super::severity::Severity;
 use crate::call::{lacking, unread};
 use crate::digest::written;
 use crate::ecr::api::{Api, OWN, at};

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::findings::{Progress, Report};
-use super::policy::{Policy, Severity};
+use super::policy::Policy;
+use super::severity::Severity;
 use crate::aws::Aws;
 use crate::call::patiently;
 use crate::code;

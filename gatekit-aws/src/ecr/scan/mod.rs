@@ -3,6 +3,7 @@
 mod findings;
 mod gate;
 mod policy;
+mod severity;
 
 pub use gate::Scan;
-pub use policy::Severity;
+pub use severity::Severity;

@@ -12,7 +12,6 @@ use gatekit_emulators::{Aws as Account, Injection, Scenario, Trouble};
 use gatekit_testkit::conformance::deployer::{
     Capability, DeployerSubject, DeployerWorld, Release, Start, Trace, Truth,
 };
-use gatekit_testkit::conformance::{deployer, rollback};
 
 use super::shipping::{FIRST, OTHERS, REPOSITORY, account, deploy, register, service, serving};
 use crate::account;
@@ -149,78 +148,16 @@ impl DeployerWorld for Cluster {
     }
 }
 
-/// One test for each behaviour of a suite, and none forgotten.
-macro_rules! conforms {
-    ($($module:ident: $form:ident, $suite:ident;)+ @ $names:tt) => {
-        $(conforms!(@one $module, $form, $suite, $names);)+
-    };
-    (@one $module:ident, $form:ident, $suite:ident, { $($name:ident),+ $(,)? }) => {
-        mod $module {
-            use super::*;
-
-            #[test]
-            fn no_behaviour_is_forgotten() {
-                assert_eq!($suite::NAMES, [$(stringify!($name)),+]);
-            }
-
-            $(#[tokio::test(start_paused = true)]
-            async fn $name() {
-                $suite::$name(&Form::$form).await;
-            })+
-        }
-    };
-}
-
-conforms!(
-    image: Image, deployer;
-    revision: Revision, deployer;
-    paused: Paused, deployer;
-    @ {
-        it_describes_itself_the_same_in_every_process,
-        no_secret_is_shown,
-        reading_writes_nothing,
-        reading_is_repeatable,
-        reading_is_cancel_safe,
-        another_candidate_has_another_scope,
-        the_scope_leaves_out_what_was_there,
-        another_process_goes_on_with_change_and_receipt,
-        it_is_before_and_then_after,
-        what_is_in_place_is_recognised,
-        another_runs_effect_is_not_its_own,
-        somebody_elses_release_is_found,
-        live_tells_what_is_live,
-        a_half_way_state_is_not_taken_for_a_whole_one,
-        applying_again_has_no_second_effect,
-        a_lost_answer_is_found_again,
-        every_write_has_its_permit,
-        an_overtaken_fence_writes_nothing,
-        a_late_apply_clobbers_nobody,
-        it_goes_on_wherever_it_was_killed,
-        errors_tell_what_was_written,
-        a_rollout_ends,
-        a_release_that_fails_is_no_success,
-        a_pause_is_answered,
-    }
+gatekit_testkit::deployer_conforms!(
+    #[tokio::test(start_paused = true)]
+    image: Form::Image,
+    revision: Form::Revision,
+    paused: Form::Paused,
 );
 
-conforms!(
-    image_undone: Image, rollback;
-    revision_undone: Revision, rollback;
-    paused_undone: Paused, rollback;
-    @ {
-        reversibility_is_told_without_writing,
-        undoing_what_never_landed_harms_nothing,
-        undoing_ends_where_it_began,
-        undoing_twice_harms_nothing,
-        watching_the_undoing_writes_nothing,
-        every_undoing_write_has_its_permit,
-        an_overtaken_fence_undoes_nothing,
-        somebody_elses_release_is_not_touched,
-        another_runs_release_is_not_touched,
-        what_landed_in_part_is_undone,
-        undoing_goes_on_wherever_it_was_killed,
-        a_lost_answer_is_undone,
-        a_failed_release_is_undone,
-        a_one_way_change_is_not_undone,
-    }
+gatekit_testkit::rollback_conforms!(
+    #[tokio::test(start_paused = true)]
+    image_undone: Form::Image,
+    revision_undone: Form::Revision,
+    paused_undone: Form::Paused,
 );

@@ -235,7 +235,7 @@ pub use reading::{reading_is_cancel_safe, reading_is_repeatable, reading_writes_
 pub use rolling_out::{a_pause_is_answered, a_release_that_fails_is_no_success, a_rollout_ends};
 pub use subject::{Capability, DeployerSubject, DeployerWorld, Release, Start, Trace, Truth};
 
-crate::conformance::suite::suite!(DeployerSubject:
+crate::conformance::suite::suite!(DeployerSubject in deployer, deployer_conforms $:
     it_describes_itself_the_same_in_every_process,
     no_secret_is_shown,
     reading_writes_nothing,

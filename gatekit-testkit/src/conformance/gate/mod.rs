@@ -98,7 +98,7 @@ pub use checking::{
 };
 pub use subject::{Capability, GateSubject, GateWorld, Scene};
 
-crate::conformance::suite::suite!(GateSubject:
+crate::conformance::suite::suite!(GateSubject in gate, gate_conforms $:
     it_describes_itself_the_same_in_every_process,
     it_passes_with_evidence,
     it_fails_with_a_finding,

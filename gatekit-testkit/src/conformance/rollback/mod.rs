@@ -17,7 +17,7 @@ pub use undoing::{
 };
 pub use watching::{reversibility_is_told_without_writing, watching_the_undoing_writes_nothing};
 
-crate::conformance::suite::suite!(DeployerSubject:
+crate::conformance::suite::suite!(DeployerSubject in rollback, rollback_conforms $:
     reversibility_is_told_without_writing,
     undoing_what_never_landed_harms_nothing,
     undoing_ends_where_it_began,
