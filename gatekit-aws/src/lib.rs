@@ -16,9 +16,11 @@ mod call;
 pub mod cloudwatch;
 pub mod code;
 mod digest;
+mod doubt;
 pub mod ecr;
 pub mod ecs;
 pub mod operations;
 mod pace;
+mod said;
 
 pub use aws::Aws;

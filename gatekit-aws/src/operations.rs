@@ -73,9 +73,10 @@ operations! {
     CONTINUE_SERVICE_DEPLOYMENT: "ecs:ContinueServiceDeployment", Optional,
         "to answer a pause; without it a rollout that pauses fails";
     LIST_TASKS: "ecs:ListTasks", Optional,
-        "to find the tasks that stopped; without it failures are told without their reasons";
+        "to find tasks; without it failures are told without their reasons, and a way back to images \
+         that are known by tags is refused";
     DESCRIBE_TASKS: "ecs:DescribeTasks", Optional,
-        "to read why tasks stopped, and which digests run";
+        "to read why tasks stopped, and which digests run; without it as without ecs:ListTasks";
     DESCRIBE_ALARMS: "cloudwatch:DescribeAlarms", Required,
         "to read the alarms of a gate; composite ones are shown to who may on all resources alone";
     DESCRIBE_IMAGES: "ecr:DescribeImages", Required,

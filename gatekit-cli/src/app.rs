@@ -36,6 +36,8 @@ pub struct App {
     pub(crate) about: Option<&'static str>,
     pub(crate) version: Option<&'static str>,
     pub(crate) examples: Option<&'static str>,
+    /// The default of `--deadline`, where it is not the usual one.
+    pub(crate) deadline: Option<&'static str>,
     /// The program's own arguments, as a command that has nothing else.
     pub(crate) own: Command,
     pub(crate) pipelines: Vec<Named>,
@@ -67,6 +69,7 @@ impl App {
             about: None,
             version: None,
             examples: None,
+            deadline: None,
             own: Command::new(name),
             pipelines: Vec::new(),
             home: Arc::new(|_| SqliteLedger::default_path()),
@@ -94,6 +97,16 @@ impl App {
     /// arguments that a ship needs.
     pub fn examples(mut self, examples: &'static str) -> Self {
         self.examples = Some(examples);
+        self
+    }
+
+    /// How long a rollout and its verification may take, and again its unwinding, where `--deadline`
+    /// does not say, as `30m`.
+    ///
+    /// # Default
+    /// 5 minutes.
+    pub fn deadline(mut self, deadline: &'static str) -> Self {
+        self.deadline = Some(deadline);
         self
     }
 

@@ -183,6 +183,9 @@ pub(crate) fn of(app: &App) -> Command {
         command = command.version(version);
     }
     command = Common::augment_args(command);
+    if let Some(deadline) = app.deadline {
+        command = command.mut_arg("deadline", |arg| arg.default_value(deadline));
+    }
     command = match app.pipelines.as_slice() {
         [only] => command.subcommands(verbs(app.name, only)),
         several => several.iter().fold(command, |command, pipeline| {

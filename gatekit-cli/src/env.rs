@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, FromArgMatches};
@@ -65,6 +66,12 @@ impl Env {
     /// does.
     pub(crate) fn that_only_shows(self) -> Self {
         Self { only_shows: true, ..self }
+    }
+
+    /// How long a rollout and its verification may take, and again its unwinding: `--deadline`.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.common.deadline
     }
 
     /// What is released to: the pipeline's name, or what `--target` says.

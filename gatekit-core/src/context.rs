@@ -110,6 +110,8 @@ pub struct PlanContext {
     pub(crate) hearing: Arc<Hearing>,
     /// `None` outside an engine.
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
+    /// What people were told last.
+    pub(crate) told: Arc<Mutex<Option<String>>>,
 }
 
 impl PlanContext {
@@ -139,6 +141,7 @@ impl PlanContext {
             events: EventSender::silent(),
             hearing: Arc::default(),
             ledger: None,
+            told: Arc::default(),
         }
     }
 
@@ -258,14 +261,22 @@ impl PlanContext {
         &self.cancel
     }
 
-    /// Tells people how it is getting on. Lossy, not journalled; MUST NOT contain secrets.
+    /// Tells people how it is getting on. Lossy; MUST NOT contain secrets. Not journalled, but for the last
+    /// of a rollout that the deadline ends: its error tells it.
     pub fn progress(&self, message: impl Into<String>) {
+        let message = message.into();
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.clone());
         self.events.progress(|| EventBody::Progress {
             target: self.facts.target.clone(),
             run: self.facts.run,
             stage: Some(self.stage.clone()),
-            message: message.into(),
+            message,
         });
+    }
+
+    /// What people were told last by this context.
+    pub(crate) fn last_told(&self) -> Option<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -272,6 +272,7 @@ fn refusal(trouble: Trouble, action: &str) -> Option<Fault> {
             Fault::client("AccessDeniedException", &what)
         }
         Trouble::Unknown => Fault::client("UnknownOperationException", ""),
+        Trouble::NotImplemented => Fault::not_implemented(),
         Trouble::Expired => {
             let what = "The security token included in the request is expired";
             Fault::client("ExpiredTokenException", what)

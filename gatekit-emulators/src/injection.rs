@@ -16,6 +16,8 @@ pub enum Trouble {
     Denied,
     /// The service does not know the operation.
     Unknown,
+    /// The endpoint says so by a status alone, as those do that imitate AWS.
+    NotImplemented,
     /// The credentials are no longer valid.
     Expired,
     /// It happens, and the connection is cut before the answer.
@@ -47,11 +49,12 @@ pub struct Injection {
 pub(crate) const SILENCE: Duration = Duration::from_secs(3600);
 
 impl Trouble {
-    const ALL: [(Self, &'static str); 10] = [
+    const ALL: [(Self, &'static str); 11] = [
         (Self::Throttled, "throttled"),
         (Self::ServerError, "server-error"),
         (Self::Denied, "denied"),
         (Self::Unknown, "unknown"),
+        (Self::NotImplemented, "not-implemented"),
         (Self::Expired, "expired"),
         (Self::CutAfter, "cut-after"),
         (Self::CutBefore, "cut-before"),

@@ -29,6 +29,12 @@ impl Fault {
         Self { status: 500, kind: "ServerException".to_owned(), message }
     }
 
+    /// As endpoints tell it that imitate the service in part.
+    pub(crate) fn not_implemented() -> Self {
+        let message = "API action has not been implemented".to_owned();
+        Self { status: 501, kind: "InternalFailure".to_owned(), message }
+    }
+
     pub(crate) fn body(&self) -> Value {
         json!({ "__type": self.kind, "message": self.message })
     }

@@ -11,7 +11,7 @@ use gatekit_core::{
 };
 use serde::{Deserialize, Serialize};
 use staging_release::account;
-use staging_release::flags::{Checks, SERVICE, Site};
+use staging_release::flags::{Checks, DEADLINE, SERVICE, Site};
 
 /// The image was never resolved to its digest.
 const USAGE_IMAGE: Code = Code::new("usage.image");
@@ -87,6 +87,7 @@ pub fn app() -> App {
         )
         .version(env!("CARGO_PKG_VERSION"))
         .examples(EXAMPLES)
+        .deadline(DEADLINE)
         .codes(gatekit_aws::code::ALL)
         .pipeline("production/service", async |ship: Ship, env: Env| {
             let aws = account::from_env().await?;
@@ -123,6 +124,8 @@ impl Ship {
         if let Some(least) = self.scan_gate {
             first.push(enforced(self.scan(aws, digest.clone(), least)?));
         }
+        let (before, after) = self.checks.alarms(aws, env)?.unzip();
+        first.extend(before.map(enforced));
         let mut gates = Pipeline::to(env.target().as_str()).gates(first);
         if self.approvals > 0 {
             gates = gates.gate(enforced(Approval::quorum(self.approvals)));
@@ -132,7 +135,7 @@ impl Ship {
             .deploy(service)
             .rollback_with(back)
             .verify(enforced(self.checks.smoke(&["/health", "/ready"])?));
-        if let Some(alarms) = self.checks.alarms(aws)? {
+        if let Some(alarms) = after {
             pipeline = pipeline.verify(enforced(alarms));
         }
         // Last: it names what was seen to be good, and whatever fails before leaves it where it is.

@@ -2,6 +2,7 @@
 
 use aws_config::BehaviorVersion;
 use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_types::SdkConfig;
 use gatekit_aws::Aws;
 use gatekit_core::{Code, Effect, Error, NextAction, Result};
@@ -33,10 +34,15 @@ async fn has_credentials(config: &SdkConfig) -> Result<()> {
         NextAction::outside("log in, for example by `aws sso login`, or set `AWS_ACCESS_KEY_ID`"),
     );
     let Some(provider) = config.credentials_provider() else { return Err(error) };
-    match provider.provide_credentials().await {
-        Ok(_) => Ok(()),
-        Err(source) => Err(error.with_source(source)),
-    }
+    // Not the words of the failure: they may quote what a program printed that was to give them.
+    let why = match provider.provide_credentials().await {
+        Ok(_) => return Ok(()),
+        Err(CredentialsError::CredentialsNotLoaded(_)) => "none were found",
+        Err(CredentialsError::InvalidConfiguration(_)) => "their configuration is invalid",
+        Err(CredentialsError::ProviderTimedOut(_)) => "whoever gives them did not answer in time",
+        Err(_) => "whoever gives them failed: see by `aws sts get-caller-identity`",
+    };
+    Err(error.with_context("why", why))
 }
 
 fn missing(code: Code, what: &'static str) -> Error {

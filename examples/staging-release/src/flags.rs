@@ -13,6 +13,12 @@ use serde::{Deserialize, Serialize};
 
 /// The target is that of another service.
 const USAGE_SERVICE: Code = Code::new("usage.service");
+/// The alarms would bake for longer than the whole run may take.
+const USAGE_BAKE: Code = Code::new("usage.bake");
+
+/// How long a release takes at most unless it is told otherwise: a load balancer that drains the tasks
+/// of before for five minutes is usual, and they have to start and be healthy first.
+pub const DEADLINE: &str = "30m";
 
 /// The note that tells which service a target stands for.
 pub const SERVICE: &str = "service";
@@ -40,7 +46,9 @@ impl Site {
     /// As it is journalled: what a target stands for.
     #[must_use]
     pub fn noted(&self) -> String {
-        format!("{}/{}", self.cluster, self.service)
+        // A cluster may be given by its ARN, too.
+        let cluster = self.cluster.rsplit('/').next().unwrap_or(&self.cluster);
+        format!("{cluster}/{}", self.service)
     }
 
     /// Refuses a target that was released to another service: its lock, its journal and its way back
@@ -125,15 +133,25 @@ impl Checks {
         paths.iter().fold(smoke, |smoke, path| smoke.get(*path)).build()
     }
 
-    /// The gate on alarms; `None` when none is named.
+    /// The gates on alarms, before and after the deploy; `None` when none is named. What is unknown, or
+    /// fires already, is told before anything is touched.
     ///
     /// # Errors
-    /// `alarm.config`.
-    pub fn alarms(&self, aws: &Aws) -> Result<Option<Alarms>> {
+    /// `usage.bake` when they would bake for longer than the whole release may take; `alarm.config`.
+    pub fn alarms(&self, aws: &Aws, env: &Env) -> Result<Option<(Alarms, Alarms)>> {
         if self.alarms.is_empty() {
             return Ok(None);
         }
-        Alarms::of(aws, "alarms", &self.alarms).map(|gate| Some(gate.bake(self.alarm_bake)))
+        if self.alarm_bake >= env.deadline() {
+            let what = "the alarms would bake for longer than the whole release may take";
+            let next = "bake for a shorter time, or allow more by `--deadline`";
+            return Err(Error::new(USAGE_BAKE, what)
+                .with_effect(Effect::None)
+                .with_next(NextAction::outside(next)));
+        }
+        let before = Alarms::of(aws, "alarms-before", &self.alarms)?;
+        let after = Alarms::of(aws, "alarms", &self.alarms)?.bake(self.alarm_bake);
+        Ok(Some((before, after)))
     }
 }
 

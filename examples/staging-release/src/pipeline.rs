@@ -8,7 +8,7 @@ use gatekit_core::{Candidate, Code, Effect, Error, NextAction, Pipeline, Result,
 use serde::{Deserialize, Serialize};
 
 use crate::account;
-use crate::flags::{Checks, SERVICE, Site};
+use crate::flags::{Checks, DEADLINE, SERVICE, Site};
 
 /// Neither an image nor `--force` is in the arguments.
 const USAGE_IMAGE: Code = Code::new("usage.image");
@@ -60,6 +60,7 @@ pub fn app() -> App {
         )
         .version(env!("CARGO_PKG_VERSION"))
         .examples(EXAMPLES)
+        .deadline(DEADLINE)
         .codes(gatekit_aws::code::ALL)
         .pipeline("staging/service", async |ship: Ship, env: Env| {
             let aws = account::from_env().await?;
@@ -105,12 +106,15 @@ impl Ship {
             }
         };
         let back = PreviousRevision::of(&service);
+        let (before, after) = self.checks.alarms(aws, env)?.unzip();
+        let mut first = vec![enforced(Preflight::of(&service)?)];
+        first.extend(before.map(enforced));
         let mut pipeline = Pipeline::to(env.target().as_str())
-            .gate(enforced(Preflight::of(&service)?))
+            .gates(first)
             .deploy(service)
             .rollback_with(back)
             .verify(enforced(self.checks.smoke(&["/health"])?));
-        if let Some(alarms) = self.checks.alarms(aws)? {
+        if let Some(alarms) = after {
             pipeline = pipeline.verify(enforced(alarms));
         }
         Ok(Shipment::new(pipeline.build()?).with_candidate(move || Ok(candidate)))

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures_util::future::try_join;
 use gatekit_core::{
     ApplyContext, Deployer, Digest, Effect, Error, Live, Location, NextAction, PlanContext,
     Planned, Result, Rollout, RunId, StageId, Verb,
@@ -159,23 +160,27 @@ impl Deployer for MoveTag {
     /// `aws.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<TagChange>> {
         let (api, place, wish) = (self.api(), &self.place, &self.digest);
-        let named = patiently(cx.deadline(), || api.named(place, &self.tag)).await?;
-        let manifest = match self.fetched(cx.run(), wish) {
-            Some(manifest) => manifest,
-            None => {
-                let found = patiently(cx.deadline(), || api.manifest(place, wish)).await?;
-                let manifest = Arc::new(found.ok_or_else(|| no_image(place, wish))?);
-                self.keep_fetched(cx.run(), &manifest);
-                manifest
+        let known = self.fetched(cx.run(), wish);
+        let is_first = known.is_none();
+        let named = patiently(cx.deadline(), || api.named(place, &self.tag));
+        let manifest = async {
+            if let Some(manifest) = known {
+                return Ok(manifest);
             }
+            let found = patiently(cx.deadline(), || api.manifest(place, wish)).await?;
+            found.map(Arc::new).ok_or_else(|| no_image(place, wish))
         };
+        let (named, manifest) = try_join(named, manifest).await?;
         let before = named.map(|it| it.digest);
         let moves = before.as_ref().filter(|it| *it != wish);
+        // Once in a run: the write itself is refused, too.
         if let Some(old) = moves
+            && is_first
             && patiently(cx.deadline(), || api.is_fixed(place, &self.tag)).await? == Some(true)
         {
             return Err(immutable(place, &self.tag, old));
         }
+        self.keep_fetched(cx.run(), &manifest);
         let summary = match (&before, moves) {
             (None, _) => format!("new: {}", written(wish)),
             (Some(_), None) => format!("already {}", written(wish)),

@@ -12,6 +12,7 @@ use super::standing::live;
 use crate::call::patiently;
 use crate::code;
 use crate::digest::written;
+use crate::doubt::Doubt;
 
 /// The pauses before a write is tried again that AWS was too busy for, or whose answer was lost; and
 /// before a tag is read again that does not yet name what was written.
@@ -153,25 +154,6 @@ impl Tags<'_> {
             }
             None => Err(error),
         }
-    }
-}
-
-/// Whether an earlier try of a call may have landed.
-#[derive(Debug, Default)]
-struct Doubt(bool);
-
-impl Doubt {
-    fn cast(&mut self, error: &Error) {
-        self.0 |= error.effect() != Effect::None;
-    }
-
-    fn on(&self, error: Error) -> Error {
-        let clean = error.effect() == Effect::None;
-        if self.0 && clean { error.with_effect(Effect::Unknown) } else { error }
-    }
-
-    fn of<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| self.on(error))
     }
 }
 

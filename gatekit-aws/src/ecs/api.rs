@@ -40,6 +40,7 @@ const TASKS: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Api {
     client: Client,
+    region: String,
     services: Batch,
     service_deployments: Pace,
     cluster_resources: Pace,
@@ -53,10 +54,16 @@ impl Api {
         Self {
             services: Batch::new(client.clone()),
             client,
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
             service_deployments: pace(SERVICE_DEPLOYMENT_READS),
             cluster_resources: pace(CLUSTER_RESOURCE_READS),
             definitions: pace(DEFINITION_READS),
         }
+    }
+
+    /// The region whose services are called.
+    pub(super) fn region(&self) -> &str {
+        &self.region
     }
 
     /// `None` when the cluster has no such service.

@@ -72,11 +72,16 @@ impl Shared {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn describe(&self, cluster: &str, services: &[String]) -> Result<Vec<Service>> {
+    async fn describe(&self, cluster: &str, services: &[String]) -> Result<Described> {
         let call = self.client.describe_services().cluster(cluster);
         let answer = call.set_services(Some(services.to_vec())).send().await;
         let answer = answer.map_err(|error| unread(DESCRIBE_SERVICES, error, NAMES))?;
-        Ok(answer.services.unwrap_or_default())
+        let failures = answer.failures.unwrap_or_default().into_iter();
+        let missing = failures.filter(|it| it.reason() == Some("MISSING"));
+        Ok(Described {
+            services: answer.services.unwrap_or_default(),
+            missing: missing.filter_map(|it| it.arn).collect(),
+        })
     }
 }
 
@@ -109,6 +114,7 @@ impl Asker {
             // One of them may be what the whole call is refused for.
             if names.len() > 1 && answer.as_ref().is_err_and(|error| !error.is_temporary()) {
                 for (name, tell) in turn {
+                    self.shared.pace.turn().await;
                     answer = self.shared.describe(&self.cluster, std::slice::from_ref(&name)).await;
                     let _ = tell.send(of(&answer, &name));
                 }
@@ -143,10 +149,31 @@ impl Drop for Asker {
     }
 }
 
+/// What ECS answered.
+#[derive(Debug)]
+struct Described {
+    services: Vec<Service>,
+    /// By ARN.
+    missing: Vec<String>,
+}
+
+/// The name at the end of an ARN.
+fn last(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
 /// What an answer says of one service.
-fn of(answer: &Result<Vec<Service>>, name: &str) -> Answer {
+fn of(answer: &Result<Described>, name: &str) -> Answer {
     match answer {
-        Ok(services) => Ok(services.iter().find(|it| is(it, name)).cloned()),
+        Ok(Described { services, missing }) => {
+            let found = services.iter().find(|it| is(it, name)).cloned();
+            let is_missing = || missing.iter().any(|arn| last(arn) == last(name));
+            // An answer that tells neither is no answer.
+            if found.is_none() && !is_missing() {
+                return Err(lacking(DESCRIBE_SERVICES, "the service that was asked for"));
+            }
+            Ok(found)
+        }
         Err(error) => Err(Error::from(error.to_failure())),
     }
 }

@@ -57,6 +57,8 @@ impl fmt::Display for Revision {
 pub struct Change {
     /// The run that planned it: what it registers is tagged with it.
     pub run: RunId,
+    /// The service, by its ARN: another account or region may have one of the same name.
+    pub service: String,
     /// What ran when the change was planned.
     pub before: Before,
     /// How to get back to that.

@@ -3,6 +3,8 @@
 use aws_sdk_ecs::types;
 use gatekit_core::Rollout;
 
+use crate::said::said;
+
 /// One reading of it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Course {
@@ -33,10 +35,10 @@ impl Course {
         Self {
             arn: told.service_deployment_arn.unwrap_or_default(),
             status: told.status.map(|it| it.as_str().to_owned()).unwrap_or_default(),
-            reason: told.status_reason.unwrap_or_default(),
+            reason: said(&told.status_reason.unwrap_or_default()),
             stage: told.lifecycle_stage.map(|it| it.as_str().to_owned()),
             waits_at,
-            rolls_back: told.rollback.map(|it| it.reason.unwrap_or_default()),
+            rolls_back: told.rollback.map(|it| said(&it.reason.unwrap_or_default())),
             alarms: told.alarms.and_then(|it| it.triggered_alarm_names).unwrap_or_default(),
             weight: target.as_ref().and_then(|it| it.requested_production_traffic_weight),
             revision: target.and_then(|it| it.arn).unwrap_or_default(),
@@ -53,6 +55,11 @@ impl Course {
             }
             _ => return None,
         })
+    }
+
+    /// Whether it is not over: the service may say earlier that its tasks are where they should be.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(&*self.status, "PENDING" | "IN_PROGRESS" | "STOP_REQUESTED")
     }
 
     /// Whether it can still be stopped, by what the API documents.

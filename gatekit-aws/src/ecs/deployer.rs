@@ -19,6 +19,7 @@ use super::service::{Service, Wish};
 use super::site::{Found, Site};
 use crate::call::{if_allowed, patiently};
 use crate::code;
+use crate::doubt::Doubt;
 use crate::operations::{CONTINUE_SERVICE_DEPLOYMENT, REGISTER_TASK_DEFINITION, UPDATE_SERVICE};
 
 /// For how long an update is sent again that did not land.
@@ -47,7 +48,11 @@ impl Deployer for Service {
             Wish::Nothing => json!("nothing"),
         };
         let Site { cluster, service, .. } = &self.site;
-        json!({ "kind": "ecs_service", "cluster": cluster, "service": service, "wish": wish })
+        let region = self.site.api().region();
+        json!({
+            "kind": "ecs_service", "region": region, "cluster": cluster, "service": service,
+            "wish": wish,
+        })
     }
 
     /// Reads the service and its task definition.
@@ -65,7 +70,8 @@ impl Deployer for Service {
         let way_back = self.way_back(deadline, ran, &definition).await?;
         let wish = self.wished(deadline, &definition).await?;
         let Site { cluster, service, .. } = &self.site;
-        let scope = json!({ "cluster": cluster, "service": service, "wish": &wish });
+        // Approvals bind to the account and the region, too: another one may have the same names.
+        let scope = json!({ "service": reading.arn, "cluster": cluster, "wish": &wish });
         let summary = format!("{cluster}/{service}: {} -> {}", ran.revision, told(&wish));
         let before = Before {
             deployment: primary.id.clone(),
@@ -74,7 +80,7 @@ impl Deployer for Service {
             images: definition.images,
             desired: reading.desired,
         };
-        let change = Change { run: cx.run(), before, way_back, wish };
+        let change = Change { run: cx.run(), service: reading.arn, before, way_back, wish };
         Ok(Planned { change, scope: Digest::of_json(&scope), summary })
     }
 
@@ -104,6 +110,7 @@ impl Deployer for Service {
         let mine = self.deployed(cx, change, &receipt, was_sent).await?;
         receipt.deployment = Some(mine.id.clone());
         receipt.created_ms = mine.created_ms;
+        cx.checkpoint(&receipt).await?;
         // Without it the deployment is found by its number later.
         receipt.service_deployment = self.site.find_course(&mine.id).await.ok().flatten();
         Ok(receipt)
@@ -209,11 +216,17 @@ impl Service {
             return Ok(WayBack::Revision);
         }
         let running = self.site.running_images(deadline, &ran.id, definition).await?;
-        Ok(match running {
-            Some(images) => WayBack::Pinned(images),
-            None if is_again => WayBack::None("it cannot be read which digests run".to_owned()),
-            None => WayBack::Revision,
-        })
+        Ok(running.map_or_else(
+            || {
+                // Its tags may name something else by then.
+                WayBack::None(format!(
+                    "it cannot be read which digests the tasks of {} run: that takes \
+                     `ecs:ListTasks` and `ecs:DescribeTasks`, and tasks that agree",
+                    ran.revision
+                ))
+            },
+            WayBack::Pinned,
+        ))
     }
 
     pub(super) async fn wished(
@@ -275,29 +288,32 @@ impl Service {
         cx: &ApplyContext,
         change: &Change,
         receipt: &Receipt,
-        mut was_sent: bool,
+        was_sent: bool,
     ) -> Result<Deployment> {
         let until = cx.deadline().min(Instant::now() + PATIENCE);
+        let mut doubt = Doubt::of_earlier(was_sent);
         loop {
-            if was_sent && let Some(mine) = self.found(cx, change, receipt).await? {
+            if doubt.is_cast()
+                && let Some(mine) = doubt.of(self.found(cx, change, receipt).await)?
+            {
                 return Ok(mine);
             }
             // A second one would be a second deployment, if the first is only late.
-            if was_sent && change.wish == Wished::Again {
+            if doubt.is_cast() && change.wish == Wished::Again {
                 return Err(cannot_tell("its answer was lost, and nothing shows that it landed"));
             }
             match self.update(cx, change, receipt).await {
                 Ok(Some(mine)) => return Ok(mine),
                 Ok(None) => {
-                    let late = self.found(cx, change, receipt).await?;
+                    let late = doubt.of(self.found(cx, change, receipt).await)?;
                     return late.ok_or_else(|| no_new_deployment(&change.before));
                 }
                 // Sent again only after a look at whether it landed.
                 Err(error) if error.is_temporary() && Instant::now() < until => {
-                    was_sent |= error.effect() != Effect::None;
+                    doubt.cast(&error);
                     tokio::time::sleep(SEND_AGAIN.mul_f64(0.5 + fastrand::f64())).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(doubt.on(error)),
             }
         }
     }

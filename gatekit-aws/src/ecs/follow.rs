@@ -1,5 +1,6 @@
 //! Following a deployment: one poll.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_ecs::types::DesiredStatus;
@@ -54,7 +55,9 @@ impl Site {
         let has_failed = mine.is_some_and(|it| it.rollout == RolloutState::Failed);
         let has_stages = reading.strategy != "ROLLING";
         let look_around = watch.is_time_to_look_around();
-        let course = if has_stages || is_displaced || has_failed {
+        let may_be_over = mine.is_some_and(|it| it.rollout == RolloutState::Completed);
+        let is_staged = has_stages && (may_be_over || watch.is_time_to_ask_for_the_course());
+        let course = if is_staged || is_displaced || has_failed {
             // What is optional does not end a poll: it may be told by the next.
             self.course(receipt, watch).await.unwrap_or_default()
         } else {
@@ -62,17 +65,20 @@ impl Site {
         };
         if let Some(mine) = mine {
             watch.saw(mine);
-            let may_crash = mine.failed > 0 || watch.stops.worst() > 0;
-            if look_around || may_crash || has_failed || is_displaced {
+            let crashes = watch.may_crash(mine);
+            if look_around || crashes || has_failed || is_displaced {
                 self.count_stops(&mine.id, watch).await.unwrap_or_default();
             }
         }
         if look_around {
             watch.looked_around = Some(Instant::now());
         }
+        if course.is_some() {
+            watch.last_course.clone_from(&course);
+        }
         let rollout = stands(&reading, mine, receipt, change, course.as_ref(), watch);
         if let Some(mine) = mine
-            && let Some(news) = watch.news(progress(&reading, mine, course.as_ref()))
+            && let Some(news) = watch.news(progress(&reading, mine, receipt, watch))
         {
             cx.progress(news);
         }
@@ -119,6 +125,7 @@ impl Site {
         for task in tasks {
             if task.started_by() == Some(&mine.0) {
                 watch.stops.count(&task);
+                watch.has_stopped();
             }
             watch.known_stopped.extend(task.task_arn);
         }
@@ -149,10 +156,11 @@ fn stands(
     if let Some(hook) = course.and_then(|it| it.waits_at.clone()) {
         return Rollout::Paused(Pause::at(hook));
     }
+    let goes_on = course.is_some_and(Course::goes_on);
     match mine.rollout {
         RolloutState::Failed => return Rollout::Failed(mine.reason.clone()),
         RolloutState::Completed if reading.desired == 0 => return Rollout::NothingRan,
-        RolloutState::Completed if mine.running > 0 => return Rollout::Settled,
+        RolloutState::Completed if mine.running > 0 && !goes_on => return Rollout::Settled,
         RolloutState::Untold if reading.desired == 0 => return Rollout::NothingRan,
         RolloutState::Untold if reading.is_steady(mine) => return Rollout::Settled,
         _ => {}
@@ -190,18 +198,24 @@ fn with_reasons(why: String, reading: &Reading, receipt: &Receipt, watch: &Watch
     if watch.stops.worst() > 0 {
         told.push(watch.stops.to_string());
     }
-    let mut events: Vec<&str> = Vec::new();
-    for (at, message) in &reading.events {
-        let is_news = *at > receipt.created_ms && !message.contains("has started");
-        if is_news && events.len() < EVENTS && !events.contains(&message.as_str()) {
-            events.push(message);
-        }
-    }
+    let events: Vec<_> = events_since(reading, receipt).take(EVENTS).collect();
     told.extend(events.into_iter().rev().map(str::to_owned));
     told.join("; ")
 }
 
-fn progress(reading: &Reading, mine: &Deployment, course: Option<&Course>) -> String {
+/// What the service says since the deployment was begun, but of tasks that start: the newest first,
+/// nothing twice.
+fn events_since<'r>(reading: &'r Reading, receipt: &Receipt) -> impl Iterator<Item = &'r str> {
+    let mut told = BTreeSet::new();
+    let begun = receipt.created_ms;
+    let news = reading.events.iter().filter(move |(at, says)| {
+        *at > begun && ![" has started ", " registered "].iter().any(|it| says.contains(it))
+    });
+    news.map(|(_, says)| says.as_str()).filter(move |says| told.insert(*says))
+}
+
+/// How it is getting on, and why that may be: what a deadline ends is told with the last of these.
+fn progress(reading: &Reading, mine: &Deployment, receipt: &Receipt, watch: &Watch) -> String {
     let mut told = vec![
         format!("{} of {} tasks run", mine.running, reading.desired),
         format!("{} pending", mine.pending),
@@ -209,11 +223,20 @@ fn progress(reading: &Reading, mine: &Deployment, course: Option<&Course>) -> St
     if mine.failed > 0 {
         told.push(format!("{} failed", mine.failed));
     }
+    let course = watch.last_course.as_ref();
     let stage = course.and_then(|it| it.stage.as_ref());
     told.extend(stage.map(|it| it.to_lowercase().replace('_', " ")));
     let weight = course.and_then(|it| it.weight);
     told.extend(weight.map(|it| format!("{it} % of the traffic")));
-    told.join(", ")
+    let mut told = told.join(", ");
+    if mine.running < mine.desired {
+        let stops = Some(watch.stops.to_string()).filter(|it| !it.is_empty());
+        let newest = events_since(reading, receipt).next().map(str::to_owned);
+        for why in stops.into_iter().chain(newest) {
+            told = format!("{told}; {why}");
+        }
+    }
+    told
 }
 
 /// How often a rollback is looked at.

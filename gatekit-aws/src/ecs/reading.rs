@@ -9,10 +9,13 @@ use gatekit_core::{Live, Location};
 
 use super::change::{Change, DeploymentId, Receipt, Revision, Wished};
 use super::definition::has;
+use crate::said::said;
 
 /// One reading of a service.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Reading {
+    /// The service, by its ARN.
+    pub(super) arn: String,
     /// `ACTIVE`, `DRAINING` or `INACTIVE`.
     pub(super) status: String,
     /// `ECS` unless another one deploys.
@@ -88,6 +91,7 @@ impl Reading {
         let events = told.events.unwrap_or_default().into_iter();
         let deployments = told.deployments.unwrap_or_default().into_iter();
         Self {
+            arn: told.service_arn.unwrap_or_default(),
             status: told.status.unwrap_or_default(),
             controller: controller.unwrap_or_else(|| "ECS".to_owned()),
             strategy: strategy.map_or_else(|| "ROLLING".to_owned(), |it| it.as_str().to_owned()),
@@ -95,7 +99,9 @@ impl Reading {
             alarms: alarms.unwrap_or_default(),
             desired: told.desired_count,
             deployments: deployments.filter_map(Deployment::of).collect(),
-            events: events.filter_map(|it| Some((millis(it.created_at), it.message?))).collect(),
+            events: events
+                .filter_map(|it| Some((millis(it.created_at), said(&it.message?))))
+                .collect(),
         }
     }
 
@@ -145,6 +151,10 @@ impl Reading {
             let why = format!("the service is {}, or has no primary deployment", self.status);
             return Standing::Known(Location::Unknown(why));
         };
+        if self.arn != change.service {
+            let why = format!("the change is of {}, and this is {}", change.service, self.arn);
+            return Standing::Known(Location::Unknown(why));
+        }
         let is_before = primary.id == change.before.deployment;
         match self.mine(change, receipt) {
             Mine::Seen(mine) if mine.id == primary.id => {
@@ -231,7 +241,7 @@ impl Deployment {
             is_primary: told.status.as_deref() == Some("PRIMARY"),
             revision: Revision(told.task_definition?),
             rollout,
-            reason: told.rollout_state_reason.unwrap_or_default(),
+            reason: said(&told.rollout_state_reason.unwrap_or_default()),
             created_ms: millis(told.created_at),
             running: told.running_count,
             pending: told.pending_count,
@@ -307,5 +317,32 @@ mod tests {
             assert_eq!(ran(&told.map(Clone::clone)).as_deref(), Some("middle"));
         }
         assert_eq!(ran(&[bad]).as_deref(), Some("primary"), "nothing has completed");
+    }
+
+    /// Its names may be the same in another account.
+    #[test]
+    fn a_service_of_another_account_tells_nothing_of_a_change() {
+        let change: Change = serde_json::from_value(serde_json::json!({
+            "run": gatekit_core::RunId::generate(),
+            "service": "arn:aws:ecs:r:1:service/demo/web",
+            "before": { "deployment": "ecs-svc/1", "created_ms": 1, "revision": "web:1",
+                        "images": {}, "desired": 1 },
+            "way_back": "revision",
+            "wish": "again",
+        }))
+        .unwrap();
+        let service = |account: u8| Reading {
+            arn: format!("arn:aws:ecs:r:{account}:service/demo/web"),
+            status: "ACTIVE".to_owned(),
+            desired: 1,
+            deployments: vec![deployment("ecs-svc/1", true, RolloutState::Completed, 1)],
+            ..Reading::default()
+        };
+        let stands = |account| match service(account).standing(&change, None) {
+            Standing::Known(location) => location,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(stands(1), Location::Before);
+        assert!(matches!(stands(2), Location::Unknown(why) if why.contains("r:2:service")));
     }
 }

@@ -216,10 +216,11 @@ impl Site {
             Some(_) => self.running_images(deadline, &deployment.id, definition).await?,
             None => None,
         };
+        let by_digest = change.before.images.values().all(|it| it.parse::<Image>().is_ok());
         Ok(match (running, images) {
             (Some(running), Some(images)) => Some(running == *images),
-            _ if change.wish == Wished::Again => None,
-            _ => Some(true),
+            (None, None) if by_digest && change.wish != Wished::Again => Some(true),
+            _ => None,
         })
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use aws_sdk_ecs::types::{Task, TaskStopCode};
 
+use crate::said::said;
+
 /// The reasons for which tasks of a deployment stopped, by how often.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Stops {
@@ -40,7 +42,7 @@ impl fmt::Display for Stops {
 
 /// Why a task stopped, when that was a failure: for grouping, and for people.
 fn failure(task: &Task) -> Option<(String, String)> {
-    let reason = task.stopped_reason().unwrap_or("it does not say why");
+    let reason = said(task.stopped_reason().unwrap_or("it does not say why"));
     let wanted = match task.stop_code.as_ref()? {
         TaskStopCode::TaskFailedToStart | TaskStopCode::EssentialContainerExited => false,
         // The scheduler stops what is not healthy, and what is no longer needed.
@@ -53,15 +55,15 @@ fn failure(task: &Task) -> Option<(String, String)> {
     if wanted {
         return None;
     }
-    let (mut key, mut text) = (vec![alike(reason)], vec![reason.to_owned()]);
+    let (mut key, mut text) = (vec![alike(&reason)], vec![reason.clone()]);
     for container in task.containers() {
         let name = container.name().unwrap_or("?");
         if let Some(code) = container.exit_code.filter(|code| *code != 0) {
             key.push(format!("{name} {code}"));
             text.push(format!("container `{name}` exited with {code}"));
         }
-        if let Some(why) = container.reason().filter(|why| *why != reason) {
-            key.push(format!("{name} {}", alike(why)));
+        if let Some(why) = container.reason().map(said).filter(|why| *why != reason) {
+            key.push(format!("{name} {}", alike(&why)));
             text.push(format!("container `{name}`: {why}"));
         }
     }

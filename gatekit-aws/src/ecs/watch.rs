@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::course::Course;
 use super::reading::Deployment;
 use super::stops::Stops;
 
@@ -29,6 +30,12 @@ const JITTER: Duration = Duration::from_millis(500);
 /// How often it is asked, unprompted, which tasks stopped.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
+/// How often it is asked how far the stages of a rollout are.
+const ASK_FOR_COURSE: Duration = Duration::from_secs(4);
+
+/// After how long without another stop a deployment is no longer watched for the next.
+const CALM: Duration = Duration::from_secs(90);
+
 /// What is remembered of one deployment.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -38,6 +45,13 @@ pub(super) struct Watch {
     /// Since when all of its tasks run.
     all_run_since: Option<Instant>,
     pub(super) course: CourseArn,
+    /// What that API told last, and when it was asked.
+    pub(super) last_course: Option<Course>,
+    asked_for_course: Option<Instant>,
+    /// How many of its tasks had failed at the last look.
+    failed: i32,
+    /// Since when no more of them have failed or stopped.
+    calm_since: Instant,
     /// Whether it was seen to be over, and well.
     pub(super) has_settled: bool,
     pub(super) looked_around: Option<Instant>,
@@ -63,6 +77,10 @@ impl Watch {
             unseen_since: None,
             all_run_since: None,
             course: course.map_or(CourseArn::Unknown, CourseArn::Known),
+            last_course: None,
+            asked_for_course: None,
+            failed: 0,
+            calm_since: Instant::now(),
             has_settled: false,
             looked_around: None,
             stops: Stops::default(),
@@ -89,6 +107,36 @@ impl Watch {
         self.looked_around.is_none_or(|at| at.elapsed() >= LOOK_AROUND)
     }
 
+    /// Whether it is time to ask how far the stages of the rollout are.
+    pub(super) fn is_time_to_ask_for_the_course(&mut self) -> bool {
+        let is_time = self.asked_for_course.is_none_or(|at| at.elapsed() >= ASK_FOR_COURSE);
+        if is_time {
+            self.asked_for_course = Some(Instant::now());
+        }
+        is_time
+    }
+
+    /// Whether tasks may have stopped that were not looked at: more of them have failed, or some had
+    /// stopped a short while ago, and not all run again.
+    pub(super) fn may_crash(&mut self, mine: &Deployment) -> bool {
+        let more = mine.failed > self.failed;
+        self.failed = mine.failed;
+        if more {
+            self.calm_since = Instant::now();
+        }
+        more || (mine.running < mine.desired && self.crashed_lately())
+    }
+
+    /// Notes that tasks have stopped.
+    pub(super) fn has_stopped(&mut self) {
+        self.calm_since = Instant::now();
+    }
+
+    fn crashed_lately(&self) -> bool {
+        let has_crashed = self.failed > 0 || self.stops.worst() > 0;
+        has_crashed && self.calm_since.elapsed() < CALM
+    }
+
     /// A line for people, unless they have just been told it.
     pub(super) fn news(&mut self, line: String) -> Option<String> {
         if line == self.told {
@@ -103,7 +151,7 @@ impl Watch {
         let elapsed = self.since.elapsed();
         let near = |since: Instant| since.elapsed() < NEAR_THE_END || LATE.contains(&elapsed);
         let is_frequent =
-            elapsed < BEGINNING || self.all_run_since.is_some_and(near) || self.stops.worst() > 0;
+            elapsed < BEGINNING || self.all_run_since.is_some_and(near) || self.crashed_lately();
         let pause = if is_frequent { FREQUENT } else { RARE };
         pause + JITTER.mul_f64(fastrand::f64())
     }

@@ -175,7 +175,7 @@ impl Run {
         direction: Direction,
     ) -> Result<(Option<Rollout>, Option<Error>), Stop> {
         let stage = &begun.stage;
-        let mut answered = None;
+        let (mut answered, mut last_told) = (None, None);
         loop {
             let cx = self.context(stage, self.deadline);
             let receipt = begun.receipt.as_ref();
@@ -190,13 +190,15 @@ impl Run {
                     }
                 }
             };
-            let rollout = match self.ask(stage, self.deadline, poll).await? {
+            let polled = self.ask(stage, self.deadline, poll).await?;
+            last_told = cx.last_told().or(last_told);
+            let rollout = match polled {
                 Ok(rollout) => rollout,
                 Err(error) if error.is_temporary() && Instant::now() < self.deadline => {
                     self.pause(POLL_AGAIN).await?;
                     continue;
                 }
-                Err(error) => return Ok((None, Some(error))),
+                Err(error) => return Ok((None, Some(with_last(error, last_told)))),
             };
             match (&rollout, pauses) {
                 (Rollout::InProgress { poll_after }, _) if Instant::now() < self.deadline => {
@@ -207,7 +209,7 @@ impl Run {
                 // the answer may have been lost: it is given again.
                 (Rollout::Paused(pause), _) if answered.as_ref() == Some(pause) => {
                     if Instant::now() >= self.deadline {
-                        return Ok((Some(rollout), Some(unsettled(stage))));
+                        return Ok((Some(rollout), Some(unsettled(stage, last_told))));
                     }
                     self.pause(POLL_AGAIN).await?;
                     answered = None;
@@ -219,7 +221,7 @@ impl Run {
                     answered = Some(pause.clone());
                 }
                 _ => {
-                    let failure = failed(stage, &rollout);
+                    let failure = failed(stage, &rollout, last_told);
                     return Ok((Some(rollout), failure));
                 }
             }
@@ -271,16 +273,24 @@ pub(crate) fn pause_rejected(stage: &StageId, hook: &str) -> Error {
     )
 }
 
-fn unsettled(stage: &StageId) -> Error {
+fn unsettled(stage: &StageId, last_told: Option<String>) -> Error {
     let what = format!("the rollout of `{stage}` did not settle before the deadline");
-    Error::new(code::DEPLOY_DEADLINE, what)
+    with_last(Error::new(code::DEPLOY_DEADLINE, what), last_told)
+}
+
+/// An error with what people were told last before it.
+fn with_last(error: Error, last_told: Option<String>) -> Error {
+    match last_told {
+        Some(told) => error.with_context("last", told),
+        None => error,
+    }
 }
 
 /// What a rollout that has ended says; `None` when it says that all is well.
-fn failed(stage: &StageId, rollout: &Rollout) -> Option<Error> {
+fn failed(stage: &StageId, rollout: &Rollout, last_told: Option<String>) -> Option<Error> {
     let (code, what) = match rollout {
         Rollout::Settled => return None,
-        Rollout::InProgress { .. } => return Some(unsettled(stage)),
+        Rollout::InProgress { .. } => return Some(unsettled(stage, last_told)),
         Rollout::Failed(why) => (code::DEPLOY_FAILED, format!("failed: {why}")),
         Rollout::RolledBack { by, why } => {
             (code::DEPLOY_ROLLED_BACK, format!("was rolled back by {by}: {why}"))

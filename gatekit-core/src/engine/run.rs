@@ -178,6 +178,7 @@ impl Run {
             cancel,
             events: self.events.clone(),
             hearing: Arc::clone(&self.hearing),
+            told: Arc::default(),
             ledger: Some(Arc::clone(&self.ledger)),
         }
     }

@@ -57,7 +57,7 @@ sentences! {
     RECEIPT_SECRET: "Deployer::Receipt" = "Journalled: MUST NOT contain secrets.";
     JOURNAL_SECRET: "the journal" = "MUST NOT contain secrets";
     ERROR_SECRET: "Error" = "They MUST NOT contain secrets: errors are journalled.";
-    PROGRESS_SECRET: "PlanContext::progress" = "Lossy, not journalled; MUST NOT contain secrets.";
+    PROGRESS_SECRET: "PlanContext::progress" = "Lossy; MUST NOT contain secrets.";
     DESCRIBE_SECRET: "describe" = "The configuration that matters, secrets as names only.";
 
     OBSERVE: "Deployer::observe" =

@@ -42,9 +42,18 @@ fn an_alarm_that_fires_already_is_named_as_such() {
     let world = World::new(Scenario::Ok);
     world.site.account.put_alarm(Alarm::metric("web-latency").first(AlarmState::Alarm));
     let done = world.ship_unasked(&["--alarm", "web-latency", "--alarm-bake", "1s"]);
-    assert_ne!(done.exit, Some(0), "{done:?}");
+    assert_eq!(done.exit, Some(1), "{done:?}");
     assert!(done.report().to_string().contains("alarm.fired_before"), "{done:?}");
+    let unknown = world.ship_unasked(&["--alarm", "web-latenzy", "--alarm-bake", "1s"]);
+    assert_eq!(unknown.exit, Some(1), "{unknown:?}");
+    assert!(unknown.report().to_string().contains("alarm.unknown"), "{unknown:?}");
+    let long = world.ship_unasked(&["--alarm", "web-latency", "--alarm-bake", "40m"]);
+    assert_eq!(long.exit, Some(2), "{long:?}");
+    assert!(format!("{long:?}").contains("usage.bake"), "{long:?}");
     is_as_before(&world);
+    let writes = ["RegisterTaskDefinition", "UpdateService"];
+    let calls = world.site.account.calls();
+    assert!(!calls.iter().any(|it| writes.contains(&it.operation.as_str())), "{calls:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Releases to the emulated service explored: every single fault, and every pair.
+//! Releases to the emulated service explored: every single fault.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -107,7 +107,7 @@ async fn what_is_optional_may_be_missing() {
         .filter(|it| it.service() == "ecs" && it.need == gatekit_aws::operations::Need::Optional);
     let optional: Vec<_> = optional.map(|it| it.name()).collect();
     assert!(optional.len() >= 6, "{optional:?}");
-    for trouble in [Trouble::Denied, Trouble::Unknown] {
+    for trouble in [Trouble::Denied, Trouble::Unknown, Trouble::NotImplemented] {
         for scenario in [Scenario::Ok, Scenario::AlarmRollback, Scenario::CrashLoop] {
             let account = account(scenario);
             for operation in &optional {
@@ -120,6 +120,7 @@ async fn what_is_optional_may_be_missing() {
             // Without the tasks it cannot be told that they crash, and no breaker ends it.
             let waited = end(&report).1.ends_with(".deadline");
             assert_eq!(waited, scenario == Scenario::CrashLoop, "{}", why(&report));
+            assert_eq!(waited, why(&report).contains("tasks run"), "{}", why(&report));
         }
     }
 }
@@ -262,6 +263,11 @@ async fn an_answer_that_lacks_what_it_must_have_is_told() {
     let report = ship_image(&account).await;
     assert_eq!(end(&report), (Outcome::Failed, "aws.answer"), "{}", why(&report));
     assert!(why(&report).contains("ecs:DescribeTaskDefinition"), "{}", why(&report));
+    // Neither the service, nor that it is missing.
+    let account = self::account(Scenario::Ok);
+    account.inject(Injection::of(Trouble::Empty, "DescribeServices", 1000));
+    let report = ship_image(&account).await;
+    assert_eq!(end(&report), (Outcome::Failed, "aws.answer"), "{}", why(&report));
 }
 
 #[tokio::test(start_paused = true)]

@@ -143,14 +143,19 @@ async fn a_forced_deployment_that_ecs_rolled_back_is_no_success() {
     assert_eq!(serving(&account), ran);
 }
 
+/// By its tags, the way back would lead to what they name by then.
 #[tokio::test(start_paused = true)]
-async fn a_forced_deployment_needs_the_digests_that_run() {
-    let (account, _) = tagged().await;
-    account.inject(Injection::of(Trouble::Denied, "ListTasks", 99));
-    let report = ship(service(&account::in_process(&account)).force()).await;
-    assert_eq!(end(&report), (Outcome::Refused, "rollback.one_way"), "{}", why(&report));
-    assert!(why(&report).contains("which digests run"), "{}", why(&report));
-    assert!(updates(&account).is_empty());
+async fn a_way_back_to_tags_needs_the_digests_that_run() {
+    for is_forced in [true, false] {
+        let (account, _) = tagged().await;
+        account.inject(Injection::of(Trouble::Denied, "ListTasks", 99));
+        let aws = account::in_process(&account);
+        let service = if is_forced { service(&aws).force() } else { with_image(&aws) };
+        let report = ship(service).await;
+        assert_eq!(end(&report), (Outcome::Refused, "rollback.one_way"), "{}", why(&report));
+        assert!(why(&report).contains("`ecs:ListTasks`"), "{}", why(&report));
+        assert!(updates(&account).is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]
