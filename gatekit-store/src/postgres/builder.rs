@@ -4,9 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use gatekit_core::Result;
+use gatekit_postgres::{Address, Purpose};
 
-use super::address::Address;
 use super::ledger::PostgresLedger;
+use crate::code;
+
+const LEDGER: Purpose = Purpose { name: "ledger", url: code::LEDGER_URL, tls: code::LEDGER_TLS };
 
 /// How to open a [`PostgresLedger`].
 #[derive(Debug, Clone)]
@@ -23,7 +26,7 @@ pub struct PostgresLedgerBuilder {
 impl PostgresLedgerBuilder {
     pub(super) fn new(url: &str) -> Result<Self> {
         Ok(Self {
-            address: Address::parse(url)?,
+            address: Address::parse(url, &LEDGER)?,
             connections: 4,
             call_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(15),

@@ -1,10 +1,10 @@
 //! What went wrong below, told in the words of the ledger.
 
 use std::error::Error as StdError;
-use std::io;
 
 use gatekit_core::{Code, Effect, Error, NextAction, TargetName};
-use tokio_postgres::error::{DbError, SqlState};
+use gatekit_postgres::Trouble;
+use tokio_postgres::error::SqlState;
 
 use super::schema::VERSION;
 use super::stand::Stand;
@@ -55,17 +55,13 @@ impl From<tokio_postgres::Error> for Fault {
                 "GK003" => return Self::OtherFence,
                 _ => {}
             }
-            return match passing(db) {
-                Some(why) => Self::Passing(Passing { why, source: Some(error.into()) }),
-                None => Self::Sql(error),
-            };
         }
-        let is_late = is_of_kind(&error, "timeout waiting for server");
-        if error.is_closed() || is_late || (io_error(&error).is_some() && !is_distrust(&error)) {
-            let why = Why::Unreachable;
-            return Self::Passing(Passing { why, source: Some(error.into()) });
-        }
-        Self::Sql(error)
+        let why = match Trouble::of(&error) {
+            Trouble::Unreachable => Why::Unreachable,
+            Trouble::Busy => Why::Busy,
+            _ => return Self::Sql(error),
+        };
+        Self::Passing(Passing { why, source: Some(error.into()) })
     }
 }
 
@@ -79,75 +75,6 @@ impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
         Self::Damaged(error.to_string())
     }
-}
-
-/// Whether what the server says may be otherwise the next time.
-fn passing(error: &DbError) -> Option<Why> {
-    let code = error.code();
-    // It is shutting down, starting up, or has lost a process.
-    let away = [
-        SqlState::ADMIN_SHUTDOWN,
-        SqlState::CRASH_SHUTDOWN,
-        SqlState::CANNOT_CONNECT_NOW,
-        SqlState::IDLE_SESSION_TIMEOUT,
-        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
-        // What poolers have no code for: also that they have lost the server in the middle of a call.
-        SqlState::INTERNAL_ERROR,
-    ];
-    let busy = [
-        SqlState::TOO_MANY_CONNECTIONS,
-        SqlState::T_R_DEADLOCK_DETECTED,
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::LOCK_NOT_AVAILABLE,
-        SqlState::QUERY_CANCELED,
-        SqlState::OUT_OF_MEMORY,
-    ];
-    if login_at_pooler(error).is_some() {
-        None
-    } else if away.contains(code) || code.code().starts_with("08") {
-        Some(Why::Unreachable)
-    } else if busy.contains(code) {
-        Some(Why::Busy)
-    } else {
-        None
-    }
-}
-
-fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
-    error.source().and_then(|source| source.downcast_ref())
-}
-
-/// What PgBouncer says, in words alone, that the server would say by a code of its own.
-fn login_at_pooler(error: &DbError) -> Option<SqlState> {
-    if *error.code() != SqlState::PROTOCOL_VIOLATION {
-        return None;
-    }
-    let says = |words: &str| error.message().contains(words);
-    if says("no such database") {
-        return Some(SqlState::INVALID_CATALOG_NAME);
-    }
-    let is_login = ["authentication failed", "no such user", "login failed", "SASL"];
-    is_login.into_iter().any(says).then_some(SqlState::INVALID_PASSWORD)
-}
-
-/// Whether client and server do not trust each other: rustls puts its own errors into those of the
-/// system.
-fn is_distrust(error: &tokio_postgres::Error) -> bool {
-    io_error(error)
-        .and_then(io::Error::get_ref)
-        .is_some_and(|inner| inner.downcast_ref::<rustls::Error>().is_some())
-}
-
-/// Whether no protected connection can come about.
-fn is_tls(error: &tokio_postgres::Error) -> bool {
-    let has_none = is_of_kind(error, "error performing TLS handshake") && io_error(error).is_none();
-    is_distrust(error) || has_none
-}
-
-/// Whether an error of no server and of no system is of that kind, which is told in no other way.
-fn is_of_kind(error: &tokio_postgres::Error, kind: &str) -> bool {
-    error.to_string().starts_with(kind)
 }
 
 impl Fault {
@@ -192,46 +119,32 @@ impl Passing {
 }
 
 fn sql(place: &str, doing: &str, source: tokio_postgres::Error) -> Error {
-    let at_pooler = source.as_db_error().and_then(login_at_pooler);
-    let Some(code) = at_pooler.or(source.code().cloned()) else {
-        let is_login = ["authentication error", "invalid configuration"]
-            .iter()
-            .any(|it| is_of_kind(&source, it));
-        let error = match is_tls(&source) {
-            true => tls(place, &source),
-            false if is_login => login(place),
-            // An answer of other columns, or of other types, than a ledger's.
-            false => corrupt(place),
-        };
-        return error.with_source(source);
+    let code = source.code().cloned();
+    let is_of = |class: &str| code.as_ref().is_some_and(|code| code.code().starts_with(class));
+    let error = match Trouble::of(&source) {
+        Trouble::Tls { next } => tls(place, next),
+        Trouble::Login => login(place),
+        Trouble::Denied => denied(place, doing),
+        Trouble::ReadOnly => {
+            read_only(place, "the server is a standby, or its database is read-only")
+        }
+        Trouble::NoDatabase => missing(place),
+        Trouble::DiskFull => full(place),
+        Trouble::Unstorable => unstorable(place),
+        _ if is_of("GK002") => newer(place),
+        // Something of it is gone or of another type, or a row holds what no ledger writes; or an answer
+        // has other columns, or of other types, than a ledger's.
+        _ if code.is_none() || ["22", "23", "3F", "42", "P0", "XX"].into_iter().any(is_of) => {
+            corrupt(place)
+        }
+        _ => error(code::LEDGER_IO, &format!("the ledger failed to {doing}"), place)
+            .with_next(NextAction::outside("see the cause, and the log of the server")),
     };
-    let error = if code.code() == "GK002" {
-        newer(place)
-    } else if code.code().starts_with("28") {
-        login(place)
-    } else if code == SqlState::INSUFFICIENT_PRIVILEGE {
-        denied(place, doing)
-    } else if code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        read_only(place, "the server is a standby, or its database is read-only")
-    } else if code == SqlState::INVALID_CATALOG_NAME {
-        missing(place)
-    } else if code == SqlState::DISK_FULL {
-        full(place)
-    } else if [SqlState::UNTRANSLATABLE_CHARACTER, SqlState::CHARACTER_NOT_IN_REPERTOIRE]
-        .contains(&code)
-    {
-        unstorable(place)
-    } else if ["22", "23", "3F", "42", "P0", "XX"]
-        .iter()
-        .any(|class| code.code().starts_with(class))
-    {
-        // Something of it is gone or of another type, or a row holds what no ledger writes.
-        corrupt(place)
-    } else {
-        error(code::LEDGER_IO, &format!("the ledger failed to {doing}"), place)
-            .with_next(NextAction::outside("see the cause, and the log of the server"))
+    let error = match &code {
+        Some(code) => error.with_context("sqlstate", code.code()),
+        None => error,
     };
-    error.with_context("sqlstate", code.code()).with_source(source)
+    error.with_source(source)
 }
 
 fn error(code: Code, message: &str, place: &str) -> Error {
@@ -351,26 +264,7 @@ fn denied(place: &str, doing: &str) -> Error {
         )
 }
 
-fn tls(place: &str, source: &tokio_postgres::Error) -> Error {
-    use rustls::{CertificateError as Certificate, Error as Tls};
-    let inner = io_error(source).and_then(io::Error::get_ref);
-    let next = match inner.and_then(|inner| inner.downcast_ref::<Tls>()) {
-        // It speaks none.
-        None => "switch TLS on in the server; where nobody else can listen, say `?sslmode=disable`",
-        Some(Tls::InvalidCertificate(
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
-        )) => "name the host in the URL as the server's certificate names it",
-        Some(Tls::InvalidCertificate(
-            Certificate::Expired | Certificate::ExpiredContext { .. },
-        )) => "renew the server's certificate; see that the clock here is right",
-        Some(Tls::InvalidCertificate(_)) => {
-            "name the authority of the server's certificate by `?sslrootcert=FILE`; where nobody \
-             else can listen, say `?sslmode=disable`"
-        }
-        Some(_) => {
-            "see the cause: certificate and key, of the server or by `?sslcert=` and `?sslkey=`"
-        }
-    };
+fn tls(place: &str, next: &'static str) -> Error {
     error(code::LEDGER_TLS, "no protected connection to the ledger can be made", place)
         .with_next(NextAction::outside(next))
 }

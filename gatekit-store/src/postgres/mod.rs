@@ -2,8 +2,6 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `address` | what a URL says |
-//! | `tls` | whom a connection trusts |
 //! | `builder` | how a ledger is opened |
 //! | `schema` | the tables and functions, and how they come into being |
 //! | `server` | how a statement is sent, waited for, and sent again |
@@ -14,17 +12,14 @@
 //! | `transaction` | how several statements are sent as one |
 //! | `arrival` | how it receives the history of another ledger |
 
-mod address;
 #[cfg(all(feature = "sqlite", unix))]
 mod arrival;
 mod builder;
-mod connect;
 mod error;
 mod ledger;
 mod schema;
 mod server;
 mod stand;
-mod tls;
 #[cfg(all(feature = "sqlite", unix))]
 mod transaction;
 mod turns;

@@ -1,19 +1,22 @@
 //! How a statement is sent, waited for, and sent again.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use deadpool_postgres::{
+    Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
+};
 use gatekit_core::{Effect, Error, Result};
+use gatekit_postgres::{Connected, Hosts};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::{Config, NoTls, Row, Socket};
 
 use super::builder::PostgresLedgerBuilder;
-use super::connect::Hosts;
 use super::error::{Fault, Passing, Why};
-use super::tls;
 
 /// A value, and the type that the statement expects of it: named statements, which could be asked for
 /// it, do not survive a transaction pooler.
@@ -51,6 +54,24 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The servers, as the pool asks them.
+struct Pooled<T>(Hosts<T>);
+
+impl<T> Connect for Pooled<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+    T::Stream: Sync + Send,
+    T::TlsConnect: Sync + Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    fn connect(
+        &self,
+        _: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<Connected, tokio_postgres::Error>> + Send + '_>> {
+        Box::pin(self.0.connect())
+    }
+}
+
 /// The connections of a handle, and how patient it is.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -66,13 +87,17 @@ impl Server {
         // The connection is tried with a statement of ours, not with one of the pool's.
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let none = Config::new();
-        let manager = match tls::connector(&address.tls)? {
-            Some(tls) => {
-                Manager::from_connect(none, Hosts::new(address, tls, timeout, writes), manager)
-            }
-            None => {
-                Manager::from_connect(none, Hosts::new(address, NoTls, timeout, writes), manager)
-            }
+        let manager = match address.connector()? {
+            Some(tls) => Manager::from_connect(
+                none,
+                Pooled(Hosts::new(address, tls, timeout, writes)),
+                manager,
+            ),
+            None => Manager::from_connect(
+                none,
+                Pooled(Hosts::new(address, NoTls, timeout, writes)),
+                manager,
+            ),
         };
         let place = options.address.to_string();
         let pool = Pool::builder(manager)
@@ -88,7 +113,7 @@ impl Server {
     }
 
     fn has_others(&self) -> bool {
-        self.options.address.hosts.len() > 1
+        self.options.address.servers() > 1
     }
 
     /// The only row of an answer.

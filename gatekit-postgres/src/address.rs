@@ -1,32 +1,44 @@
-//! What the URL of a ledger says.
+//! What a URL says.
 
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gatekit_core::{Effect, Error, NextAction, Result};
+use gatekit_core::{Code, Effect, Error, NextAction, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 use url::form_urlencoded;
 
-use crate::code;
+/// What a database is for, and how errors are called that are about its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "whoever connects says all of it")]
+pub struct Purpose {
+    /// What messages call it, as `ledger`.
+    pub name: &'static str,
+    /// That its URL cannot be used.
+    pub url: Code,
+    /// That no protected connection can be made.
+    pub tls: Code,
+}
 
 /// Where the server is, who asks, and how the connection is protected. Shown without the password.
 #[derive(Clone)]
-pub(super) struct Address {
+pub struct Address {
+    pub(crate) purpose: Purpose,
     /// One for each host that the URL names, in its order: the first that answers is the server.
-    pub(super) hosts: Vec<Config>,
+    pub(crate) hosts: Vec<Config>,
     /// Read anew for every connection, because a password may have a short life.
-    pub(super) password_file: Option<PathBuf>,
-    pub(super) tls: Tls,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) tls: Tls,
 }
 
 /// How a connection is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Tls {
+pub enum Tls {
     /// Not at all: only where the URL says so.
     Off,
     /// The server proves its name.
@@ -69,8 +81,16 @@ struct Own {
 }
 
 impl Address {
-    /// Reads a URL, and the password beside it where it has none.
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    /// Reads a URL, and the password beside it where it has none: in the file that `?password_file=` names,
+    /// or in `PGPASSWORD`.
+    ///
+    /// # Errors
+    /// That of the purpose for a URL that cannot be used, which never shows it.
+    pub fn parse(url: &str, purpose: &Purpose) -> Result<Self> {
+        Self::read(url, purpose).map_err(|error| error.of(purpose))
+    }
+
+    fn read(url: &str, purpose: &Purpose) -> Result<Self, Malformed> {
         let is_ours = ["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it));
         if !is_ours {
             return Err(malformed("it does not begin with `postgres://`"));
@@ -89,18 +109,19 @@ impl Address {
                 // What cannot be read may be part of a password.
                 url.parse().map_err(|_| malformed("its host, port or database cannot be read"))
             })
-            .collect::<Result<Vec<Config>>>()?;
+            .collect::<Result<Vec<Config>, Malformed>>()?;
         if hosts.iter().any(|host| host.get_hosts().is_empty()) {
             return Err(malformed("it names no host"));
         }
         let tls = own.tls(&hosts)?;
-        let mut address = Self { hosts, password_file: own.password_file, tls };
+        let purpose = purpose.clone();
+        let mut address = Self { purpose, hosts, password_file: own.password_file, tls };
         address.complete()?;
         Ok(address)
     }
 
     /// What the URL leaves open.
-    fn complete(&mut self) -> Result<()> {
+    fn complete(&mut self) -> Result<(), Malformed> {
         let password = match &self.password_file {
             Some(file) => Some(read_password(file)?),
             None => env::var("PGPASSWORD").ok().filter(|it| !it.is_empty()).map(Into::into),
@@ -137,7 +158,7 @@ fn each_host(url: &str) -> impl Iterator<Item = String> {
 
 impl Own {
     /// Takes our own parameters out of a query.
-    fn read(query: &str) -> Result<(Self, String)> {
+    fn read(query: &str) -> Result<(Self, String), Malformed> {
         let mut own = Self::default();
         let mut rest = form_urlencoded::Serializer::new(String::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -150,21 +171,20 @@ impl Own {
                 // A pooler knows nothing of what one of its clients has set.
                 "options" => {
                     return Err(malformed(
-                        "`options` set the state of a session, of which a \
-                                          ledger has none",
+                        "`options` set the state of a session, which poolers lose",
                     ));
                 }
                 // What else there is may be the end of a password.
                 name if KNOWN.contains(&name) => {
                     rest.append_pair(name, &value);
                 }
-                _ => return Err(malformed(&format!("a parameter of it is none of {}", known()))),
+                _ => return Err(malformed(format!("a parameter of it is none of {}", known()))),
             }
         }
         Ok((own, rest.finish()))
     }
 
-    fn tls(&self, hosts: &[Config]) -> Result<Tls> {
+    fn tls(&self, hosts: &[Config]) -> Result<Tls, Malformed> {
         let identity = match (&self.sslcert, &self.sslkey) {
             (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
             (None, None) => None,
@@ -187,34 +207,68 @@ impl Own {
 }
 
 /// The first line of a file.
-pub(super) fn read_password(file: &Path) -> Result<SecretString> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        malformed("the file with the password cannot be read")
-            .with_context("password_file", file.display())
-            .with_source(error)
+pub(crate) fn read_password(file: &Path) -> Result<SecretString, Malformed> {
+    let text = fs::read_to_string(file).map_err(|error| Malformed {
+        file: Some(file.to_owned()),
+        source: Some(error),
+        ..malformed("the file with the password cannot be read")
     })?;
     let line = text.lines().next().unwrap_or_default();
     if line.is_empty() {
-        return Err(malformed("the file with the password is empty")
-            .with_context("password_file", file.display()));
+        let why = "the file with the password is empty";
+        return Err(Malformed { file: Some(file.to_owned()), ..malformed(why) });
     }
     Ok(line.into())
 }
 
-/// The source of the error never holds the URL: it may have a password in it.
-fn malformed(why: &str) -> Error {
-    Error::new(code::LEDGER_URL, "the URL of the ledger cannot be used")
-        .with_effect(Effect::None)
-        .with_context("why", why)
-        .with_next(NextAction::outside(
-            "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password in `PGPASSWORD` or \
-             in a file that `?password_file=` names",
-        ))
+/// Why a URL cannot be used. Never holds the URL: it may have a password in it.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    why: String,
+    file: Option<PathBuf>,
+    source: Option<io::Error>,
+}
+
+fn malformed(why: impl Into<String>) -> Malformed {
+    Malformed { why: why.into(), file: None, source: None }
+}
+
+impl Malformed {
+    fn of(self, purpose: &Purpose) -> Error {
+        let what = format!("the URL of the {} cannot be used", purpose.name);
+        let mut error = Error::new(purpose.url.clone(), what)
+            .with_effect(Effect::None)
+            .with_context("why", self.why)
+            .with_next(NextAction::outside(
+                "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password in `PGPASSWORD` \
+                 or in a file that `?password_file=` names",
+            ));
+        if let Some(file) = self.file {
+            error = error.with_context("password_file", file.display());
+        }
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
 }
 
 impl Address {
+    /// How many servers the URL names.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// How the connection is protected.
+    #[must_use]
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
     /// Where the database is, whoever asks.
-    pub(super) fn database(&self) -> String {
+    #[must_use]
+    pub fn database(&self) -> String {
         let hosts: Vec<_> = self.hosts.iter().flat_map(places).collect();
         let first = self.hosts.first();
         let database = first.and_then(|first| first.get_dbname().or(first.get_user()));
@@ -256,10 +310,17 @@ fn places(config: &Config) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const URL: Code = Code::new("test.url");
+
+    fn parse(url: &str) -> Result<Address> {
+        let purpose = Purpose { name: "test", url: URL, tls: Code::new("test.tls") };
+        Address::parse(url, &purpose)
+    }
+
     #[test]
     fn a_url_is_shown_without_its_password() {
         let url = "postgresql://anna:hunter2@db.example.org:6543/ledgers?connect_timeout=3";
-        let address = Address::parse(url).unwrap();
+        let address = parse(url).unwrap();
         assert_eq!(address.to_string(), "postgres://anna@db.example.org:6543/ledgers");
         assert!(!format!("{address:?}").contains("hunter2"));
         assert_eq!(address.hosts[0].get_password(), Some(&b"hunter2"[..]));
@@ -267,9 +328,8 @@ mod tests {
 
     #[test]
     fn a_server_proves_its_name_unless_the_url_says_otherwise() {
-        let tls = |query: &str| {
-            Address::parse(&format!("postgres://u:p@h/d{query}")).map(|address| address.tls)
-        };
+        let tls =
+            |query: &str| parse(&format!("postgres://u:p@h/d{query}")).map(|address| address.tls);
         let verified = |authorities, identity| Tls::Verified { authorities, identity };
         assert_eq!(tls("").unwrap(), verified(None, None));
         assert_eq!(tls("?sslmode=require").unwrap(), verified(None, None));
@@ -279,9 +339,9 @@ mod tests {
             verified(Some("/ca.pem".into()), Some(("c.pem".into(), "k.pem".into())))
         );
         for refused in ["?sslmode=prefer", "?sslmode=allow", "?sslcert=c.pem", "?options=-c%20x"] {
-            assert_eq!(*tls(refused).unwrap_err().code(), code::LEDGER_URL, "{refused}");
+            assert_eq!(*tls(refused).unwrap_err().code(), URL, "{refused}");
         }
-        let socket = Address::parse("postgres://u@%2Frun%2Fpostgresql/d").unwrap();
+        let socket = parse("postgres://u@%2Frun%2Fpostgresql/d").unwrap();
         assert_eq!(socket.tls, Tls::Off, "nobody else can listen to a socket of this machine");
     }
 
@@ -298,15 +358,15 @@ mod tests {
             "postgres://u:pa#hunter2@h/d",
             "postgres://u:pa?hunter2",
         ] {
-            let error = Address::parse(url).unwrap_err();
-            assert_eq!(*error.code(), code::LEDGER_URL, "{url}");
+            let error = parse(url).unwrap_err();
+            assert_eq!(*error.code(), URL, "{url}");
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
         }
     }
 
     #[test]
     fn a_parameter_that_is_not_known_is_told_from_a_bad_host() {
-        let why = |url: &str| Address::parse(url).unwrap_err().to_string();
+        let why = |url: &str| parse(url).unwrap_err().to_string();
         assert!(
             why("postgres://u@h/d?sslmod=disable").contains("none of `sslmode`, `sslrootcert`")
         );
@@ -315,12 +375,12 @@ mod tests {
 
     #[test]
     fn each_host_is_tried_by_itself() {
-        let address = Address::parse("postgres://u:p@a:1,[::1]:2,c/d?connect_timeout=3").unwrap();
+        let address = parse("postgres://u:p@a:1,[::1]:2,c/d?connect_timeout=3").unwrap();
         assert_eq!(address.hosts.len(), 3);
         assert_eq!(address.to_string(), "postgres://u@a:1,::1:2,c:5432/d");
-        let address = Address::parse("postgres://a,b/d?user=u").unwrap();
+        let address = parse("postgres://a,b/d?user=u").unwrap();
         assert_eq!(address.to_string(), "postgres://u@a:5432,b:5432/d");
-        let address = Address::parse("postgres://u@h?sslmode=disable").unwrap();
+        let address = parse("postgres://u@h?sslmode=disable").unwrap();
         assert_eq!(address.to_string(), "postgres://u@h:5432/u");
     }
 
@@ -329,11 +389,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pass");
         let url = format!("postgres://u@h/d?password_file={}", file.display());
-        assert_eq!(*Address::parse(&url).unwrap_err().code(), code::LEDGER_URL, "there is none");
+        assert_eq!(*parse(&url).unwrap_err().code(), URL, "there is none");
         fs::write(&file, "\n").unwrap();
-        assert_eq!(*Address::parse(&url).unwrap_err().code(), code::LEDGER_URL, "it is empty");
+        assert_eq!(*parse(&url).unwrap_err().code(), URL, "it is empty");
         fs::write(&file, "open sesame\n").unwrap();
-        let address = Address::parse(&url).unwrap();
+        let address = parse(&url).unwrap();
         assert_eq!(address.hosts[0].get_password(), Some(&b"open sesame"[..]));
     }
 }

@@ -1,6 +1,7 @@
 //! Whom a connection trusts.
 
-use std::path::Path;
+use std::error::Error as StdError;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gatekit_core::{Effect, Error, NextAction, Result};
@@ -11,11 +12,27 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, crypto};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::Tls;
-use crate::code;
+use super::address::{Address, Purpose, Tls};
 
-/// How TLS connections are made; `None` where there are to be none.
-pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>> {
+impl Address {
+    /// How TLS connections are made; `None` where there are to be none.
+    ///
+    /// # Errors
+    /// That of the purpose, when a certificate or a key cannot be used.
+    pub fn connector(&self) -> Result<Option<MakeRustlsConnect>> {
+        connector(&self.tls).map_err(|error| error.of(&self.purpose))
+    }
+}
+
+/// Why no protected connection can be made, before anybody is asked for one.
+#[derive(Debug)]
+struct Unusable {
+    why: &'static str,
+    file: Option<PathBuf>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, Unusable> {
     let Tls::Verified { authorities, identity } = tls else { return Ok(None) };
     // Of our own: a library does not choose for the whole process.
     let provider = Arc::new(crypto::aws_lc_rs::default_provider());
@@ -41,12 +58,12 @@ pub(super) fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>> {
     Ok(Some(MakeRustlsConnect::new(config)))
 }
 
-fn roots(file: &Path) -> Result<RootCertStore> {
+fn roots(file: &Path) -> Result<RootCertStore, Unusable> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(file)? {
         roots.add(certificate).map_err(|error| {
             unusable("a certificate of an authority cannot be used")
-                .with_context("file", file.display())
+                .in_file(file)
                 .with_source(error)
         })?;
     }
@@ -54,7 +71,7 @@ fn roots(file: &Path) -> Result<RootCertStore> {
 }
 
 /// The certificates in a file, of which there is at least one.
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let found: Vec<_> = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(file, error))?;
@@ -64,15 +81,37 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(found)
 }
 
-fn unreadable(file: &Path, error: pem::Error) -> Error {
-    unusable("a file cannot be read as PEM").with_context("file", file.display()).with_source(error)
+fn unreadable(file: &Path, error: pem::Error) -> Unusable {
+    unusable("a file cannot be read as PEM").in_file(file).with_source(error)
 }
 
-fn unusable(why: &str) -> Error {
-    Error::new(code::LEDGER_TLS, "no protected connection to the ledger can be made")
-        .with_effect(Effect::None)
-        .with_context("why", why)
-        .with_next(NextAction::outside(
-            "check `sslrootcert`, `sslcert` and `sslkey` of the ledger's URL",
-        ))
+fn unusable(why: &'static str) -> Unusable {
+    Unusable { why, file: None, source: None }
+}
+
+impl Unusable {
+    fn in_file(self, file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..self }
+    }
+
+    fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        Self { source: Some(Box::new(source)), ..self }
+    }
+
+    fn of(self, purpose: &Purpose) -> Error {
+        let name = purpose.name;
+        let what = format!("no protected connection to the {name} can be made");
+        let next = format!("check `sslrootcert`, `sslcert` and `sslkey` of the {name}'s URL");
+        let mut error = Error::new(purpose.tls.clone(), what)
+            .with_effect(Effect::None)
+            .with_context("why", self.why)
+            .with_next(NextAction::outside(next));
+        if let Some(file) = self.file {
+            error = error.with_context("file", file.display());
+        }
+        match self.source {
+            Some(source) => error.with_source(source),
+            None => error,
+        }
+    }
 }

@@ -1,11 +1,9 @@
 //! Which of the hosts is asked.
 
-use std::future::{Future, pending};
-use std::pin::Pin;
+use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::Connect;
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -15,11 +13,13 @@ use tokio_postgres::{Client, Config, Error, Socket};
 
 use super::address::{Address, read_password};
 
-type Connected = (Client, JoinHandle<()>);
+/// A connection, and the task that drives it.
+pub type Connected = (Client, JoinHandle<()>);
 
 /// Connects to the host that answered last, else to the next: one that is silent takes its share of
 /// the time, not that of the others.
-pub(super) struct Hosts<T> {
+#[derive(Debug)]
+pub struct Hosts<T> {
     address: Address,
     tls: T,
     share: Duration,
@@ -30,7 +30,10 @@ pub(super) struct Hosts<T> {
 }
 
 impl<T> Hosts<T> {
-    pub(super) fn new(address: Address, tls: T, patience: Duration, writes: bool) -> Self {
+    /// The servers of an address, which have that long to answer, all together. `writes` is whether only
+    /// one will do that may be written.
+    #[must_use]
+    pub fn new(address: Address, tls: T, patience: Duration, writes: bool) -> Self {
         let hosts = u32::try_from(address.hosts.len()).unwrap_or(u32::MAX).max(1);
         Self { address, tls, share: patience / hosts, writes, first: AtomicUsize::new(0) }
     }
@@ -57,38 +60,38 @@ impl<T> Hosts<T> {
     }
 }
 
-impl<T> Connect for Hosts<T>
+impl<T> Hosts<T>
 where
     T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
     T::Stream: Sync + Send,
     T::TlsConnect: Sync + Send,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    fn connect(
-        &self,
-        _: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send + '_>> {
-        Box::pin(async {
-            let (first, count) = (self.first.load(Ordering::Relaxed), self.address.hosts.len());
-            let mut last = None;
-            for at in (0..count).map(|step| (first + step) % count) {
-                let Some(config) = self.config(at) else { continue };
-                self.first.store(at, Ordering::Relaxed);
-                match timeout(self.share, config.connect(self.tls.clone())).await {
-                    Ok(Ok((client, connection))) => {
-                        let connection = async { drop(connection.await) };
-                        return Ok((client, tokio::spawn(connection)));
-                    }
-                    Ok(Err(error)) => last = Some(error),
-                    Err(_) => {}
+    /// Connects. Never returns when all servers are silent: whoever waits gives up about when the
+    /// patience ends. Cancel-safe.
+    ///
+    /// # Errors
+    /// That of the last server that said anything.
+    pub async fn connect(&self) -> Result<Connected, Error> {
+        let (first, count) = (self.first.load(Ordering::Relaxed), self.address.hosts.len());
+        let mut last = None;
+        for at in (0..count).map(|step| (first + step) % count) {
+            let Some(config) = self.config(at) else { continue };
+            self.first.store(at, Ordering::Relaxed);
+            match timeout(self.share, config.connect(self.tls.clone())).await {
+                Ok(Ok((client, connection))) => {
+                    let connection = async { drop(connection.await) };
+                    return Ok((client, tokio::spawn(connection)));
                 }
-                self.first.store((at + 1) % count, Ordering::Relaxed);
+                Ok(Err(error)) => last = Some(error),
+                Err(_) => {}
             }
-            // All were silent: whoever waits for this gives up about now.
-            match last {
-                Some(error) => Err(error),
-                None => pending().await,
-            }
-        })
+            self.first.store((at + 1) % count, Ordering::Relaxed);
+        }
+        // All were silent: whoever waits for this gives up about now.
+        match last {
+            Some(error) => Err(error),
+            None => pending().await,
+        }
     }
 }
