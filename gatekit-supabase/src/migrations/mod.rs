@@ -6,11 +6,16 @@
 
 mod file;
 mod folder;
+mod head;
+mod kind;
 mod lex;
 mod merge;
+mod mode;
 mod split;
 
 pub use file::File;
 pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
+pub use kind::Kind;
 pub use merge::{Applied, Merge, is_same_text, merge};
+pub use mode::Mode;
 pub use split::{Statement, split};

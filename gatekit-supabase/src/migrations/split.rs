@@ -43,6 +43,15 @@ pub struct Statement {
     pub line: usize,
 }
 
+impl Statement {
+    /// The line on which its first word is, after the comments before it.
+    #[must_use]
+    pub fn first_line(&self) -> usize {
+        let first = lex(&self.text).find(|token| !token.is_blank());
+        self.line + first.map_or(0, |token| lines(&self.text, 0, token.at))
+    }
+}
+
 /// The statements of `sql`, in order.
 ///
 /// Nothing but white space and `;` is between them, or lost. Never fails: what is not closed belongs to the
@@ -147,23 +156,6 @@ pub(super) fn is_trimmed(char: char) -> bool {
     (char.is_whitespace() && char != '\u{85}') || char == '\u{feff}'
 }
 
-/// Whether PostgreSQL reads more than one statement in `text`.
-pub(super) fn is_several(text: &str) -> bool {
-    let mut state = State::default();
-    let (mut has_content, mut has_ended) = (false, false);
-    for token in lex(text).filter(|it| !it.is_blank()) {
-        let ends = state.ends_with(&token);
-        if ends {
-            has_ended = has_content;
-        } else if has_ended {
-            return true;
-        } else {
-            has_content = true;
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,16 +256,6 @@ mod tests {
                 ("b".to_owned(), sql.len() - 1, 6),
             ]
         );
-    }
-
-    #[test]
-    fn several_statements_are_told_from_one() {
-        for one in ["", "a", ";a", "a;", "a; -- b", "a;;", "(a;b)", "begin atomic a; end", "';'"] {
-            assert!(!is_several(one), "{one}");
-        }
-        for several in ["a;b", ";a;b", "a;; /* */ b"] {
-            assert!(is_several(several), "{several}");
-        }
     }
 
     #[test]
