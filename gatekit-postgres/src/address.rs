@@ -266,6 +266,13 @@ impl Address {
         &self.tls
     }
 
+    /// Whether others can listen: it is over a network, and not protected.
+    #[must_use]
+    pub fn is_plaintext(&self) -> bool {
+        let mut named = self.hosts.iter().flat_map(Config::get_hosts);
+        self.tls == Tls::Off && named.any(|host| matches!(host, Host::Tcp(_)))
+    }
+
     /// Where the database is, whoever asks.
     #[must_use]
     pub fn database(&self) -> String {

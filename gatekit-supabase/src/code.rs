@@ -40,4 +40,73 @@ gatekit_core::codes! {
     /// PostgreSQL would read more than one statement where the file is split into one.
     SEVERAL = "migration.several",
         next: "see the quotes and parentheses before the place that is named";
+    /// Versions were applied that no file has.
+    ORPHANED = "migration.orphaned",
+        next: "bring the files here, as by `git pull`; only what nobody has is for a repair of the history";
+    /// Files were edited after they had been applied.
+    DRIFTED = "migration.drifted",
+        next: "restore the files as they were applied, and write the difference as a new migration";
+    /// Files are older than what was applied last.
+    OUT_OF_ORDER = "migration.out_of_order",
+        next: "give the files newer versions, or allow files out of order";
+    /// A file was changed since it was planned.
+    CHANGED = "migration.changed",
+        next: "ship again: what was approved is not what is in the folder";
+    /// A file cannot be applied in a transaction.
+    NON_TRANSACTIONAL = "migration.non_transactional",
+        next: "apply the file by hand, and its row to the history, until this version can";
+    /// The server refused a statement; nothing of its file was applied.
+    FAILED = "migration.failed",
+        next: "see the place that is named; mend the file and ship again";
+    /// The history is another one than when the change was planned.
+    ELSEWHERE = "migration.elsewhere",
+        next: "see who else applies migrations; ship again";
+    /// Somebody else applies migrations.
+    LOCKED = "migration.locked",
+        next: "wait until the session that is named has ended, or end it";
+    /// The run was interrupted; nothing of the file was applied.
+    INTERRUPTED = "migration.interrupted",
+        next: "ship again";
+    /// A file took longer than there was time; nothing of it was applied.
+    DEADLINE = "migration.deadline",
+        next: "allow more time, or see what holds the locks that it waits for";
+    /// The server went away, and it cannot be read whether a file was applied.
+    CANNOT_TELL = "migration.cannot_tell",
+        next: "`resume` when the server can be reached: it reads the history";
+    /// What was applied is not in the history.
+    NOT_RECORDED = "migration.not_recorded",
+        next: "see who has written the history of the migrations";
+    /// The history cannot be read as one.
+    HISTORY = "migration.history",
+        next: "see who has altered `supabase_migrations.schema_migrations`";
+    /// The URL of the database cannot be used.
+    DATABASE_URL = "database.url",
+        next: "give it as `postgres://USER@HOST:PORT/DATABASE`, with the password beside it";
+    /// No protected connection to the database can be made.
+    DATABASE_TLS = "database.tls",
+        next: "see the cause: name the authority by `?sslrootcert=FILE`, or the host as its certificate does";
+    /// Others could listen to the connection.
+    DATABASE_PLAINTEXT = "database.plaintext",
+        next: "leave `sslmode=disable` out of the URL, or allow it where nobody else can listen";
+    /// The database cannot be reached, or went away.
+    DATABASE_UNREACHABLE = "database.unreachable",
+        next: "check that the server runs and can be reached";
+    /// The server is too busy.
+    DATABASE_BUSY = "database.busy",
+        next: "try again a little later";
+    /// The server does not let this user in.
+    DATABASE_LOGIN = "database.login",
+        next: "check user and password";
+    /// This user may not do that.
+    DATABASE_DENIED = "database.denied",
+        next: "connect as the owner of the database, as `postgres`";
+    /// The server is a standby, or its database is read-only.
+    DATABASE_READ_ONLY = "database.read_only",
+        next: "name the server that may be written";
+    /// The server has no such database.
+    DATABASE_MISSING = "database.missing",
+        next: "name an existing database";
+    /// The server failed for another reason.
+    DATABASE_FAILED = "database.failed",
+        next: "see the cause, and the log of the server";
 }

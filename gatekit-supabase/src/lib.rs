@@ -2,7 +2,11 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`migrations`] | migration files: what is in the folder, what is pending, and what they would destroy |
+//! | [`Database`] | where migrations go to |
+//! | [`migrations`] | migration files: what is in the folder, what is pending, what they would destroy, and the deployer that applies them |
 
 pub mod code;
+mod database;
 pub mod migrations;
+
+pub use database::Database;

@@ -2,20 +2,27 @@
 //! destroy.
 //!
 //! Files, names and order are those of the Supabase CLI, so that it and gatekit can be used in turn on one
-//! database. Nothing here talks to one.
+//! database. [`Push`] applies them.
 
+mod apply;
+mod change;
 mod file;
 mod folder;
 mod head;
+mod history;
 mod kind;
 mod lex;
 mod merge;
 mod mode;
+mod place;
+mod push;
 mod split;
 
+pub use change::{Before, Pending, PushChange, PushReceipt};
 pub use file::File;
 pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
 pub use kind::Kind;
 pub use merge::{Applied, Merge, is_same_text, merge};
 pub use mode::Mode;
+pub use push::Push;
 pub use split::{Statement, split};

@@ -1,0 +1,176 @@
+//! The database that is migrated, and connections to it.
+
+use std::fmt;
+use std::time::Duration;
+
+use gatekit_core::{Code, Effect, Error, Result};
+use gatekit_postgres::{Address, Connected, Hosts, Purpose, Trouble};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{CancelToken, Client, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::code;
+
+const DATABASE: Purpose =
+    Purpose { name: "database", url: code::DATABASE_URL, tls: code::DATABASE_TLS };
+
+/// How long a server may take to answer a connection, and a request to cancel.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The pauses between two tries to connect.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// A database of PostgreSQL, as of a project of Supabase. Connects when it has to; shown without the
+/// password.
+///
+/// # Example
+/// ```no_run
+/// # fn example() -> gatekit_core::Result<()> {
+/// use gatekit_supabase::Database;
+///
+/// let database = Database::at("postgres://postgres@db.abcdefghijklmnopqrst.supabase.co:5432/postgres")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Database {
+    address: Address,
+}
+
+impl Database {
+    /// The database that a URL names: `postgres://USER@HOST:PORT/DATABASE`, with the password in it, in
+    /// `PGPASSWORD`, or in the file that `?password_file=` names. The server proves its name by TLS.
+    ///
+    /// # Errors
+    /// `database.url`; `database.plaintext` when the URL asks for a connection that is not protected.
+    pub fn at(url: &str) -> Result<Self> {
+        let address = Address::parse(url, &DATABASE)?;
+        if address.is_plaintext() {
+            let what = "the URL asks for a connection that others can listen to";
+            return Err(Error::new(code::DATABASE_PLAINTEXT, what).with_effect(Effect::None));
+        }
+        Ok(Self { address })
+    }
+
+    /// The same without protection, unless the URL asks for it by `sslmode`: where nobody else can listen,
+    /// as on one machine.
+    ///
+    /// # Errors
+    /// `database.url`.
+    pub fn without_tls(url: &str) -> Result<Self> {
+        if url.contains("sslmode=") {
+            return Ok(Self { address: Address::parse(url, &DATABASE)? });
+        }
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{separator}sslmode=disable");
+        Ok(Self { address: Address::parse(&url, &DATABASE)? })
+    }
+
+    /// Host and name, whoever asks.
+    pub(crate) fn name(&self) -> String {
+        self.address.database()
+    }
+
+    /// Connects, and again while that fails for a while.
+    pub(crate) async fn connect(&self, deadline: Instant) -> Result<Session> {
+        let mut pause = PAUSES.0;
+        loop {
+            match self.try_connect().await {
+                Err(error) if error.is_temporary() && Instant::now() + pause < deadline => {
+                    sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                }
+                connected => return connected,
+            }
+        }
+    }
+
+    async fn try_connect(&self) -> Result<Session> {
+        let (address, tls) = (self.address.clone(), self.address.connector()?);
+        let connected = match tls.clone() {
+            Some(tls) => timeout(ANSWER, Hosts::new(address, tls, ANSWER, true).connect()).await,
+            None => timeout(ANSWER, Hosts::new(address, NoTls, ANSWER, true).connect()).await,
+        };
+        let connected = connected.map_err(|_| self.silent("connect"))?;
+        let (client, driver): Connected =
+            connected.map_err(|error| self.failed("connect", error))?;
+        Ok(Session { cancel: client.cancel_token(), client, driver, tls })
+    }
+
+    fn silent(&self, doing: &str) -> Error {
+        self.error(code::DATABASE_UNREACHABLE, "the database does not answer", doing).retry_later()
+    }
+
+    /// The error of a statement that failed, or of a connection: nothing was written by it.
+    pub(crate) fn failed(&self, doing: &str, source: tokio_postgres::Error) -> Error {
+        let trouble = Trouble::of(&source);
+        let (code, what) = match trouble {
+            Trouble::Unreachable => (code::DATABASE_UNREACHABLE, "the database cannot be reached"),
+            Trouble::Busy => (code::DATABASE_BUSY, "the database is too busy"),
+            Trouble::Tls { .. } => (code::DATABASE_TLS, "no protected connection can be made"),
+            Trouble::Login => (code::DATABASE_LOGIN, "the server does not let this user in"),
+            Trouble::Denied => (code::DATABASE_DENIED, "this user may not do that"),
+            Trouble::ReadOnly => (code::DATABASE_READ_ONLY, "the database may not be written"),
+            Trouble::NoDatabase => (code::DATABASE_MISSING, "the server has no such database"),
+            _ => (code::DATABASE_FAILED, "the database failed"),
+        };
+        let mut error = self.error(code, what, doing);
+        if let Trouble::Tls { next } = trouble {
+            error = error.with_next(gatekit_core::NextAction::outside(next));
+        }
+        if let Some(told) = source.as_db_error() {
+            let says = told.message();
+            error = error.with_context("sqlstate", told.code().code()).with_context("says", says);
+        }
+        if matches!(trouble, Trouble::Unreachable | Trouble::Busy) {
+            error = error.retry_later();
+        }
+        error.with_source(source)
+    }
+
+    fn error(&self, code: Code, what: &str, doing: &str) -> Error {
+        Error::new(code, what)
+            .with_effect(Effect::None)
+            .with_context("database", self.name())
+            .with_context("doing", doing)
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.address).finish()
+    }
+}
+
+/// A connection. Closed when it is dropped.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    cancel: CancelToken,
+    tls: Option<MakeRustlsConnect>,
+    driver: JoinHandle<()>,
+}
+
+impl Session {
+    /// Asks the server to end the statement that runs. Whether it does is for its answer to show.
+    pub(crate) async fn cancel(&self) {
+        let asked = match self.tls.clone() {
+            Some(tls) => timeout(ANSWER, self.cancel.cancel_query(tls)).await,
+            None => timeout(ANSWER, self.cancel.cancel_query(NoTls)).await,
+        };
+        // One that does not get through leaves the statement to its time-out.
+        drop(asked);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

@@ -1,0 +1,273 @@
+//! One file, applied in one transaction.
+
+use std::time::Duration;
+
+use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::error::ErrorPosition;
+
+use super::change::PushChange;
+use super::file::File;
+use super::history;
+use super::place::Place;
+use super::split::Statement;
+use crate::code;
+use crate::database::{Database, Session};
+
+/// How long a server is asked what became of a file whose answer was lost.
+const SETTLING: Duration = Duration::from_secs(60);
+
+/// How long a rollback may take.
+const ROLLBACK: Duration = Duration::from_secs(10);
+
+/// How long a statement may wait, and run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// For a lock of the database.
+    pub(super) lock: Duration,
+    pub(super) statement: Duration,
+    /// For the lock on the history.
+    pub(super) turn: Duration,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Became {
+    Applied,
+    /// It was before: by an interrupted call, or by somebody else.
+    There,
+}
+
+/// Files are applied by it, one after the other.
+#[derive(Debug)]
+pub(super) struct Applying<'a> {
+    pub(super) database: &'a Database,
+    pub(super) cx: &'a ApplyContext,
+    pub(super) change: &'a PushChange,
+    pub(super) limits: Limits,
+    session: Option<Session>,
+}
+
+/// Why a transaction came to nothing.
+#[derive(Debug)]
+enum Fault {
+    /// The server refused a statement, or what belongs to none of the file's.
+    Statement(Option<usize>, tokio_postgres::Error),
+    /// The file has ended the transaction by itself.
+    Escaped,
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Statement(None, error)
+    }
+}
+
+impl<'a> Applying<'a> {
+    pub(super) fn new(
+        database: &'a Database,
+        cx: &'a ApplyContext,
+        change: &'a PushChange,
+        limits: Limits,
+    ) -> Self {
+        Self { database, cx, change, limits, session: None }
+    }
+
+    /// Applies a file, unless it has been.
+    ///
+    /// # Errors
+    /// With [`Effect::None`] nothing of it was applied; with [`Effect::Unknown`],
+    /// `migration.cannot_tell`.
+    pub(super) async fn apply(&mut self, file: &File) -> Result<Became> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.database.connect(self.cx.deadline()).await?,
+        };
+        let turn = self.cx.deadline().min(Instant::now() + self.limits.turn);
+        history::begin(self.database, &session, "READ WRITE", turn).await?;
+        let is_there = match self.is_there(&session, file).await {
+            Ok(is_there) => is_there,
+            Err(error) => return Err(error),
+        };
+        if is_there {
+            session.client.batch_execute("ROLLBACK").await.map_err(|e| self.failed(e))?;
+            self.session = Some(session);
+            return Ok(Became::There);
+        }
+        let _permit = self.cx.permit(&format!("apply {}", file.file_name())).await?;
+        let run = timeout_at(self.cx.deadline(), self.run(&session, file));
+        match self.cx.cancellation().run_until_cancelled(run).await {
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(fault))) => return self.rolled_back(session, file, fault).await,
+            Some(Err(_)) => {
+                let what = "the file took longer than there was time";
+                return self.stopped(session, file, refused(code::DEADLINE, what, file)).await;
+            }
+            None => {
+                let what = "the run was interrupted while the file was applied";
+                return self.stopped(session, file, refused(code::INTERRUPTED, what, file)).await;
+            }
+        }
+        match session.client.batch_execute("COMMIT").await {
+            Ok(()) => {
+                self.session = Some(session);
+                Ok(Became::Applied)
+            }
+            Err(error) if error.as_db_error().is_some() && !error.is_closed() => {
+                self.rolled_back(session, file, error.into()).await
+            }
+            Err(error) => self.settle(file, self.failed(error)).await,
+        }
+    }
+
+    /// Whether the history has the file, under the lock.
+    async fn is_there(&self, session: &Session, file: &File) -> Result<bool> {
+        let rows = history::rows(&session.client).await.map_err(|error| self.failed(error))?;
+        let standing = self.change.standing(&rows);
+        match standing.elsewhere(self.change) {
+            Some(live) => Err(refused(
+                code::ELSEWHERE,
+                "somebody else has applied migrations since the plan",
+                file,
+            )
+            .with_context("newest", live)
+            .with_next(NextAction::verb(Verb::Status, &[]))),
+            None => Ok(standing.applied.contains_key(&*file.version)),
+        }
+    }
+
+    /// All of the transaction but its end.
+    async fn run(&self, session: &Session, file: &File) -> Result<(), Fault> {
+        let client = &session.client;
+        client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
+        history::provision(client).await?;
+        let Limits { lock, statement, .. } = self.limits;
+        let (lock, statement) = (lock.as_millis(), statement.as_millis());
+        let limits =
+            format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}");
+        client.batch_execute(&limits).await?;
+        let begun = transaction(client).await?;
+        for (number, statement) in file.statements.iter().enumerate() {
+            // One at a time, and by the protocol that takes no two at once.
+            let done = client.execute_typed(&statement.text, &[]).await;
+            done.map_err(|error| Fault::Statement(Some(number), error))?;
+        }
+        // What the file has set is not for the next one, nor for another client of a pooler.
+        client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
+        history::add(client, file).await?;
+        if transaction(client).await? == begun { Ok(()) } else { Err(Fault::Escaped) }
+    }
+
+    /// Ends a transaction that failed.
+    async fn rolled_back(&mut self, session: Session, file: &File, fault: Fault) -> Result<Became> {
+        let error = match fault {
+            Fault::Statement(number, source) => {
+                let is_lost = source.is_closed() || source.as_db_error().is_none();
+                let error = match number.and_then(|it| Some((it, file.statements.get(it)?))) {
+                    Some((number, statement)) if !is_lost => told(file, number, statement, source),
+                    _ => self.failed(source).with_context("file", file.path.display()),
+                };
+                if is_lost {
+                    session.cancel().await;
+                    return self.settle(file, error).await;
+                }
+                error
+            }
+            Fault::Escaped => {
+                let what =
+                    "the file has ended its transaction by itself: a part of it may be applied";
+                return Err(
+                    refused(code::TRANSACTION_CONTROL, what, file).with_effect(Effect::Unknown)
+                );
+            }
+        };
+        match timeout(ROLLBACK, session.client.batch_execute("ROLLBACK")).await {
+            Ok(Ok(())) => {
+                self.session = Some(session);
+                Err(error)
+            }
+            _ => self.settle(file, error).await,
+        }
+    }
+
+    /// Ends a transaction that is to be stopped.
+    async fn stopped(&mut self, session: Session, file: &File, error: Error) -> Result<Became> {
+        session.cancel().await;
+        match timeout(ROLLBACK, session.client.batch_execute("ROLLBACK")).await {
+            Ok(Ok(())) => {
+                self.session = Some(session);
+                Err(error)
+            }
+            _ => self.settle(file, error).await,
+        }
+    }
+
+    /// Finds out what became of a file whose transaction nobody has seen the end of. The lock is had only
+    /// when that is over.
+    async fn settle(&mut self, file: &File, error: Error) -> Result<Became> {
+        self.session = None;
+        let until = Instant::now() + SETTLING;
+        let read = async {
+            let session = self.database.connect(until).await?;
+            history::begin(self.database, &session, "READ ONLY", until).await?;
+            let is_there = self.is_there(&session, file).await?;
+            session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
+            Ok::<_, Error>((is_there, session))
+        };
+        match timeout_at(until, read).await {
+            Ok(Ok((is_there, session))) => {
+                self.session = Some(session);
+                if is_there { Ok(Became::Applied) } else { Err(error) }
+            }
+            Ok(Err(read)) if *read.code() == code::ELSEWHERE => Err(read),
+            _ => {
+                let what = "it cannot be read whether the file was applied";
+                Err(refused(code::CANNOT_TELL, what, file)
+                    .with_effect(Effect::Unknown)
+                    .with_next(NextAction::verb(Verb::Resume, &[]))
+                    .with_source(error))
+            }
+        }
+    }
+
+    fn failed(&self, error: tokio_postgres::Error) -> Error {
+        self.database.failed("apply a migration", error)
+    }
+}
+
+/// Which transaction it is.
+async fn transaction(client: &tokio_postgres::Client) -> Result<String, tokio_postgres::Error> {
+    let sql = "SELECT pg_current_xact_id()::text";
+    client.query_typed_one(sql, &[]).await?.try_get(0)
+}
+
+fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
+    Error::new(code, what).with_effect(Effect::None).with_context("file", file.path.display())
+}
+
+/// What the server says of a statement, and where that is.
+///
+/// Its detail is left out: that quotes rows.
+fn told(file: &File, number: usize, statement: &Statement, source: tokio_postgres::Error) -> Error {
+    let error = refused(code::FAILED, "the server refused a statement", file)
+        .with_context("statement", format!("{} of {}", number + 1, file.statements.len()));
+    let Some(db) = source.as_db_error() else { return error.with_source(source) };
+    let error = match db.position() {
+        Some(ErrorPosition::Original(at)) => {
+            let at = usize::try_from(*at).unwrap_or(usize::MAX);
+            let place = Place::of(file, statement, at);
+            error
+                .with_context("line", place.line)
+                .with_context("column", place.column)
+                .with_context("there", format!("\n{place}\n"))
+        }
+        _ => error
+            .with_context("line", statement.first_line())
+            .with_context("begins", statement.head()),
+    };
+    let error = error.with_context("sqlstate", db.code().code()).with_context("says", db.message());
+    match db.hint() {
+        Some(hint) => error.with_context("hint", hint),
+        None => error,
+    }
+}

@@ -1,0 +1,148 @@
+//! What a push changes, and where the database stands.
+
+use std::collections::BTreeMap;
+
+use gatekit_core::{Digest, Live, Location};
+use serde::{Deserialize, Serialize};
+
+use super::file::File;
+use super::history::content;
+use super::merge::Applied;
+
+/// The change of a [`Push`](super::Push): the files that are pending.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PushChange {
+    /// Host and name of the database.
+    pub database: String,
+    /// What is applied, in this order.
+    pub files: Vec<Pending>,
+    /// The history before.
+    pub before: Before,
+}
+
+/// A file that is to be applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Pending {
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// The digest of what its statements say, however a text is split.
+    pub content: Digest,
+}
+
+/// A history, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Before {
+    /// How many versions it has.
+    pub count: usize,
+    /// The newest.
+    pub newest: Option<String>,
+    /// The digest of them all.
+    pub digest: Digest,
+}
+
+/// The receipt of a [`Push`](super::Push).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PushReceipt {
+    /// The versions that are known to be applied.
+    pub applied: Vec<String>,
+}
+
+impl Pending {
+    pub(super) fn of(file: &File) -> Self {
+        let texts: Vec<_> = file.statements.iter().map(|it| it.text.as_str()).collect();
+        Self {
+            version: file.version.clone(),
+            name: file.name.clone(),
+            digest: file.digest.clone(),
+            content: content(&texts),
+        }
+    }
+
+    /// Whether that row is of this file, by what it says. A row without statements says nothing.
+    pub(super) fn is(&self, row: &Applied) -> bool {
+        let statements = row.statements.as_deref().unwrap_or_default();
+        statements.is_empty() || content(statements) == self.content
+    }
+}
+
+impl Before {
+    pub(super) fn of<'a>(versions: impl Iterator<Item = &'a str>) -> Self {
+        let mut versions: Vec<_> = versions.collect();
+        versions.sort_unstable();
+        Self {
+            count: versions.len(),
+            newest: versions.last().map(|it| (*it).to_owned()),
+            digest: Digest::of(versions.join("\n")),
+        }
+    }
+}
+
+/// A history against a change.
+#[derive(Debug)]
+pub(super) struct Standing<'a> {
+    /// The rows of the change's files, by version.
+    pub(super) applied: BTreeMap<&'a str, &'a Applied>,
+    /// The newest of the other rows.
+    newest_other: Option<&'a Applied>,
+    /// Whether all other rows are those of before.
+    is_as_before: bool,
+}
+
+impl PushChange {
+    pub(super) fn standing<'a>(&self, rows: &'a [Applied]) -> Standing<'a> {
+        let is_ours = |row: &&Applied| self.files.iter().any(|it| it.version == row.version);
+        let (ours, others): (Vec<&Applied>, Vec<&Applied>) = rows.iter().partition(is_ours);
+        Standing {
+            applied: ours.into_iter().map(|row| (row.version.as_str(), row)).collect(),
+            is_as_before: Before::of(others.iter().map(|row| row.version.as_str())) == self.before,
+            newest_other: others.into_iter().max_by(|a, b| a.version.cmp(&b.version)),
+        }
+    }
+
+    pub(super) fn locate(&self, rows: &[Applied]) -> Location {
+        let standing = self.standing(rows);
+        if let Some(live) = standing.elsewhere(self) {
+            return Location::Elsewhere(live);
+        }
+        let next = self.files.iter().find(|it| !standing.applied.contains_key(&*it.version));
+        match (standing.applied.len(), next) {
+            (_, None) => Location::After,
+            (0, Some(_)) => Location::Before,
+            (applied, Some(next)) => Location::Between(format!(
+                "{applied} of {} files are applied; `{}_{}.sql` is the next",
+                self.files.len(),
+                next.version,
+                next.name
+            )),
+        }
+    }
+}
+
+impl Standing<'_> {
+    /// What somebody else has applied in the place of the change, or beside a part of it. What comes after
+    /// all of it does not undo it.
+    pub(super) fn elsewhere(&self, change: &PushChange) -> Option<Live> {
+        let others = change.files.iter().find_map(|it| {
+            let row = self.applied.get(&*it.version)?;
+            (!it.is(row)).then(|| live(row))
+        });
+        let is_whole = self.applied.len() == change.files.len();
+        let beside = self.newest_other.filter(|_| !self.is_as_before && !is_whole).map(live);
+        let gone = || Live::new("a history that has lost versions", None);
+        let is_short = !self.is_as_before && !is_whole && self.newest_other.is_none();
+        others.or(beside).or_else(|| is_short.then(gone))
+    }
+}
+
+/// A row as what is live.
+pub(super) fn live(row: &Applied) -> Live {
+    Live::new(&row.version, row.name.clone().filter(|it| !it.is_empty()))
+}

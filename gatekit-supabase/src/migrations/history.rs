@@ -1,0 +1,156 @@
+//! The history of a database: the table that the Supabase CLI keeps, and the lock on it.
+
+use std::time::Duration;
+
+use gatekit_core::{Digest, Effect, Error, Result};
+use tokio::time::{Instant, sleep};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::file::File;
+use super::merge::Applied;
+use crate::code;
+use crate::database::{Database, Session};
+
+/// The key of the lock on the migrations of a database: `gatekit` and a 1. Held by a transaction, it is
+/// over when that is, whatever became of whoever began it.
+const LOCK: i64 = 0x6761_7465_6b69_7401;
+
+/// The pauses between two tries to get the lock.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+const COLUMNS: &str = "
+    SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
+    WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
+        AND attnum > 0 AND NOT attisdropped";
+
+const HOLDER: &str = "
+    SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''),
+        extract(epoch FROM clock_timestamp() - a.xact_start)::bigint
+    FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+        AND (l.classid::bigint << 32 | l.objid::bigint) = $1
+        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
+
+/// Makes the table, or what it lacks, as the CLI does.
+const PROVISION: &str = "
+    CREATE SCHEMA IF NOT EXISTS supabase_migrations;
+    CREATE TABLE IF NOT EXISTS supabase_migrations.schema_migrations (version text NOT NULL PRIMARY KEY);
+    ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
+    ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text";
+
+const INSERT: &str = "
+    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) VALUES ($1, $2, $3)";
+
+type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
+
+/// What there is of the table.
+async fn columns(client: &Client) -> Answer<Vec<String>> {
+    let row = client.query_typed_one(COLUMNS, &[]).await?;
+    Ok(row.try_get::<_, Option<Vec<String>>>(0)?.unwrap_or_default())
+}
+
+/// All rows, by version; none where there is no table.
+pub(super) async fn rows(client: &Client) -> Answer<Vec<Applied>> {
+    let columns = columns(client).await?;
+    let has = |name: &str| columns.iter().any(|it| it == name);
+    if !has("version") {
+        return Ok(Vec::new());
+    }
+    // Old tables have fewer, and those of the hosted service may have more.
+    let name = if has("name") { "name" } else { "NULL::text" };
+    let statements = if has("statements") { "statements" } else { "NULL::text[]" };
+    let sql = format!(
+        "SELECT version, {name}, {statements} FROM supabase_migrations.schema_migrations \
+         ORDER BY version COLLATE \"C\""
+    );
+    let rows = client.query_typed(&sql, &[]).await?;
+    rows.iter()
+        .map(|row| {
+            let statements: Option<Vec<Option<String>>> = row.try_get(2)?;
+            Ok(Applied {
+                version: row.try_get(0)?,
+                name: row.try_get(1)?,
+                statements: statements
+                    .map(|all| all.into_iter().map(Option::unwrap_or_default).collect()),
+            })
+        })
+        .collect()
+}
+
+/// Adds the row of a file, in the transaction that applies it.
+pub(super) async fn add(client: &Client, file: &File) -> Answer<()> {
+    let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
+    let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+        [(&file.version, Type::TEXT), (&file.name, Type::TEXT), (&statements, Type::TEXT_ARRAY)];
+    client.execute_typed(INSERT, &values).await.map(drop)
+}
+
+/// Makes the table where there is none, in the transaction that applies the first file.
+pub(super) async fn provision(client: &Client) -> Answer<()> {
+    let columns = columns(client).await?;
+    let is_whole =
+        ["version", "name", "statements"].iter().all(|it| columns.iter().any(|c| c == it));
+    if is_whole { Ok(()) } else { client.batch_execute(PROVISION).await }
+}
+
+/// Begins a transaction that holds the lock. `how` is `READ ONLY` for who only reads.
+///
+/// Whoever has it may be sure that no other push is under way: also none of a process that is gone.
+///
+/// # Errors
+/// `migration.locked` when somebody else still has it at `deadline`.
+pub(super) async fn begin(
+    database: &Database,
+    session: &Session,
+    how: &str,
+    deadline: Instant,
+) -> Result<()> {
+    let client = &session.client;
+    let failed = |error| database.failed("lock the history of the migrations", error);
+    let mut pause = PAUSES.0;
+    loop {
+        // `RESET ALL`: what an earlier file has set, or another client of a pooler.
+        client.batch_execute(&format!("BEGIN {how}; RESET ALL")).await.map_err(failed)?;
+        let sql = "SELECT pg_try_advisory_xact_lock($1)";
+        let row = client.query_typed_one(sql, &[(&LOCK, Type::INT8)]).await.map_err(failed)?;
+        if row.try_get(0).map_err(failed)? {
+            return Ok(());
+        }
+        let is_late = Instant::now() + pause >= deadline;
+        let holder = if is_late { holder(client).await.map_err(failed)? } else { None };
+        client.batch_execute("ROLLBACK").await.map_err(failed)?;
+        if is_late {
+            let what = "somebody else applies migrations to this database";
+            let error = Error::new(code::LOCKED, what)
+                .with_effect(Effect::None)
+                .with_context("database", database.name())
+                .retry_later();
+            return Err(match holder {
+                Some(holder) => error.with_context("held by", holder),
+                None => error,
+            });
+        }
+        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Who has the lock, for people.
+async fn holder(client: &Client) -> Answer<Option<String>> {
+    let Some(row) = client.query_typed_opt(HOLDER, &[(&LOCK, Type::INT8)]).await? else {
+        return Ok(None);
+    };
+    let (pid, program, user): (i32, String, String) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let since: Option<i64> = row.try_get(3)?;
+    let since = since.map(|it| format!(", for {it} s")).unwrap_or_default();
+    Ok(Some(format!("process {pid} of the server, `{program}` of user `{user}`{since}")))
+}
+
+/// What a history says, without where it was split: two of one text have one digest.
+pub(super) fn content<S: AsRef<str>>(statements: &[S]) -> Digest {
+    let said = |it: &char| !(it.is_whitespace() || matches!(it, ';' | '\u{feff}'));
+    let all: String = statements.iter().flat_map(|it| it.as_ref().chars()).filter(said).collect();
+    Digest::of(all)
+}

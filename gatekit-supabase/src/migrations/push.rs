@@ -1,0 +1,315 @@
+//! `Push`, the deployer of migrations.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gatekit_core::{
+    ApplyContext, Deployer, Digest, Effect, Error, Live, Location, NextAction, PlanContext,
+    Planned, Result, Rollout, StageId, Verb,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::apply::{Applying, Became, Limits};
+use super::change::{Before, Pending, PushChange, PushReceipt, live};
+use super::file::File;
+use super::folder::Folder;
+use super::history;
+use super::merge::{Applied, merge};
+use super::mode::Mode;
+use crate::code;
+use crate::database::Database;
+
+/// How many versions a message names.
+const NAMED: usize = 10;
+
+/// Applies the migrations of a folder that a database has not got yet.
+///
+/// History and files are those of the Supabase CLI. Each file is one transaction, and its row in the history
+/// with it: a file is applied as a whole and recorded, or neither. It holds a lock on the history that no
+/// other push of gatekit gets, also when this process is gone and the server still works for it; under that
+/// lock the history is read again first. When an answer is lost, the history is read, and never guessed.
+///
+/// The change has landed when the history has every file of it, by what their statements say. Whoever else
+/// has applied the same file has applied it: the table does not tell who it was.
+///
+/// Files that were applied and edited since, versions that no file has, and files older than the newest that
+/// is applied, stop the plan.
+///
+/// # Example
+/// ```no_run
+/// # fn example() -> gatekit_core::Result<()> {
+/// use gatekit_core::Pipeline;
+/// use gatekit_supabase::{Database, migrations::Push};
+///
+/// let database = Database::at("postgres://postgres@db.example.org/postgres")?;
+/// let pipeline = Pipeline::to("production/db")
+///     .deploy(Push::new(database, "supabase/migrations")?)
+///     .irreversible("a migration is mended by the next one")
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "give it to `.deploy`"]
+pub struct Push {
+    id: StageId,
+    database: Database,
+    folder: PathBuf,
+    allows_out_of_order: bool,
+    limits: Limits,
+}
+
+impl Push {
+    /// A push of that folder, as `supabase/migrations`. The id of the deploy is `migrations`.
+    ///
+    /// # Errors
+    /// None as yet: the id is a name that can be.
+    pub fn new(database: Database, folder: impl Into<PathBuf>) -> Result<Self> {
+        let limits = Limits {
+            lock: Duration::from_secs(10),
+            statement: Duration::from_secs(600),
+            turn: Duration::from_secs(60),
+        };
+        let id = StageId::new("migrations")?;
+        Ok(Self { id, database, folder: folder.into(), allows_out_of_order: false, limits })
+    }
+
+    /// Gives it another id.
+    pub fn with_id(mut self, id: StageId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Also applies files that are older than the newest that is applied.
+    pub fn including_out_of_order(mut self) -> Self {
+        self.allows_out_of_order = true;
+        self
+    }
+
+    /// How long a statement may wait for a lock of the database, before its file is given up.
+    ///
+    /// # Default
+    /// 10 s.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.lock = timeout;
+        self
+    }
+
+    /// How long a statement may take, before its file is given up.
+    ///
+    /// # Default
+    /// 10 minutes.
+    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.statement = timeout;
+        self
+    }
+
+    /// How long another push is waited for.
+    ///
+    /// # Default
+    /// 60 s.
+    pub fn turn_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.turn = timeout;
+        self
+    }
+
+    /// The history, read in a transaction of its own. Under the lock no push is under way.
+    async fn rows(&self, deadline: Instant, is_locked: bool) -> Result<Vec<Applied>> {
+        let session = self.database.connect(deadline).await?;
+        if is_locked {
+            let turn = deadline.min(Instant::now() + self.limits.turn);
+            history::begin(&self.database, &session, "READ ONLY", turn).await?;
+        }
+        let rows = history::rows(&session.client).await;
+        rows.map_err(|error| self.database.failed("read the history of the migrations", error))
+    }
+
+    fn read(&self) -> Result<Vec<File>> {
+        Ok(Folder::read(&self.folder)?.files)
+    }
+
+    /// The files of the change as they are in the folder.
+    fn files(&self, change: &PushChange) -> Result<Vec<File>> {
+        let mut found = self.read()?;
+        found.retain(|file| change.files.iter().any(|it| it.version == file.version));
+        let is_same = |it: &Pending| {
+            found.iter().any(|file| file.version == it.version && file.digest == it.digest)
+        };
+        match change.files.iter().find(|it| !is_same(it)) {
+            None => Ok(found),
+            Some(changed) => {
+                let what = "a file is not the one that was planned";
+                Err(Error::new(code::CHANGED, what)
+                    .with_effect(Effect::None)
+                    .with_context("version", &changed.version)
+                    .with_context("folder", self.folder.display()))
+            }
+        }
+    }
+
+    fn is_of_database(&self, change: &PushChange) -> Result<()> {
+        let given = self.database.name();
+        if given == change.database {
+            return Ok(());
+        }
+        Err(Error::new(code::DATABASE_URL, "the change was planned for another database")
+            .with_effect(Effect::None)
+            .with_context("planned", &change.database)
+            .with_context("given", given)
+            .with_next(NextAction::verb(Verb::Resume, &[]).by("operator")))
+    }
+
+    async fn where_it_stands(&self, cx: &PlanContext, change: &PushChange) -> Result<Location> {
+        self.is_of_database(change)?;
+        let rows = self.rows(cx.deadline(), true).await;
+        match rows {
+            Ok(rows) => Ok(change.locate(&rows)),
+            Err(error) if *error.code() == code::LOCKED => Ok(Location::Unknown(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Deployer for Push {
+    type Change = PushChange;
+    type Receipt = PushReceipt;
+
+    fn id(&self) -> StageId {
+        self.id.clone()
+    }
+
+    fn describe(&self) -> Value {
+        json!({
+            "kind": "supabase_push", "database": self.database.name(),
+            "out_of_order": self.allows_out_of_order,
+        })
+    }
+
+    /// Reads the folder and the history.
+    ///
+    /// # Errors
+    /// `migration.orphaned`, `.drifted`, `.out_of_order`; what is wrong with a file, of the area
+    /// `migration`; `database.*`.
+    async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
+        let files = self.read()?;
+        let rows = self.rows(cx.deadline(), false).await?;
+        let merged = merge(&rows, &files);
+        let database = self.database.name();
+        let refused = |code, what: &str, versions: Vec<&str>| {
+            Err(Error::new(code, what)
+                .with_effect(Effect::None)
+                .with_context("versions", several(&versions))
+                .with_context("database", &database))
+        };
+        if !merged.orphans.is_empty() {
+            let versions = merged.orphans.iter().map(|it| it.version.as_str()).collect();
+            return refused(code::ORPHANED, "versions were applied that no file has", versions);
+        }
+        if !merged.drifted.is_empty() {
+            let versions = merged.drifted.iter().map(|(file, _)| file.version.as_str()).collect();
+            return refused(code::DRIFTED, "files were edited after they were applied", versions);
+        }
+        if !merged.out_of_order.is_empty() && !self.allows_out_of_order {
+            let versions = merged.out_of_order.iter().map(|it| it.version.as_str()).collect();
+            let what = "files are older than the newest that is applied";
+            return refused(code::OUT_OF_ORDER, what, versions);
+        }
+        let pending = merged.unapplied();
+        for file in &pending {
+            if file.mode()? == Mode::NonTransactional {
+                let what =
+                    "the file allows no transaction, and files without one are not applied yet";
+                return Err(Error::new(code::NON_TRANSACTIONAL, what)
+                    .with_effect(Effect::None)
+                    .with_context("file", file.path.display()));
+            }
+        }
+        let files: Vec<_> = pending.iter().map(|it| Pending::of(it)).collect();
+        let names: Vec<_> = pending.iter().map(|it| it.file_name()).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let summary = match names.as_slice() {
+            [] => format!("{database}: nothing is pending"),
+            names => format!("{database}: {}", several(names)),
+        };
+        let scope = json!({ "database": database, "files": &files });
+        let before = Before::of(rows.iter().map(|row| row.version.as_str()));
+        Ok(Planned {
+            scope: Digest::of_json(&scope),
+            summary,
+            change: PushChange { database, files, before },
+        })
+    }
+
+    /// Applies the files that are not applied yet, one transaction each.
+    ///
+    /// # Errors
+    /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when files before the one that
+    /// failed were: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`,
+    /// `.interrupted`, `.deadline`; `database.*`. With [`Effect::Unknown`], `migration.cannot_tell`.
+    async fn apply(
+        &self,
+        cx: &ApplyContext,
+        change: &PushChange,
+        _: Option<&PushReceipt>,
+    ) -> Result<PushReceipt> {
+        self.is_of_database(change)?;
+        let files = self.files(change)?;
+        let mut receipt = PushReceipt::default();
+        let mut has_written = false;
+        let mut applying = Applying::new(&self.database, cx, change, self.limits);
+        for (number, file) in files.iter().enumerate() {
+            cx.progress(format!("{} ({} of {})", file.file_name(), number + 1, files.len()));
+            let became = applying.apply(file).await.map_err(|error| {
+                let is_clean = error.effect() == Effect::None;
+                if is_clean && has_written { error.with_effect(Effect::Done) } else { error }
+            })?;
+            has_written |= became == Became::Applied;
+            receipt.applied.push(file.version.clone());
+            cx.checkpoint(&receipt).await?;
+        }
+        Ok(receipt)
+    }
+
+    /// Reads the history once more.
+    async fn observe(
+        &self,
+        cx: &PlanContext,
+        change: &PushChange,
+        _: &PushReceipt,
+    ) -> Result<Rollout> {
+        Ok(match self.where_it_stands(cx, change).await? {
+            Location::After => Rollout::Settled,
+            Location::Elsewhere(live) => Rollout::Superseded { by: live.to_string() },
+            other => Rollout::Failed(format!("the history says: {other}")),
+        })
+    }
+
+    async fn locate(
+        &self,
+        cx: &PlanContext,
+        change: &PushChange,
+        _: Option<&PushReceipt>,
+    ) -> Result<Location> {
+        self.where_it_stands(cx, change).await
+    }
+
+    /// Waits until no push is under way: what a process that is gone had begun is over then.
+    async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
+        self.rows(cx.deadline(), true).await.map(drop)
+    }
+
+    async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
+        let rows = self.rows(cx.deadline(), false).await?;
+        Ok(rows.iter().max_by(|a, b| a.version.cmp(&b.version)).map(live))
+    }
+}
+
+/// The first of them, and how many more there are.
+fn several(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let named = names.get(..names.len() - more).unwrap_or_default().join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
+}
