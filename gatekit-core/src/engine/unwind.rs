@@ -27,6 +27,14 @@ impl Run {
             Ok(()) => self.is_undone().await,
             Err(stop) => Err(stop),
         };
+        // Why it was to be undone is what a person has to mend.
+        let confirmed = confirmed.map_err(|stop| match stop {
+            Stop::Broken(error) => {
+                let because = format!("{cause} [{}]", cause.code);
+                Stop::Broken(error.with_context("because", because))
+            }
+            stop => stop,
+        });
         self.undone(confirmed, Outcome::RolledBack, Some(cause)).await
     }
 

@@ -17,6 +17,9 @@ use crate::database::{Database, Session};
 /// How long a server is asked what became of a file whose answer was lost.
 const SETTLING: Duration = Duration::from_secs(60);
 
+/// How soon a transaction is over whose statement was cancelled.
+const SOON: Duration = Duration::from_secs(2);
+
 /// How long a rollback may take.
 const ROLLBACK: Duration = Duration::from_secs(10);
 
@@ -53,6 +56,8 @@ pub(super) struct Applying<'a> {
 enum Fault {
     /// The server refused a statement, or what belongs to none of the file's.
     Statement(Option<usize>, tokio_postgres::Error),
+    /// The server refused to commit: a constraint that is checked at the end.
+    Commit(tokio_postgres::Error),
     /// The file has ended the transaction by itself.
     Escaped,
 }
@@ -84,12 +89,8 @@ impl<'a> Applying<'a> {
             None => self.database.connect(self.cx.deadline()).await?,
         };
         let turn = self.cx.deadline().min(Instant::now() + self.limits.turn);
-        history::begin(self.database, &session, "READ WRITE", turn).await?;
-        let is_there = match self.is_there(&session, file).await {
-            Ok(is_there) => is_there,
-            Err(error) => return Err(error),
-        };
-        if is_there {
+        let process = history::begin(self.database, &session, "READ WRITE", turn).await?;
+        if self.is_there(&session, file).await? {
             session.client.batch_execute("ROLLBACK").await.map_err(|e| self.failed(e))?;
             self.session = Some(session);
             return Ok(Became::There);
@@ -98,14 +99,16 @@ impl<'a> Applying<'a> {
         let run = timeout_at(self.cx.deadline(), self.run(&session, file));
         match self.cx.cancellation().run_until_cancelled(run).await {
             Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(fault))) => return self.rolled_back(session, file, fault).await,
+            Some(Ok(Err(fault))) => return self.rolled_back((session, process), file, fault).await,
             Some(Err(_)) => {
                 let what = "the file took longer than there was time";
-                return self.stopped(session, file, refused(code::DEADLINE, what, file)).await;
+                let error = refused(code::DEADLINE, what, file);
+                return self.stopped((session, process), file, error).await;
             }
             None => {
                 let what = "the run was interrupted while the file was applied";
-                return self.stopped(session, file, refused(code::INTERRUPTED, what, file)).await;
+                let error = refused(code::INTERRUPTED, what, file);
+                return self.stopped((session, process), file, error).await;
             }
         }
         match session.client.batch_execute("COMMIT").await {
@@ -114,9 +117,9 @@ impl<'a> Applying<'a> {
                 Ok(Became::Applied)
             }
             Err(error) if error.as_db_error().is_some() && !error.is_closed() => {
-                self.rolled_back(session, file, error.into()).await
+                self.rolled_back((session, process), file, Fault::Commit(error)).await
             }
-            Err(error) => self.settle(file, self.failed(error)).await,
+            Err(error) => self.settle(process, file, self.failed(error)).await,
         }
     }
 
@@ -159,7 +162,12 @@ impl<'a> Applying<'a> {
     }
 
     /// Ends a transaction that failed.
-    async fn rolled_back(&mut self, session: Session, file: &File, fault: Fault) -> Result<Became> {
+    async fn rolled_back(
+        &mut self,
+        (session, process): (Session, i32),
+        file: &File,
+        fault: Fault,
+    ) -> Result<Became> {
         let error = match fault {
             Fault::Statement(number, source) => {
                 let is_lost = source.is_closed() || source.as_db_error().is_none();
@@ -168,10 +176,12 @@ impl<'a> Applying<'a> {
                     _ => self.failed(source).with_context("file", file.path.display()),
                 };
                 if is_lost {
-                    session.cancel().await;
-                    return self.settle(file, error).await;
+                    return self.settle(process, file, error).await;
                 }
                 error
+            }
+            Fault::Commit(source) => {
+                said(refused(code::FAILED, "the server refused to commit the file", file), source)
             }
             Fault::Escaped => {
                 let what =
@@ -186,29 +196,36 @@ impl<'a> Applying<'a> {
                 self.session = Some(session);
                 Err(error)
             }
-            _ => self.settle(file, error).await,
+            _ => self.settle(process, file, error).await,
         }
     }
 
     /// Ends a transaction that is to be stopped.
-    async fn stopped(&mut self, session: Session, file: &File, error: Error) -> Result<Became> {
+    async fn stopped(
+        &mut self,
+        (session, process): (Session, i32),
+        file: &File,
+        error: Error,
+    ) -> Result<Became> {
         session.cancel().await;
-        match timeout(ROLLBACK, session.client.batch_execute("ROLLBACK")).await {
+        match timeout(SOON, session.client.batch_execute("ROLLBACK")).await {
             Ok(Ok(())) => {
                 self.session = Some(session);
                 Err(error)
             }
-            _ => self.settle(file, error).await,
+            _ => self.settle(process, file, error).await,
         }
     }
 
-    /// Finds out what became of a file whose transaction nobody has seen the end of. The lock is had only
-    /// when that is over.
-    async fn settle(&mut self, file: &File, error: Error) -> Result<Became> {
+    /// Finds out what became of a file whose transaction nobody has seen the end of. It is cancelled where
+    /// it still works, and the lock is had only when it is over.
+    async fn settle(&mut self, process: i32, file: &File, error: Error) -> Result<Became> {
         self.session = None;
         let until = Instant::now() + SETTLING;
         let read = async {
             let session = self.database.connect(until).await?;
+            let cancelled = history::cancel(&session.client, process).await;
+            cancelled.map_err(|error| self.failed(error))?;
             history::begin(self.database, &session, "READ ONLY", until).await?;
             let is_there = self.is_there(&session, file).await?;
             session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
@@ -246,8 +263,6 @@ fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
 }
 
 /// What the server says of a statement, and where that is.
-///
-/// Its detail is left out: that quotes rows.
 fn told(file: &File, number: usize, statement: &Statement, source: tokio_postgres::Error) -> Error {
     let error = refused(code::FAILED, "the server refused a statement", file)
         .with_context("statement", format!("{} of {}", number + 1, file.statements.len()));
@@ -265,6 +280,12 @@ fn told(file: &File, number: usize, statement: &Statement, source: tokio_postgre
             .with_context("line", statement.first_line())
             .with_context("begins", statement.head()),
     };
+    said(error, source)
+}
+
+/// What the server says, without its detail: that quotes rows.
+fn said(error: Error, source: tokio_postgres::Error) -> Error {
+    let Some(db) = source.as_db_error() else { return error.with_source(source) };
     let error = error.with_context("sqlstate", db.code().code()).with_context("says", db.message());
     match db.hint() {
         Some(hint) => error.with_context("hint", hint),

@@ -19,6 +19,13 @@ const LOCK: i64 = 0x6761_7465_6b69_7401;
 /// The pauses between two tries to get the lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// Ends the statement of that process of the server, if it is still the one that has the lock.
+const CANCEL: &str = "
+    SELECT pg_cancel_backend(pid) FROM pg_catalog.pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = $2
+        AND (classid::bigint << 32 | objid::bigint) = $1
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
+
 const COLUMNS: &str = "
     SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
     WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
@@ -94,7 +101,8 @@ pub(super) async fn provision(client: &Client) -> Answer<()> {
     if is_whole { Ok(()) } else { client.batch_execute(PROVISION).await }
 }
 
-/// Begins a transaction that holds the lock. `how` is `READ ONLY` for who only reads.
+/// Begins a transaction that holds the lock, and tells by which process of the server. `how` is `READ ONLY`
+/// for who only reads.
 ///
 /// Whoever has it may be sure that no other push is under way: also none of a process that is gone.
 ///
@@ -105,17 +113,17 @@ pub(super) async fn begin(
     session: &Session,
     how: &str,
     deadline: Instant,
-) -> Result<()> {
+) -> Result<i32> {
     let client = &session.client;
     let failed = |error| database.failed("lock the history of the migrations", error);
     let mut pause = PAUSES.0;
     loop {
         // `RESET ALL`: what an earlier file has set, or another client of a pooler.
         client.batch_execute(&format!("BEGIN {how}; RESET ALL")).await.map_err(failed)?;
-        let sql = "SELECT pg_try_advisory_xact_lock($1)";
+        let sql = "SELECT pg_try_advisory_xact_lock($1), pg_backend_pid()";
         let row = client.query_typed_one(sql, &[(&LOCK, Type::INT8)]).await.map_err(failed)?;
         if row.try_get(0).map_err(failed)? {
-            return Ok(());
+            return row.try_get(1).map_err(failed);
         }
         let is_late = Instant::now() + pause >= deadline;
         let holder = if is_late { holder(client).await.map_err(failed)? } else { None };
@@ -134,6 +142,14 @@ pub(super) async fn begin(
         sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         pause = (pause * 2).min(PAUSES.1);
     }
+}
+
+/// Ends what a process of the server does that holds the lock: by another connection, because poolers may
+/// lose the request of the protocol.
+pub(super) async fn cancel(client: &Client, process: i32) -> Answer<()> {
+    let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
+        [(&LOCK, Type::INT8), (&process, Type::INT4)];
+    client.query_typed(CANCEL, &values).await.map(drop)
 }
 
 /// Who has the lock, for people.

@@ -1,4 +1,8 @@
-//! Migration files: folders on disk, and texts of any shape.
+//! Migrations of a real PostgreSQL server, directly and behind a pooler.
 
-mod folder;
-mod property;
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
+
+mod push;
+mod together;
+mod trouble;
+mod world;

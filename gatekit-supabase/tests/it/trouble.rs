@@ -1,0 +1,150 @@
+//! Statements that fail, servers that go away, and processes that die.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gatekit_core::ledger::MemoryLedger;
+use gatekit_core::{Candidate, Engine, Outcome};
+use gatekit_peers::Via;
+use tokio::runtime::Builder;
+
+use super::world::{World, end, engine, pipeline, version, why};
+
+#[tokio::test]
+async fn a_statement_that_fails_is_told_with_its_place_and_nothing_of_its_file_stays() {
+    let world = World::new();
+    world.file(1, "create table a (i int);");
+    world.file(2, "create table b ();\n\ninsert into a\n\tvalues (1), (nope);\n");
+    let report = world.ship().await;
+    // What was before stays: a migration has no way back.
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    let told = why(&report);
+    for part in [
+        "migration.failed",
+        "_m2.sql",
+        "statement: 2 of 2",
+        "line: 4",
+        "column: 15",
+        "sqlstate: 42703",
+    ] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    assert!(told.contains("values (1), (nope);\n\t             ^"), "{told}");
+    assert_eq!(world.tables().await, ["a"]);
+    assert_eq!(world.history().await.len(), 1);
+}
+
+/// A first file that fails has touched nothing.
+#[tokio::test]
+async fn a_first_file_that_fails_leaves_the_target_free() {
+    let world = World::new();
+    world.file(1, "select 1/0;");
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "migration.failed"), "{}", why(&report));
+    world.file(1, "select 1;");
+    assert_eq!(end(&world.ship().await).0, Outcome::Released);
+}
+
+#[tokio::test]
+async fn a_constraint_that_fails_at_the_end_rolls_the_file_back() {
+    let world = World::new();
+    world.file(
+        1,
+        "create table a (i int unique deferrable initially deferred); insert into a values (1), (1);",
+    );
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "migration.failed"), "{}", why(&report));
+    assert!(why(&report).contains("23505"), "{}", why(&report));
+    assert_eq!(world.tables().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_file_that_waits_too_long_for_a_lock_is_given_up() {
+    let world = World::new();
+    world.run("create table a (i int)").await;
+    let reader = world.client().await;
+    reader.batch_execute("begin; select * from a").await.unwrap();
+    world.file(1, "alter table a add j int;");
+    let push = world.push().lock_timeout(Duration::from_millis(200));
+    let report = engine().ship(&pipeline(push), Candidate::new()).await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "migration.failed"), "{}", why(&report));
+    assert!(why(&report).contains("sqlstate: 55P03"), "{}", why(&report));
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_too_long_is_given_up() {
+    let world = World::new();
+    world.file(1, "create table a (); select pg_sleep(30);");
+    let push = world.push().statement_timeout(Duration::from_millis(200));
+    let report = engine().ship(&pipeline(push), Candidate::new()).await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "migration.failed"), "{}", why(&report));
+    assert!(why(&report).contains("sqlstate: 57014"), "{}", why(&report));
+    assert_eq!(world.tables().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_interrupt_stops_the_statement_and_nothing_of_the_file_stays() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a (); select pg_sleep(30);");
+        let running = engine().ship(&pipeline(world.push()), Candidate::new());
+        let interrupter = running.interrupter();
+        world.works_at("select pg_sleep").await;
+        let begun = std::time::Instant::now();
+        interrupter.interrupt();
+        let report = running.await;
+        assert!(begun.elapsed() < Duration::from_secs(15), "{via:?}");
+        assert_ne!(report.outcome, Outcome::Released, "{}", why(&report));
+        assert_eq!(world.tables().await, Vec::<String>::new(), "{via:?}");
+        assert_eq!(world.history().await, Vec::<String>::new(), "{via:?}");
+    }
+}
+
+/// Whatever cuts the connection, the history is read and not guessed.
+#[tokio::test]
+async fn a_connection_that_is_cut_leaves_a_file_applied_or_not() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a (); select pg_sleep(20);");
+        let running = engine().ship(&pipeline(world.push()), Candidate::new());
+        let pid = world.works_at("select pg_sleep").await;
+        world.run(&format!("select pg_terminate_backend({pid})")).await;
+        let report = running.await;
+        let told = why(&report);
+        assert_eq!(report.outcome, Outcome::RolledBack, "{via:?}: {told}");
+        assert!(!told.contains("cannot_tell"), "{told}");
+        assert_eq!(world.tables().await, Vec::<String>::new());
+    }
+}
+
+/// The server goes on with what a process had asked for that is gone: with one statement left, it even
+/// is the last. What is resumed waits for it, and then reads.
+#[test]
+fn a_push_that_is_killed_is_resumed_with_what_is_true() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a ();");
+        world.file(2, "create table b (); select pg_sleep(2); insert into a default values;");
+        world.file(3, "create table c ();");
+        let ledger = Arc::new(MemoryLedger::new());
+        let engine = Engine::new(ledger.clone())
+            .with_deadline(Duration::from_secs(60))
+            .with_lease(Duration::from_secs(2))
+            .unwrap();
+        let dies = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let run = dies.block_on(async {
+            let running = engine.ship(&pipeline(world.push()), Candidate::new());
+            world.works_at("select pg_sleep").await;
+            running.run()
+        });
+        dies.shutdown_background();
+        let lives = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        lives.block_on(async {
+            let report = engine.resume(&pipeline(world.push()), run).await;
+            assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
+            assert_eq!(world.history().await.len(), 3);
+            assert_eq!(world.tables().await, ["a", "b", "c"]);
+            assert!(world.history().await[1].starts_with(&version(2)));
+        });
+    }
+}
