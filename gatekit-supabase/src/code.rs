@@ -64,18 +64,12 @@ gatekit_core::codes! {
     /// Somebody else applies migrations.
     LOCKED = "migration.locked",
         next: "wait until the session that is named has ended, or end it";
-    /// The run was interrupted; nothing of the file was applied.
-    INTERRUPTED = "migration.interrupted",
-        next: "ship again";
     /// A file took longer than there was time; nothing of it was applied.
     DEADLINE = "migration.deadline",
         next: "allow more time, or see what holds the locks that it waits for";
     /// The server went away, and it cannot be read whether a file was applied.
     CANNOT_TELL = "migration.cannot_tell",
         next: "`resume` when the server can be reached: it reads the history";
-    /// What was applied is not in the history.
-    NOT_RECORDED = "migration.not_recorded",
-        next: "see who has written the history of the migrations";
     /// The history cannot be read as one.
     HISTORY = "migration.history",
         next: "see who has altered `supabase_migrations.schema_migrations`";

@@ -13,6 +13,7 @@
 //! | `http` (default) | [`http`] | the smoke gate |
 //! | `local` (default) | [`local`] | release directories; programs as gates and deployers |
 //! | `aws` | `aws` | services of Amazon ECS, tags of ECR, gates on scans and alarms; needs Rust 1.94.1 |
+//! | `supabase` | `supabase` | migrations of PostgreSQL, beside the CLI of Supabase |
 //! | `cli` | `cli` | pipelines as a deploy binary |
 //! | `github` | `github` | runs told in GitHub Actions |
 //! | `blocking` | `blocking` | runs for callers without a runtime |
@@ -65,6 +66,12 @@ pub mod local {
 #[cfg(feature = "aws")]
 pub mod aws {
     pub use gatekit_aws::*;
+}
+
+/// Releases to Supabase whose history tells the truth.
+#[cfg(feature = "supabase")]
+pub mod supabase {
+    pub use gatekit_supabase::*;
 }
 
 /// Pipelines as a deploy binary.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::ErrorPosition;
@@ -89,7 +90,7 @@ impl<'a> Applying<'a> {
             None => self.database.connect(self.cx.deadline()).await?,
         };
         let turn = self.cx.deadline().min(Instant::now() + self.limits.turn);
-        let process = history::begin(self.database, &session, "READ WRITE", turn).await?;
+        let process = history::begin(self.database, &session, "", turn).await?;
         if self.is_there(&session, file).await? {
             session.client.batch_execute("ROLLBACK").await.map_err(|e| self.failed(e))?;
             self.session = Some(session);
@@ -107,7 +108,7 @@ impl<'a> Applying<'a> {
             }
             None => {
                 let what = "the run was interrupted while the file was applied";
-                let error = refused(code::INTERRUPTED, what, file);
+                let error = refused(RUN_INTERRUPTED, what, file);
                 return self.stopped((session, process), file, error).await;
             }
         }
@@ -125,7 +126,8 @@ impl<'a> Applying<'a> {
 
     /// Whether the history has the file, under the lock.
     async fn is_there(&self, session: &Session, file: &File) -> Result<bool> {
-        let rows = history::rows(&session.client).await.map_err(|error| self.failed(error))?;
+        let rows = history::rows(&session.client).await;
+        let rows = rows.map_err(|error| history::unread(self.database, error))?;
         let standing = self.change.standing(&rows);
         match standing.elsewhere(self.change) {
             Some(live) => Err(refused(

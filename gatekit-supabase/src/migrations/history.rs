@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gatekit_core::{Digest, Effect, Error, Result};
+use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -48,6 +49,21 @@ const PROVISION: &str = "
 
 const INSERT: &str = "
     INSERT INTO supabase_migrations.schema_migrations (version, name, statements) VALUES ($1, $2, $3)";
+
+/// The error of a history that could not be read: where the server was there and knows no other reason, its
+/// table is none of the CLI's.
+pub(super) fn unread(database: &Database, source: tokio_postgres::Error) -> Error {
+    let is_table = Trouble::of(&source) == Trouble::Other;
+    let error = database.failed("read the history of the migrations", source);
+    if !is_table {
+        return error;
+    }
+    let what = "`supabase_migrations.schema_migrations` is not the table that it should be";
+    Error::new(code::HISTORY, what)
+        .with_effect(Effect::None)
+        .with_context("database", database.name())
+        .with_source(error)
+}
 
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 
@@ -102,7 +118,7 @@ pub(super) async fn provision(client: &Client) -> Answer<()> {
 }
 
 /// Begins a transaction that holds the lock, and tells by which process of the server. `how` is `READ ONLY`
-/// for who only reads.
+/// for who only reads, and nothing for who writes.
 ///
 /// Whoever has it may be sure that no other push is under way: also none of a process that is gone.
 ///

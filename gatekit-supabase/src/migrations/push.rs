@@ -123,7 +123,7 @@ impl Push {
             history::begin(&self.database, &session, "READ ONLY", turn).await?;
         }
         let rows = history::rows(&session.client).await;
-        rows.map_err(|error| self.database.failed("read the history of the migrations", error))
+        rows.map_err(|error| history::unread(&self.database, error))
     }
 
     fn read(&self) -> Result<Vec<File>> {
@@ -191,7 +191,7 @@ impl Deployer for Push {
     /// Reads the folder and the history.
     ///
     /// # Errors
-    /// `migration.orphaned`, `.drifted`, `.out_of_order`; what is wrong with a file, of the area
+    /// `migration.orphaned`, `.drifted`, `.out_of_order`, `.history`; what is wrong with a file, of the area
     /// `migration`; `database.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
         let files = self.read()?;
@@ -248,7 +248,7 @@ impl Deployer for Push {
     /// # Errors
     /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when files before the one that
     /// failed were: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`,
-    /// `.interrupted`, `.deadline`; `database.*`. With [`Effect::Unknown`], `migration.cannot_tell`.
+    /// `.deadline`; `run.interrupted`; `database.*`. With [`Effect::Unknown`], `migration.cannot_tell`.
     async fn apply(
         &self,
         cx: &ApplyContext,

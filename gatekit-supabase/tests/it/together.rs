@@ -1,5 +1,7 @@
 //! Several at once.
 
+use std::time::Duration;
+
 use gatekit_core::{Candidate, Outcome};
 use gatekit_peers::Via;
 
@@ -43,22 +45,35 @@ async fn somebody_elses_migration_since_the_plan_is_found_under_the_lock() {
     assert_eq!(world.tables().await, ["a", "b"]);
 }
 
+/// One that is asked for meanwhile waits for its end, and finds that nothing is left to do.
+#[tokio::test]
+async fn a_push_under_way_is_waited_for() {
+    let world = World::new();
+    world.file(1, "create table a (); select pg_sleep(1);");
+    let first = engine().ship(&pipeline(world.push()), Candidate::new());
+    world.works_at("select pg_sleep").await;
+    let second = engine().ship(&pipeline(world.push()), Candidate::new()).await;
+    assert_eq!(end(&second), (Outcome::Unchanged, ""), "{}", why(&second));
+    assert_eq!(end(&first.await), (Outcome::Released, ""));
+}
+
 #[tokio::test]
 async fn who_holds_the_lock_is_told() {
     let world = World::new();
-    world.file(1, "create table a (); select pg_sleep(20);");
-    let first = engine().ship(&pipeline(world.push()), Candidate::new());
-    let interrupter = first.interrupter();
-    let pid = world.works_at("select pg_sleep").await;
-    let push = world.push().turn_timeout(std::time::Duration::from_millis(300));
+    world.file(1, "create table a ();");
+    world.file(2, "create table b ();");
+    let other = world.client().await;
+    let lock = "begin; set application_name = 'another'; select pg_advisory_xact_lock(7449363237590103041)";
+    other.batch_execute(lock).await.unwrap();
+    let pid: i32 = other.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    let push = world.push().turn_timeout(Duration::from_millis(300));
     let report = engine().ship(&pipeline(push), Candidate::new()).await;
-    assert_ne!(report.outcome, Outcome::Released, "{}", why(&report));
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    assert!(why(&report).contains("[migration.locked]"), "{}", why(&report));
     assert!(
-        why(&report).contains(&format!("process {pid} of the server, `gatekit`")),
+        why(&report).contains(&format!("process {pid} of the server, `another`")),
         "{}",
         why(&report)
     );
-    interrupter.interrupt();
-    assert_ne!(first.await.outcome, Outcome::Released);
     assert_eq!(world.tables().await, Vec::<String>::new());
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatekit_core::ledger::MemoryLedger;
-use gatekit_core::{Candidate, Engine, Outcome};
+use gatekit_core::{Candidate, Engine, Outcome, RunId};
 use gatekit_peers::Via;
-use tokio::runtime::Builder;
+use gatekit_supabase::Database;
+use gatekit_supabase::migrations::Push;
+use tokio::runtime::{Builder, Runtime};
 
 use super::world::{World, end, engine, pipeline, version, why};
 
@@ -94,10 +96,46 @@ async fn an_interrupt_stops_the_statement_and_nothing_of_the_file_stays() {
         interrupter.interrupt();
         let report = running.await;
         assert!(begun.elapsed() < Duration::from_secs(15), "{via:?}");
-        assert_ne!(report.outcome, Outcome::Released, "{}", why(&report));
+        let told = format!("{report:?}");
+        assert_eq!(report.outcome, Outcome::RolledBack, "{told}");
         assert_eq!(world.tables().await, Vec::<String>::new(), "{via:?}");
         assert_eq!(world.history().await, Vec::<String>::new(), "{via:?}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_takes_longer_than_there_is_time_is_stopped() {
+    let world = World::new();
+    world.file(1, "create table a (); select pg_sleep(30);");
+    let engine = engine().with_deadline(Duration::from_secs(2));
+    let report = engine.ship(&pipeline(world.push()), Candidate::new()).await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "migration.deadline"), "{}", why(&report));
+    assert_eq!(world.tables().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_or_read_is_told_as_it_is() {
+    let world = World::new();
+    world.file(1, "create table a ();");
+    let name = world.texts("select current_database()::text").await.remove(0);
+    world.run(&format!("alter database {name} set default_transaction_read_only = on")).await;
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "database.read_only"), "{}", why(&report));
+    let client = world.client().await;
+    client.batch_execute("set default_transaction_read_only = off").await.unwrap();
+    client.batch_execute(&format!("alter database {name} reset all")).await.unwrap();
+    world.run("create schema supabase_migrations").await;
+    world.run("create table supabase_migrations.schema_migrations (version int)").await;
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::Failed, "migration.history"), "{}", why(&report));
+    let elsewhere = async |url: &str, code: &str| {
+        let push = Push::new(Database::without_tls(url).unwrap(), world.folder()).unwrap();
+        let report = engine().ship(&pipeline(push), Candidate::new()).await;
+        assert_eq!(end(&report), (Outcome::Failed, code), "{}", why(&report));
+    };
+    elsewhere(&world.url.replace("/of_", "/none_"), "database.missing").await;
+    elsewhere(&world.url.replace("gatekit@", "nobody:x@"), "database.login").await;
+    assert_eq!(Database::at("mysql://h/d").unwrap_err().code().as_str(), "database.url");
 }
 
 /// Whatever cuts the connection, the history is read and not guessed.
@@ -123,23 +161,8 @@ async fn a_connection_that_is_cut_leaves_a_file_applied_or_not() {
 fn a_push_that_is_killed_is_resumed_with_what_is_true() {
     for via in [Via::Server, Via::Pooler] {
         let world = World::via(via);
-        world.file(1, "create table a ();");
-        world.file(2, "create table b (); select pg_sleep(2); insert into a default values;");
-        world.file(3, "create table c ();");
-        let ledger = Arc::new(MemoryLedger::new());
-        let engine = Engine::new(ledger.clone())
-            .with_deadline(Duration::from_secs(60))
-            .with_lease(Duration::from_secs(2))
-            .unwrap();
-        let dies = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let run = dies.block_on(async {
-            let running = engine.ship(&pipeline(world.push()), Candidate::new());
-            world.works_at("select pg_sleep").await;
-            running.run()
-        });
-        dies.shutdown_background();
-        let lives = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        lives.block_on(async {
+        let (engine, run) = killed(&world);
+        lives().block_on(async {
             let report = engine.resume(&pipeline(world.push()), run).await;
             assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
             assert_eq!(world.history().await.len(), 3);
@@ -147,4 +170,42 @@ fn a_push_that_is_killed_is_resumed_with_what_is_true() {
             assert!(world.history().await[1].starts_with(&version(2)));
         });
     }
+}
+
+/// What was approved is not what lies there by then.
+#[test]
+fn a_push_that_is_killed_does_not_go_on_with_other_files() {
+    let world = World::new();
+    let (engine, run) = killed(&world);
+    world.file(3, "drop table a;");
+    lives().block_on(async {
+        let report = engine.resume(&pipeline(world.push()), run).await;
+        assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+        assert!(why(&report).contains("[migration.changed]"), "{}", why(&report));
+        assert!(world.tables().await.contains(&"a".to_owned()));
+    });
+}
+
+fn lives() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// A push of three files, whose process died at the second.
+fn killed(world: &World) -> (Engine, RunId) {
+    world.file(1, "create table a ();");
+    world.file(2, "create table b (); select pg_sleep(2); insert into a default values;");
+    world.file(3, "create table c ();");
+    let ledger = Arc::new(MemoryLedger::new());
+    let engine = Engine::new(ledger.clone())
+        .with_deadline(Duration::from_secs(60))
+        .with_lease(Duration::from_secs(2))
+        .unwrap();
+    let dies = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let run = dies.block_on(async {
+        let running = engine.ship(&pipeline(world.push()), Candidate::new());
+        world.works_at("select pg_sleep").await;
+        running.run()
+    });
+    dies.shutdown_background();
+    (engine, run)
 }

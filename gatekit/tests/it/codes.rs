@@ -11,7 +11,8 @@ use gatekit::code::ListedCode;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/codes.md");
 
 /// What no test can bring about here, and why.
-const NOT_HERE: [(&str, &str); 6] = [
+const NOT_HERE: [(&str, &str); 7] = [
+    ("database.failed", "of a server that fails for a reason of its own"),
     ("ledger.network_fs", "no test may mount a network file system"),
     ("release_dir.platform", "of other systems than Linux, and of kernels before 5.3"),
     ("service.not_started", "of a machine without /bin/sh, or without room for a process"),
@@ -31,6 +32,7 @@ fn codes() -> BTreeMap<&'static str, &'static ListedCode> {
         gatekit::http::code::ALL,
         gatekit::local::code::ALL,
         gatekit::store::code::ALL,
+        gatekit::supabase::code::ALL,
     ];
     let all = lists.into_iter().flatten();
     let codes: BTreeMap<_, _> = all.clone().map(|listed| (listed.code.as_str(), listed)).collect();

@@ -11,7 +11,8 @@ mod blocking;
     feature = "github",
     feature = "http",
     feature = "local",
-    feature = "sqlite"
+    feature = "sqlite",
+    feature = "supabase"
 ))]
 mod codes;
 mod guide;
