@@ -110,6 +110,11 @@ impl<'a> Lexer<'a> {
         self.find(|token| !token.is_blank())
     }
 
+    /// The one that comes after `skipped` of these.
+    pub(super) fn nth_significant(&mut self, skipped: usize) -> Option<Token<'a>> {
+        self.filter(|token| !token.is_blank()).nth(skipped)
+    }
+
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod change;
+mod destructive;
 mod file;
 mod folder;
 mod head;
@@ -19,6 +20,7 @@ mod push;
 mod split;
 
 pub use change::{Before, Pending, PushChange, PushReceipt};
+pub use destructive::{Concern, Sort, review};
 pub use file::File;
 pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
 pub use kind::Kind;
