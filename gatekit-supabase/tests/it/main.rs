@@ -6,3 +6,5 @@ mod push;
 mod together;
 mod trouble;
 mod world;
+mod folder;
+mod property;

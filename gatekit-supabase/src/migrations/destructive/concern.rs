@@ -65,6 +65,17 @@ pub fn review(files: &[&File]) -> Vec<Concern> {
 }
 
 fn review_file(file: &File) -> Vec<Concern> {
+    #[cfg_attr(not(feature = "squawk"), expect(unused_mut, reason = "squawk adds to it"))]
+    let mut concerns = review_words(file);
+    #[cfg(feature = "squawk")]
+    {
+        super::squawk::add(file, &mut concerns);
+        concerns.sort_by_key(|concern| concern.line);
+    }
+    concerns
+}
+
+fn review_words(file: &File) -> Vec<Concern> {
     let mut hits = Vec::new();
     for statement in &file.statements {
         scan(&statement.text, statement.offset, Place::Statement, &mut hits);
@@ -90,7 +101,7 @@ mod tests {
 
     fn found(sql: &str) -> Vec<(usize, String)> {
         let file = File::from_bytes("m/1_a.sql", "1", "a", sql.as_bytes()).unwrap();
-        review(&[&file]).into_iter().map(|it| (it.line, it.rule.into_owned())).collect()
+        review_words(&file).into_iter().map(|it| (it.line, it.rule.into_owned())).collect()
     }
 
     fn rules(sql: &str) -> Vec<String> {
@@ -297,7 +308,7 @@ mod tests {
     fn a_concern_says_where_why_and_what_to_do_instead() {
         let sql = b"select 1;\n\n-- the old one\ndrop table if exists a.t;";
         let file = File::from_bytes("m/1_a.sql", "1", "a", sql).unwrap();
-        let [concern] = <[Concern; 1]>::try_from(review(&[&file])).unwrap();
+        let [concern] = <[Concern; 1]>::try_from(review_words(&file)).unwrap();
         assert_eq!(concern.sort, Sort::Destructive);
         assert_eq!(concern.file.to_str(), Some("m/1_a.sql"));
         assert_eq!((concern.line, concern.statement.as_str()), (4, "drop table if exists a.t"));
@@ -313,7 +324,7 @@ mod tests {
         {
             let sql = shape.repeat(500_000 / shape.len());
             assert!(
-                review(&[&File::from_bytes("a", "1", "a", sql.as_bytes()).unwrap()]).len()
+                review_words(&File::from_bytes("a", "1", "a", sql.as_bytes()).unwrap()).len()
                     <= sql.len()
             );
         }

@@ -13,10 +13,15 @@
 //! Not analysable are blocks (`DO`), `EXECUTE` of a text, `CALL`, bodies in other languages than SQL and
 //! PL/pgSQL, and strings that hold SQL of the table above: a job of `cron.schedule` is one. What a function
 //! does that a `SELECT` calls is not seen at all.
+//!
+//! With the feature `squawk`, that parser has a second look, and what it cannot parse is not analysable
+//! either.
 
 mod concern;
 mod literal;
 mod rules;
 mod scan;
+#[cfg(feature = "squawk")]
+mod squawk;
 
 pub use concern::{Concern, Sort, review};
