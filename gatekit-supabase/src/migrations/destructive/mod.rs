@@ -18,7 +18,10 @@
 //! either.
 
 mod concern;
+mod condition;
+mod ddl;
 mod literal;
+mod nested;
 mod rules;
 mod scan;
 #[cfg(feature = "squawk")]
