@@ -103,4 +103,10 @@ gatekit_core::codes! {
     /// The server failed for another reason.
     DATABASE_FAILED = "database.failed",
         next: "see the cause, and the log of the server";
+    /// A pending migration destroys something, or shuts something out.
+    DESTRUCTIVE = "migration.destructive",
+        next: "do it in the safe way that is named; or have a second person answer for it";
+    /// Nobody can tell beforehand what a pending migration does.
+    UNANALYSABLE = "migration.unanalysable",
+        next: "write it as plain statements; or have a second person answer for it";
 }

@@ -6,5 +6,6 @@ mod push;
 mod together;
 mod trouble;
 mod world;
+mod destructive;
 mod folder;
 mod property;

@@ -20,6 +20,7 @@
 mod concern;
 mod condition;
 mod ddl;
+mod gate;
 mod literal;
 mod nested;
 mod rules;
@@ -28,3 +29,4 @@ mod scan;
 mod squawk;
 
 pub use concern::{Concern, Sort, review};
+pub use gate::{Destructive, PendingFiles};
