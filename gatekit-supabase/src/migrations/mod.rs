@@ -20,7 +20,6 @@ mod push;
 mod split;
 
 pub use change::{Before, Pending, PushChange, PushReceipt};
-pub use destructive::{Concern, Sort, review};
 pub use destructive::{Concern, Destructive, PendingFiles, Sort, review};
 pub use file::File;
 pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};

@@ -170,4 +170,13 @@ mod tests {
             assert!(!error.to_failure().next.is_empty());
         }
     }
+
+    /// As a splitter that differs from the server's would leave it.
+    #[test]
+    fn what_the_server_would_read_as_two_statements_is_refused() {
+        let mut file = File::from_bytes("a.sql", "1", "a", b"select 1; commit").unwrap();
+        let text = "select 1; commit".to_owned();
+        file.statements = vec![Statement { text, offset: 0, line: 1 }];
+        assert_eq!(file.mode().unwrap_err().code(), &code::SEVERAL);
+    }
 }

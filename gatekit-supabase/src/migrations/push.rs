@@ -11,6 +11,7 @@ use gatekit_core::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::PendingFiles;
 use super::apply::{Applying, Became, Limits};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
@@ -304,6 +305,19 @@ impl Deployer for Push {
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
         let rows = self.rows(cx.deadline(), false).await?;
         Ok(rows.iter().max_by(|a, b| a.version.cmp(&b.version)).map(live))
+    }
+}
+
+#[async_trait]
+impl PendingFiles for Push {
+    fn describe(&self) -> Value {
+        Deployer::describe(self)
+    }
+
+    async fn pending(&self, cx: &PlanContext) -> Result<Vec<File>> {
+        let files = self.read()?;
+        let rows = self.rows(cx.deadline(), false).await?;
+        Ok(merge(&rows, &files).unapplied().into_iter().cloned().collect())
     }
 }
 

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod destructive;
+mod folder;
+mod property;
 mod push;
 mod together;
 mod trouble;
 mod world;
-mod destructive;
-mod folder;
-mod property;

@@ -1,12 +1,11 @@
 //! What a push does when nothing is in its way, and what it refuses.
 
-use gatekit_core::Outcome;
+use gatekit_core::{Candidate, Outcome, Pipeline, enforced};
 use gatekit_peers::Via;
 use gatekit_supabase::Database;
-use gatekit_supabase::migrations::Push;
+use gatekit_supabase::migrations::{Destructive, Push};
 
 use super::world::{World, end, engine, pipeline, version, why};
-use gatekit_core::Candidate;
 
 #[tokio::test]
 async fn files_are_applied_and_recorded_as_the_cli_does() {
@@ -125,4 +124,26 @@ async fn what_a_file_sets_ends_with_it() {
         assert_eq!(world.tables().await, ["b"], "{via:?}");
         assert_eq!(world.history().await.len(), 2);
     }
+}
+
+/// Only what is pending is judged.
+#[tokio::test]
+async fn what_would_destroy_something_is_not_pushed_unseen() {
+    let world = World::new();
+    world.file(1, "create table a ();");
+    let ship = async || {
+        let push = world.push();
+        let gate = enforced(Destructive::of(push.clone()).unwrap());
+        let pipeline = Pipeline::to("test/db").gate(gate).deploy(push);
+        let pipeline = pipeline.irreversible("a migration is mended by the next one").build();
+        engine().ship(&pipeline.unwrap(), Candidate::new()).await
+    };
+    assert_eq!(end(&ship().await), (Outcome::Released, ""));
+    world.file(2, "drop table a;");
+    let report = ship().await;
+    assert_eq!(report.outcome, Outcome::Refused, "{}", why(&report));
+    assert!(why(&report).contains("migration.destructive"), "{}", why(&report));
+    assert_eq!(world.tables().await, ["a"]);
+    assert_eq!(end(&world.ship().await), (Outcome::Released, ""));
+    assert_eq!(end(&ship().await), (Outcome::Unchanged, ""));
 }

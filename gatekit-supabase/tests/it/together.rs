@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gatekit_core::{Candidate, Outcome};
 use gatekit_peers::Via;
+use gatekit_supabase::code;
 
 use super::world::{World, end, engine, pipeline, why};
 
@@ -69,7 +70,7 @@ async fn who_holds_the_lock_is_told() {
     let push = world.push().turn_timeout(Duration::from_millis(300));
     let report = engine().ship(&pipeline(push), Candidate::new()).await;
     assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
-    assert!(why(&report).contains("[migration.locked]"), "{}", why(&report));
+    assert!(why(&report).contains(code::LOCKED.as_str()), "{}", why(&report));
     assert!(
         why(&report).contains(&format!("process {pid} of the server, `another`")),
         "{}",

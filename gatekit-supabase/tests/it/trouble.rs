@@ -6,8 +6,8 @@ use std::time::Duration;
 use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{Candidate, Engine, Outcome, RunId};
 use gatekit_peers::Via;
-use gatekit_supabase::Database;
 use gatekit_supabase::migrations::Push;
+use gatekit_supabase::{Database, code};
 use tokio::runtime::{Builder, Runtime};
 
 use super::world::{World, end, engine, pipeline, version, why};
@@ -181,7 +181,7 @@ fn a_push_that_is_killed_does_not_go_on_with_other_files() {
     lives().block_on(async {
         let report = engine.resume(&pipeline(world.push()), run).await;
         assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
-        assert!(why(&report).contains("[migration.changed]"), "{}", why(&report));
+        assert!(why(&report).contains(code::CHANGED.as_str()), "{}", why(&report));
         assert!(world.tables().await.contains(&"a".to_owned()));
     });
 }
