@@ -1,6 +1,6 @@
 //! What a failure means.
 
-use std::error::Error as StdError;
+use std::error::Error as _;
 use std::io;
 
 use rustls::{CertificateError as Certificate, Error as Distrust};

@@ -195,8 +195,7 @@ fn killed(world: &World) -> (Engine, RunId) {
     world.file(1, "create table a ();");
     world.file(2, "create table b (); select pg_sleep(2); insert into a default values;");
     world.file(3, "create table c ();");
-    let ledger = Arc::new(MemoryLedger::new());
-    let engine = Engine::new(ledger.clone())
+    let engine = Engine::new(Arc::new(MemoryLedger::new()))
         .with_deadline(Duration::from_secs(60))
         .with_lease(Duration::from_secs(2))
         .unwrap();

@@ -98,13 +98,15 @@ impl World {
         let sql = "SELECT pid FROM pg_stat_activity WHERE state = 'active' AND query LIKE $1 \
                    AND datname = current_database() AND pid <> pg_backend_pid()";
         let like = format!("{beginning}%");
-        for _ in 0..400 {
-            if let Some(row) = client.query_opt(sql, &[&like]).await.unwrap() {
-                return row.get(0);
+        let found = async {
+            loop {
+                if let Some(row) = client.query_opt(sql, &[&like]).await.unwrap() {
+                    return row.get(0);
+                }
+                tokio::time::sleep(Duration::from_millis(25)).await;
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("nobody works at `{beginning}`");
+        };
+        tokio::time::timeout(Duration::from_secs(20), found).await.unwrap()
     }
 }
 
