@@ -1,4 +1,4 @@
-//! One file, applied in one transaction.
+//! One file, applied or taken back in one transaction.
 
 use std::time::Duration;
 
@@ -34,12 +34,40 @@ pub(super) struct Limits {
     pub(super) turn: Duration,
 }
 
-/// What became of a file.
+/// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Became {
-    Applied,
+    Done,
     /// It was before: by an interrupted call, or by somebody else.
-    There,
+    DoneBefore,
+}
+
+/// What is done with a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step<'f> {
+    /// The file whose row in the history comes or goes.
+    file: &'f File,
+    /// What is run: the file, or the one that takes it back.
+    run: &'f File,
+    way: Way,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Up,
+    Down,
+}
+
+impl<'f> Step<'f> {
+    /// Applies it.
+    pub(super) fn up(file: &'f File) -> Self {
+        Self { file, run: file, way: Way::Up }
+    }
+
+    /// Takes it back; `None` when nothing does.
+    pub(super) fn down(file: &'f File) -> Option<Self> {
+        Some(Self { file, run: file.down.as_deref()?, way: Way::Down })
+    }
 }
 
 /// Files are applied by it, one after the other.
@@ -79,70 +107,74 @@ impl<'a> Applying<'a> {
         Self { database, cx, change, limits, session: None }
     }
 
-    /// Applies a file, unless it has been.
+    /// Takes a step, unless it has been taken.
     ///
     /// # Errors
-    /// With [`Effect::None`] nothing of it was applied; with [`Effect::Unknown`],
-    /// `migration.cannot_tell`.
-    pub(super) async fn apply(&mut self, file: &File) -> Result<Became> {
+    /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
+    pub(super) async fn take(&mut self, step: Step<'_>) -> Result<Became> {
         let session = match self.session.take() {
             Some(session) => session,
             None => self.database.connect(self.cx.deadline()).await?,
         };
         let turn = self.cx.deadline().min(Instant::now() + self.limits.turn);
         let process = history::begin(self.database, &session, "", turn).await?;
-        if self.is_there(&session, file).await? {
+        if self.is_done(&session, step).await? {
             session.client.batch_execute("ROLLBACK").await.map_err(|e| self.failed(e))?;
             self.session = Some(session);
-            return Ok(Became::There);
+            return Ok(Became::DoneBefore);
         }
-        let _permit = self.cx.permit(&format!("apply {}", file.file_name())).await?;
-        let run = timeout_at(self.cx.deadline(), self.run(&session, file));
+        let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
+        let run = timeout_at(self.cx.deadline(), self.run(&session, step));
         match self.cx.cancellation().run_until_cancelled(run).await {
             Some(Ok(Ok(()))) => {}
-            Some(Ok(Err(fault))) => return self.rolled_back((session, process), file, fault).await,
+            Some(Ok(Err(fault))) => return self.rolled_back((session, process), step, fault).await,
             Some(Err(_)) => {
                 let what = "the file took longer than there was time";
-                let error = refused(code::DEADLINE, what, file);
-                return self.stopped((session, process), file, error).await;
+                let error = refused(code::DEADLINE, what, step.run);
+                return self.stopped((session, process), step, error).await;
             }
             None => {
                 let what = "the run was interrupted while the file was applied";
-                let error = refused(RUN_INTERRUPTED, what, file);
-                return self.stopped((session, process), file, error).await;
+                let error = refused(RUN_INTERRUPTED, what, step.run);
+                return self.stopped((session, process), step, error).await;
             }
         }
         match session.client.batch_execute("COMMIT").await {
             Ok(()) => {
                 self.session = Some(session);
-                Ok(Became::Applied)
+                Ok(Became::Done)
             }
             Err(error) if error.as_db_error().is_some() && !error.is_closed() => {
-                self.rolled_back((session, process), file, Fault::Commit(error)).await
+                self.rolled_back((session, process), step, Fault::Commit(error)).await
             }
-            Err(error) => self.settle(process, file, self.failed(error)).await,
+            Err(error) => self.settle(process, step, self.failed(error)).await,
         }
     }
 
-    /// Whether the history has the file, under the lock.
-    async fn is_there(&self, session: &Session, file: &File) -> Result<bool> {
+    /// Whether the history says that it is done, under the lock.
+    async fn is_done(&self, session: &Session, step: Step<'_>) -> Result<bool> {
         let rows = history::rows(&session.client).await;
         let rows = rows.map_err(|error| history::unread(self.database, error))?;
         let standing = self.change.standing(&rows);
-        match standing.elsewhere(self.change) {
+        // What came after it stands on it.
+        let after = || standing.beside().filter(|_| step.way == Way::Down);
+        match standing.elsewhere(self.change).or_else(after) {
             Some(live) => Err(refused(
                 code::ELSEWHERE,
                 "somebody else has applied migrations since the plan",
-                file,
+                step.run,
             )
             .with_context("newest", live)
             .with_next(NextAction::verb(Verb::Status, &[]))),
-            None => Ok(standing.applied.contains_key(&*file.version)),
+            None => {
+                let is_applied = standing.applied.contains_key(&*step.file.version);
+                Ok(is_applied == (step.way == Way::Up))
+            }
         }
     }
 
     /// All of the transaction but its end.
-    async fn run(&self, session: &Session, file: &File) -> Result<(), Fault> {
+    async fn run(&self, session: &Session, step: Step<'_>) -> Result<(), Fault> {
         let client = &session.client;
         client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
         history::provision(client).await?;
@@ -152,14 +184,17 @@ impl<'a> Applying<'a> {
             format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}");
         client.batch_execute(&limits).await?;
         let begun = transaction(client).await?;
-        for (number, statement) in file.statements.iter().enumerate() {
+        for (number, statement) in step.run.statements.iter().enumerate() {
             // One at a time, and by the protocol that takes no two at once.
             let done = client.execute_typed(&statement.text, &[]).await;
             done.map_err(|error| Fault::Statement(Some(number), error))?;
         }
         // What the file has set is not for the next one, nor for another client of a pooler.
         client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
-        history::add(client, file).await?;
+        match step.way {
+            Way::Up => history::add(client, step.file).await?,
+            Way::Down => history::remove(client, &step.file.version).await?,
+        }
         if transaction(client).await? == begun { Ok(()) } else { Err(Fault::Escaped) }
     }
 
@@ -167,29 +202,32 @@ impl<'a> Applying<'a> {
     async fn rolled_back(
         &mut self,
         (session, process): (Session, i32),
-        file: &File,
+        step: Step<'_>,
         fault: Fault,
     ) -> Result<Became> {
         let error = match fault {
             Fault::Statement(number, source) => {
                 let is_lost = source.is_closed() || source.as_db_error().is_none();
-                let error = match number.and_then(|it| Some((it, file.statements.get(it)?))) {
-                    Some((number, statement)) if !is_lost => told(file, number, statement, source),
-                    _ => self.failed(source).with_context("file", file.path.display()),
+                let error = match number.and_then(|it| Some((it, step.run.statements.get(it)?))) {
+                    Some((number, statement)) if !is_lost => {
+                        told(step.run, number, statement, source)
+                    }
+                    _ => self.failed(source).with_context("file", step.run.path.display()),
                 };
                 if is_lost {
-                    return self.settle(process, file, error).await;
+                    return self.settle(process, step, error).await;
                 }
                 error
             }
-            Fault::Commit(source) => {
-                said(refused(code::FAILED, "the server refused to commit the file", file), source)
-            }
+            Fault::Commit(source) => said(
+                refused(code::FAILED, "the server refused to commit the file", step.run),
+                source,
+            ),
             Fault::Escaped => {
                 let what =
                     "the file has ended its transaction by itself: a part of it may be applied";
                 return Err(
-                    refused(code::TRANSACTION_CONTROL, what, file).with_effect(Effect::Unknown)
+                    refused(code::TRANSACTION_CONTROL, what, step.run).with_effect(Effect::Unknown)
                 );
             }
         };
@@ -198,7 +236,7 @@ impl<'a> Applying<'a> {
                 self.session = Some(session);
                 Err(error)
             }
-            _ => self.settle(process, file, error).await,
+            _ => self.settle(process, step, error).await,
         }
     }
 
@@ -206,7 +244,7 @@ impl<'a> Applying<'a> {
     async fn stopped(
         &mut self,
         (session, process): (Session, i32),
-        file: &File,
+        step: Step<'_>,
         error: Error,
     ) -> Result<Became> {
         session.cancel().await;
@@ -215,13 +253,13 @@ impl<'a> Applying<'a> {
                 self.session = Some(session);
                 Err(error)
             }
-            _ => self.settle(process, file, error).await,
+            _ => self.settle(process, step, error).await,
         }
     }
 
     /// Finds out what became of a file whose transaction nobody has seen the end of. It is cancelled where
     /// it still works, and the lock is had only when it is over.
-    async fn settle(&mut self, process: i32, file: &File, error: Error) -> Result<Became> {
+    async fn settle(&mut self, process: i32, step: Step<'_>, error: Error) -> Result<Became> {
         self.session = None;
         let until = Instant::now() + SETTLING;
         let read = async {
@@ -229,19 +267,19 @@ impl<'a> Applying<'a> {
             let cancelled = history::cancel(&session.client, process).await;
             cancelled.map_err(|error| self.failed(error))?;
             history::begin(self.database, &session, "READ ONLY", until).await?;
-            let is_there = self.is_there(&session, file).await?;
+            let is_done = self.is_done(&session, step).await?;
             session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
-            Ok::<_, Error>((is_there, session))
+            Ok::<_, Error>((is_done, session))
         };
         match timeout_at(until, read).await {
-            Ok(Ok((is_there, session))) => {
+            Ok(Ok((is_done, session))) => {
                 self.session = Some(session);
-                if is_there { Ok(Became::Applied) } else { Err(error) }
+                if is_done { Ok(Became::Done) } else { Err(error) }
             }
             Ok(Err(read)) if *read.code() == code::ELSEWHERE => Err(read),
             _ => {
                 let what = "it cannot be read whether the file was applied";
-                Err(refused(code::CANNOT_TELL, what, file)
+                Err(refused(code::CANNOT_TELL, what, step.run)
                     .with_effect(Effect::Unknown)
                     .with_next(NextAction::verb(Verb::Resume, &[]))
                     .with_source(error))

@@ -33,6 +33,9 @@ pub struct Pending {
     pub digest: Digest,
     /// The digest of what its statements say, however a text is split.
     pub content: Digest,
+    /// The digest of the bytes of the file that takes it back, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<Digest>,
 }
 
 /// A history, in short.
@@ -63,6 +66,7 @@ impl Pending {
             name: file.name.clone(),
             digest: file.digest.clone(),
             content: content(&texts),
+            down: file.down.as_ref().map(|down| down.digest.clone()),
         }
     }
 
@@ -127,6 +131,11 @@ impl PushChange {
 }
 
 impl Standing<'_> {
+    /// What somebody else has applied since the plan.
+    pub(super) fn beside(&self) -> Option<Live> {
+        self.newest_other.filter(|_| !self.is_as_before).map(live)
+    }
+
     /// What somebody else has applied in the place of the change, or beside a part of it. What comes after
     /// all of it does not undo it.
     pub(super) fn elsewhere(&self, change: &PushChange) -> Option<Live> {
@@ -135,7 +144,7 @@ impl Standing<'_> {
             (!it.is(row)).then(|| live(row))
         });
         let is_whole = self.applied.len() == change.files.len();
-        let beside = self.newest_other.filter(|_| !self.is_as_before && !is_whole).map(live);
+        let beside = self.beside().filter(|_| !is_whole);
         let gone = || Live::new("a history that has lost versions", None);
         let is_short = !self.is_as_before && !is_whole && self.newest_other.is_none();
         others.or(beside).or_else(|| is_short.then(gone))

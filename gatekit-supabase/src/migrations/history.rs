@@ -109,6 +109,12 @@ pub(super) async fn add(client: &Client, file: &File) -> Answer<()> {
     client.execute_typed(INSERT, &values).await.map(drop)
 }
 
+/// Takes the row of a version away, in the transaction that takes back its file.
+pub(super) async fn remove(client: &Client, version: &str) -> Answer<()> {
+    let sql = "DELETE FROM supabase_migrations.schema_migrations WHERE version = $1";
+    client.execute_typed(sql, &[(&version, Type::TEXT)]).await.map(drop)
+}
+
 /// Makes the table where there is none, in the transaction that applies the first file.
 pub(super) async fn provision(client: &Client) -> Answer<()> {
     let columns = columns(client).await?;

@@ -7,6 +7,7 @@
 mod apply;
 mod change;
 mod destructive;
+mod down;
 mod file;
 mod folder;
 mod head;
@@ -21,6 +22,7 @@ mod split;
 
 pub use change::{Before, Pending, PushChange, PushReceipt};
 pub use destructive::{Concern, Destructive, PendingFiles, Sort, review};
+pub use down::Down;
 pub use file::File;
 pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
 pub use kind::Kind;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::PendingFiles;
-use super::apply::{Applying, Became, Limits};
+use super::apply::{Applying, Became, Limits, Step};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
 use super::folder::Folder;
@@ -52,14 +52,16 @@ const NAMED: usize = 10;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// A project that keeps files which take others back has a way back: [`Down`](super::Down).
 #[derive(Debug, Clone)]
 #[must_use = "give it to `.deploy`"]
 pub struct Push {
     id: StageId,
-    database: Database,
+    pub(super) database: Database,
     folder: PathBuf,
     allows_out_of_order: bool,
-    limits: Limits,
+    pub(super) limits: Limits,
 }
 
 impl Push {
@@ -132,12 +134,10 @@ impl Push {
     }
 
     /// The files of the change as they are in the folder.
-    fn files(&self, change: &PushChange) -> Result<Vec<File>> {
+    pub(super) fn files(&self, change: &PushChange) -> Result<Vec<File>> {
         let mut found = self.read()?;
         found.retain(|file| change.files.iter().any(|it| it.version == file.version));
-        let is_same = |it: &Pending| {
-            found.iter().any(|file| file.version == it.version && file.digest == it.digest)
-        };
+        let is_same = |it: &Pending| found.iter().any(|file| Pending::of(file) == *it);
         match change.files.iter().find(|it| !is_same(it)) {
             None => Ok(found),
             Some(changed) => {
@@ -150,7 +150,7 @@ impl Push {
         }
     }
 
-    fn is_of_database(&self, change: &PushChange) -> Result<()> {
+    pub(super) fn is_of_database(&self, change: &PushChange) -> Result<()> {
         let given = self.database.name();
         if given == change.database {
             return Ok(());
@@ -162,7 +162,11 @@ impl Push {
             .with_next(NextAction::verb(Verb::Resume, &[]).by("operator")))
     }
 
-    async fn where_it_stands(&self, cx: &PlanContext, change: &PushChange) -> Result<Location> {
+    pub(super) async fn where_it_stands(
+        &self,
+        cx: &PlanContext,
+        change: &PushChange,
+    ) -> Result<Location> {
         self.is_of_database(change)?;
         let rows = self.rows(cx.deadline(), true).await;
         match rows {
@@ -219,7 +223,8 @@ impl Deployer for Push {
             return refused(code::OUT_OF_ORDER, what, versions);
         }
         let pending = merged.unapplied();
-        for file in &pending {
+        let downs = pending.iter().filter_map(|it| it.down.as_deref());
+        for file in pending.iter().copied().chain(downs) {
             if file.mode()? == Mode::NonTransactional {
                 let what =
                     "the file allows no transaction, and files without one are not applied yet";
@@ -263,11 +268,11 @@ impl Deployer for Push {
         let mut applying = Applying::new(&self.database, cx, change, self.limits);
         for (number, file) in files.iter().enumerate() {
             cx.progress(format!("{} ({} of {})", file.file_name(), number + 1, files.len()));
-            let became = applying.apply(file).await.map_err(|error| {
+            let became = applying.take(Step::up(file)).await.map_err(|error| {
                 let is_clean = error.effect() == Effect::None;
                 if is_clean && has_written { error.with_effect(Effect::Done) } else { error }
             })?;
-            has_written |= became == Became::Applied;
+            has_written |= became == Became::Done;
             receipt.applied.push(file.version.clone());
             cx.checkpoint(&receipt).await?;
         }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod conformance;
 mod destructive;
+mod down;
 mod folder;
 mod property;
 mod push;

@@ -12,6 +12,7 @@ use gatekit_supabase::migrations::Push;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) url: String,
     /// Not behind the pooler.
@@ -40,6 +41,14 @@ impl World {
         let path = self.folder().join(format!("{}_m{number}.sql", version(number)));
         std::fs::write(&path, sql).unwrap();
         path
+    }
+
+    /// Writes what takes the file of that number back.
+    pub(crate) fn down(&self, number: u32, sql: &str) {
+        let folder = self.folder().join("down");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{}_m{number}.down.sql", version(number))), sql)
+            .unwrap();
     }
 
     pub(crate) fn database(&self) -> Database {

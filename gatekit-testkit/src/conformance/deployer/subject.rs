@@ -168,6 +168,8 @@ pub struct Capability {
     pub one_way: bool,
     /// The scope depends on the before-state, for a reason.
     pub scope_of_before: bool,
+    /// No release can be followed by the one before it, as by another run: migrations are only added to.
+    pub only_forward: bool,
     /// How long a call, and a rollout as a whole, may take.
     pub patience: Duration,
 }
@@ -183,6 +185,7 @@ impl Capability {
             fails: false,
             one_way: false,
             scope_of_before: false,
+            only_forward: false,
             patience: Duration::from_secs(30),
         }
     }
@@ -226,6 +229,12 @@ impl Capability {
     /// The scope depends on the before-state, for a reason.
     pub const fn with_scope_of_before(mut self) -> Self {
         self.scope_of_before = true;
+        self
+    }
+
+    /// No release can be followed by the one before it.
+    pub const fn going_only_forward(mut self) -> Self {
+        self.only_forward = true;
         self
     }
 
