@@ -98,7 +98,8 @@ impl Database {
         Ok(Session { cancel: client.cancel_token(), client, driver, tls })
     }
 
-    fn silent(&self, doing: &str) -> Error {
+    /// The error of a server that says nothing.
+    pub(crate) fn silent(&self, doing: &str) -> Error {
         self.error(code::DATABASE_UNREACHABLE, "the database does not answer", doing).retry_later()
     }
 

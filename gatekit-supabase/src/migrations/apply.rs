@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::error::ErrorPosition;
 
 use super::change::PushChange;
 use super::file::File;
-use super::history;
+use super::history::{self, End};
 use super::place::Place;
 use super::split::Statement;
 use crate::code;
@@ -20,6 +20,14 @@ const SETTLING: Duration = Duration::from_secs(60);
 
 /// How soon a transaction is over whose statement was cancelled.
 const SOON: Duration = Duration::from_secs(2);
+
+/// How long a commit may take at least.
+const COMMIT: Duration = Duration::from_secs(60);
+
+/// How soon a connection is made anew.
+const AGAIN: Duration = Duration::from_millis(500);
+
+const DOING: &str = "apply a migration";
 
 /// How long a rollback may take.
 const ROLLBACK: Duration = Duration::from_secs(10);
@@ -112,17 +120,9 @@ impl<'a> Applying<'a> {
     /// # Errors
     /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
     pub(super) async fn take(&mut self, step: Step<'_>) -> Result<Became> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => self.database.connect(self.cx.deadline()).await?,
-        };
-        let turn = self.cx.deadline().min(Instant::now() + self.limits.turn);
-        let process = history::begin(self.database, &session, "", turn).await?;
-        if self.is_done(&session, step).await? {
-            session.client.batch_execute("ROLLBACK").await.map_err(|e| self.failed(e))?;
-            self.session = Some(session);
+        let Some((session, process)) = self.begin(step).await? else {
             return Ok(Became::DoneBefore);
-        }
+        };
         let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
         let run = timeout_at(self.cx.deadline(), self.run(&session, step));
         match self.cx.cancellation().run_until_cancelled(run).await {
@@ -139,7 +139,12 @@ impl<'a> Applying<'a> {
                 return self.stopped((session, process), step, error).await;
             }
         }
-        match session.client.batch_execute("COMMIT").await {
+        // What it checks at the end may take as long as there is.
+        let until = self.cx.deadline().max(Instant::now() + COMMIT);
+        let Ok(committed) = timeout_at(until, session.client.batch_execute("COMMIT")).await else {
+            return self.settle(process, step, self.database.silent(DOING)).await;
+        };
+        match committed {
             Ok(()) => {
                 self.session = Some(session);
                 Ok(Became::Done)
@@ -149,6 +154,44 @@ impl<'a> Applying<'a> {
             }
             Err(error) => self.settle(process, step, self.failed(error)).await,
         }
+    }
+
+    /// Begins the transaction of a step, by which process of the server it tells; `None` when the step has
+    /// been taken. Connects anew where the connection of the step before is gone.
+    async fn begin(&mut self, step: Step<'_>) -> Result<Option<(Session, i32)>> {
+        let deadline = self.cx.deadline();
+        loop {
+            let session = match self.session.take() {
+                Some(session) => session,
+                None => self.database.connect(deadline).await?,
+            };
+            let turn = deadline.min(Instant::now() + self.limits.turn);
+            let look = async {
+                let process = history::begin(self.database, &session, "", turn).await?;
+                let is_done = self.is_done(&session, step).await?;
+                if is_done {
+                    let ended = session.client.batch_execute("ROLLBACK").await;
+                    ended.map_err(|error| self.failed(error))?;
+                }
+                Ok::<_, Error>((process, is_done))
+            };
+            match timeout_at(deadline, look).await {
+                Ok(Ok((_, true))) => {
+                    self.session = Some(session);
+                    return Ok(None);
+                }
+                Ok(Ok((process, false))) => return Ok(Some((session, process))),
+                Ok(Err(error)) if self.may_pass(&error) => sleep(AGAIN).await,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(self.database.silent(DOING)),
+            }
+        }
+    }
+
+    /// Whether nothing was asked for yet that a new connection could not ask for.
+    fn may_pass(&self, error: &Error) -> bool {
+        let is_late = Instant::now() + AGAIN >= self.cx.deadline();
+        error.is_temporary() && *error.code() != code::LOCKED && !is_late
     }
 
     /// Whether the history says that it is done, under the lock.
@@ -257,16 +300,26 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// Finds out what became of a file whose transaction nobody has seen the end of. It is cancelled where
+    /// Finds out what became of a file whose transaction nobody has seen the end of. It is ended where
     /// it still works, and the lock is had only when it is over.
     async fn settle(&mut self, process: i32, step: Step<'_>, error: Error) -> Result<Became> {
         self.session = None;
         let until = Instant::now() + SETTLING;
         let read = async {
             let session = self.database.connect(until).await?;
-            let cancelled = history::cancel(&session.client, process).await;
-            cancelled.map_err(|error| self.failed(error))?;
-            history::begin(self.database, &session, "READ ONLY", until).await?;
+            let end = async |how| {
+                let ended = history::end(&session.client, process, how).await;
+                ended.map_err(|error| self.failed(error))
+            };
+            end(End::Cancel).await?;
+            let soon = Instant::now() + SOON;
+            let held = history::begin(self.database, &session, "READ ONLY", soon).await;
+            if held.as_ref().is_err_and(|error| *error.code() == code::LOCKED) {
+                end(End::Terminate).await?;
+                history::begin(self.database, &session, "READ ONLY", until).await?;
+            } else {
+                held?;
+            }
             let is_done = self.is_done(&session, step).await?;
             session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
             Ok::<_, Error>((is_done, session))
@@ -288,7 +341,7 @@ impl<'a> Applying<'a> {
     }
 
     fn failed(&self, error: tokio_postgres::Error) -> Error {
-        self.database.failed("apply a migration", error)
+        self.database.failed(DOING, error)
     }
 }
 

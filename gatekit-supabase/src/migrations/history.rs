@@ -20,17 +20,22 @@ const LOCK: i64 = 0x6761_7465_6b69_7401;
 /// The pauses between two tries to get the lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// Ends the statement of that process of the server, if it is still the one that has the lock.
-const CANCEL: &str = "
-    SELECT pg_cancel_backend(pid) FROM pg_catalog.pg_locks
-    WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = $2
-        AND (classid::bigint << 32 | objid::bigint) = $1
-        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
+/// How a process of the server is ended that holds the lock.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End {
+    /// Its statement alone. Poolers may lose the request of the protocol that does the same.
+    Cancel,
+    /// Itself, and with it a transaction whose client nobody hears of any more: it may wait for that one
+    /// for hours. A commit that has begun comes to its end.
+    Terminate,
+}
 
 const COLUMNS: &str = "
     SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
     WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
+
+const DATABASE: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()";
 
 const HOLDER: &str = "
     SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''),
@@ -140,8 +145,12 @@ pub(super) async fn begin(
     let failed = |error| database.failed("lock the history of the migrations", error);
     let mut pause = PAUSES.0;
     loop {
-        // `RESET ALL`: what an earlier file has set, or another client of a pooler.
-        client.batch_execute(&format!("BEGIN {how}; RESET ALL")).await.map_err(failed)?;
+        // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not
+        // kept for a client that has vanished without a word.
+        let begin = format!(
+            "BEGIN {how}; RESET ALL; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+        );
+        client.batch_execute(&begin).await.map_err(failed)?;
         let sql = "SELECT pg_try_advisory_xact_lock($1), pg_backend_pid()";
         let row = client.query_typed_one(sql, &[(&LOCK, Type::INT8)]).await.map_err(failed)?;
         if row.try_get(0).map_err(failed)? {
@@ -166,12 +175,21 @@ pub(super) async fn begin(
     }
 }
 
-/// Ends what a process of the server does that holds the lock: by another connection, because poolers may
-/// lose the request of the protocol.
-pub(super) async fn cancel(client: &Client, process: i32) -> Answer<()> {
+/// Ends what that process of the server does, by another connection, if it is still the one that has the
+/// lock.
+pub(super) async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
+    let call = match how {
+        End::Cancel => "pg_cancel_backend",
+        End::Terminate => "pg_terminate_backend",
+    };
+    let sql = format!(
+        "SELECT {call}(pid) FROM pg_catalog.pg_locks
+        WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = $2
+            AND (classid::bigint << 32 | objid::bigint) = $1 AND database = ({DATABASE})"
+    );
     let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&LOCK, Type::INT8), (&process, Type::INT4)];
-    client.query_typed(CANCEL, &values).await.map(drop)
+    client.query_typed(&sql, &values).await.map(drop)
 }
 
 /// Who has the lock, for people.

@@ -126,6 +126,11 @@ impl Push {
             history::begin(&self.database, &session, "READ ONLY", turn).await?;
         }
         let rows = history::rows(&session.client).await;
+        if is_locked {
+            // A pooler closes the connection to the server of a client that leaves in a transaction.
+            let ended = session.client.batch_execute("ROLLBACK").await;
+            ended.map_err(|error| self.database.failed("let the history go", error))?;
+        }
         rows.map_err(|error| history::unread(&self.database, error))
     }
 

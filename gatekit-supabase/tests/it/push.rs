@@ -12,7 +12,7 @@ async fn files_are_applied_and_recorded_as_the_cli_does() {
     for via in [Via::Server, Via::Pooler] {
         let world = World::via(via);
         world.file(1, "-- one\ncreate table a (i int);\ninsert into a values (1);\n");
-        world.file(2, "");
+        world.file(2, "-- nothing yet\n");
         world.file(3, "create function f() returns int language sql begin atomic; select 1; end;");
         let report = world.ship().await;
         assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
@@ -23,7 +23,7 @@ async fn files_are_applied_and_recorded_as_the_cli_does() {
                     "{} m1 {{\"-- one\ncreate table a (i int)\",\"insert into a values (1)\"}}",
                     version(1)
                 ),
-                format!("{} m2 {{}}", version(2)),
+                format!("{} m2 {{\"-- nothing yet\"}}", version(2)),
                 format!(
                     "{} m3 {{\"create function f() returns int language sql begin atomic; select 1; end\"}}",
                     version(3)
