@@ -21,6 +21,10 @@ const SETTLING: Duration = Duration::from_secs(60);
 /// How soon a transaction is over whose statement was cancelled.
 const SOON: Duration = Duration::from_secs(2);
 
+/// How long what was cancelled may hold the lock, before its process is ended: a busy server is slow, and
+/// poolers do not like it.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// How long a commit may take at least.
 const COMMIT: Duration = Duration::from_secs(60);
 
@@ -312,7 +316,7 @@ impl<'a> Applying<'a> {
                 ended.map_err(|error| self.failed(error))
             };
             end(End::Cancel).await?;
-            let soon = Instant::now() + SOON;
+            let soon = Instant::now() + GRACE;
             let held = history::begin(self.database, &session, "READ ONLY", soon).await;
             if held.as_ref().is_err_and(|error| *error.code() == code::LOCKED) {
                 end(End::Terminate).await?;
