@@ -120,14 +120,19 @@ impl Database {
         if let Trouble::Tls { next } = trouble {
             error = error.with_next(gatekit_core::NextAction::outside(next));
         }
-        if let Some(told) = source.as_db_error() {
-            let says = told.message();
-            error = error.with_context("sqlstate", told.code().code()).with_context("says", says);
-        }
         if matches!(trouble, Trouble::Unreachable | Trouble::Busy) {
             error = error.retry_later();
         }
-        error.with_source(source)
+        // The error of a server is not kept: its detail quotes rows.
+        match source.as_db_error() {
+            Some(told) => {
+                let code = told.code().code();
+                error
+                    .with_context("sqlstate", code)
+                    .with_context("says", unquoted(code, told.message()))
+            }
+            None => error.with_source(source),
+        }
     }
 
     fn error(&self, code: Code, what: &str, doing: &str) -> Error {
@@ -136,6 +141,17 @@ impl Database {
             .with_context("database", self.name())
             .with_context("doing", doing)
     }
+}
+
+/// What a server says, without the values that it quotes: in errors of data all, and elsewhere those that
+/// were strings.
+pub(crate) fn unquoted(code: &str, says: &str) -> String {
+    let is_of_data = code.starts_with("22");
+    let parts = says.split('"').enumerate().map(|(number, part)| {
+        let is_value = number % 2 == 1 && (is_of_data || part.contains(['\'', '$']));
+        if is_value { "…" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("\"")
 }
 
 impl fmt::Debug for Database {
@@ -173,5 +189,26 @@ impl fmt::Debug for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_quotes_of_values_is_not_told() {
+        for (code, says, told) in [
+            ("42703", "column \"nope\" does not exist", "column \"nope\" does not exist"),
+            ("42601", "syntax error at or near \"'pass'\"", "syntax error at or near \"…\""),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"pass\"",
+                "invalid input syntax for type integer: \"…\"",
+            ),
+            ("22P02", "value \"pa\"ss\" is bad", "value \"…\"ss\"…"),
+        ] {
+            assert_eq!(unquoted(code, says), told);
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::history::{self, End};
 use super::place::Place;
 use super::split::Statement;
 use crate::code;
-use crate::database::{Database, Session};
+use crate::database::{Database, Session, unquoted};
 
 /// How long a server is asked what became of a file whose answer was lost.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -85,10 +85,10 @@ impl<'f> Step<'f> {
 /// Files are applied by it, one after the other.
 #[derive(Debug)]
 pub(super) struct Applying<'a> {
-    pub(super) database: &'a Database,
-    pub(super) cx: &'a ApplyContext,
-    pub(super) change: &'a PushChange,
-    pub(super) limits: Limits,
+    database: &'a Database,
+    cx: &'a ApplyContext,
+    change: &'a PushChange,
+    limits: Limits,
     session: Option<Session>,
 }
 
@@ -179,7 +179,12 @@ impl<'a> Applying<'a> {
                 }
                 Ok::<_, Error>((process, is_done))
             };
-            match timeout_at(deadline, look).await {
+            let looked = timeout_at(deadline, look);
+            let Some(looked) = self.cx.cancellation().run_until_cancelled(looked).await else {
+                let what = "the run was interrupted before the file was applied";
+                return Err(refused(RUN_INTERRUPTED, what, step.run));
+            };
+            match looked {
                 Ok(Ok((_, true))) => {
                     self.session = Some(session);
                     return Ok(None);
@@ -333,7 +338,10 @@ impl<'a> Applying<'a> {
                 self.session = Some(session);
                 if is_done { Ok(Became::Done) } else { Err(error) }
             }
-            Ok(Err(read)) if *read.code() == code::ELSEWHERE => Err(read),
+            // Whether it was applied before that, nobody has asked.
+            Ok(Err(read)) if *read.code() == code::ELSEWHERE => {
+                Err(read.with_effect(Effect::Unknown))
+            }
             _ => {
                 let what = "it cannot be read whether the file was applied";
                 Err(refused(code::CANNOT_TELL, what, step.run)
@@ -380,10 +388,13 @@ fn told(file: &File, number: usize, statement: &Statement, source: tokio_postgre
     said(error, source)
 }
 
-/// What the server says, without its detail: that quotes rows.
+/// What the server says, without what may be a secret, or is a row's: its detail, and what it quotes of
+/// values. The error itself is not kept, because that has it all.
 fn said(error: Error, source: tokio_postgres::Error) -> Error {
     let Some(db) = source.as_db_error() else { return error.with_source(source) };
-    let error = error.with_context("sqlstate", db.code().code()).with_context("says", db.message());
+    let code = db.code().code();
+    let error =
+        error.with_context("sqlstate", code).with_context("says", unquoted(code, db.message()));
     match db.hint() {
         Some(hint) => error.with_context("hint", hint),
         None => error,

@@ -70,10 +70,10 @@ impl Pending {
         }
     }
 
-    /// Whether that row is of this file, by what it says. A row without statements says nothing.
+    /// Whether that row is of this file, by what it says. One that says nothing is of an empty file: no push
+    /// writes another, and who added it by hand has applied nothing.
     pub(super) fn is(&self, row: &Applied) -> bool {
-        let statements = row.statements.as_deref().unwrap_or_default();
-        statements.is_empty() || content(statements) == self.content
+        content(row.statements.as_deref().unwrap_or_default()) == self.content
     }
 }
 

@@ -20,6 +20,11 @@ const LOCK: i64 = 0x6761_7465_6b69_7401;
 /// The pauses between two tries to get the lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// Which locks of the server are that on the migrations of this database.
+const HELD: &str = "locktype = 'advisory' AND granted AND objsubid = 1
+        AND (classid::bigint << 32 | objid::bigint) = $1
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
+
 /// How a process of the server is ended that holds the lock.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
@@ -34,16 +39,6 @@ const COLUMNS: &str = "
     SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
     WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
-
-const DATABASE: &str = "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()";
-
-const HOLDER: &str = "
-    SELECT a.pid, coalesce(a.application_name, ''), coalesce(a.usename::text, ''),
-        extract(epoch FROM clock_timestamp() - a.xact_start)::bigint
-    FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-        AND (l.classid::bigint << 32 | l.objid::bigint) = $1
-        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
 
 /// Makes the table, or what it lacks, as the CLI does.
 const PROVISION: &str = "
@@ -145,10 +140,11 @@ pub(super) async fn begin(
     let failed = |error| database.failed("lock the history of the migrations", error);
     let mut pause = PAUSES.0;
     loop {
+        // Whatever the database has by default, what is read under the lock is younger than the lock.
         // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not
         // kept for a client that has vanished without a word.
         let begin = format!(
-            "BEGIN {how}; RESET ALL; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; RESET ALL; SET LOCAL idle_in_transaction_session_timeout = '60s'"
         );
         client.batch_execute(&begin).await.map_err(failed)?;
         let sql = "SELECT pg_try_advisory_xact_lock($1), pg_backend_pid()";
@@ -182,11 +178,7 @@ pub(super) async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
         End::Cancel => "pg_cancel_backend",
         End::Terminate => "pg_terminate_backend",
     };
-    let sql = format!(
-        "SELECT {call}(pid) FROM pg_catalog.pg_locks
-        WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND pid = $2
-            AND (classid::bigint << 32 | objid::bigint) = $1 AND database = ({DATABASE})"
-    );
+    let sql = format!("SELECT {call}(pid) FROM pg_catalog.pg_locks WHERE {HELD} AND pid = $2");
     let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
         [(&LOCK, Type::INT8), (&process, Type::INT4)];
     client.query_typed(&sql, &values).await.map(drop)
@@ -194,7 +186,13 @@ pub(super) async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
 
 /// Who has the lock, for people.
 async fn holder(client: &Client) -> Answer<Option<String>> {
-    let Some(row) = client.query_typed_opt(HOLDER, &[(&LOCK, Type::INT8)]).await? else {
+    let sql = format!(
+        "SELECT pid, coalesce(application_name, ''), coalesce(usename::text, ''),
+            extract(epoch FROM clock_timestamp() - xact_start)::bigint
+        FROM pg_catalog.pg_stat_activity
+        WHERE pid = (SELECT pid FROM pg_catalog.pg_locks WHERE {HELD})"
+    );
+    let Some(row) = client.query_typed_opt(&sql, &[(&LOCK, Type::INT8)]).await? else {
         return Ok(None);
     };
     let (pid, program, user): (i32, String, String) =

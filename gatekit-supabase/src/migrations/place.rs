@@ -1,8 +1,10 @@
 //! Where in a file something is.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::file::File;
+use super::lex::{Kind, lex};
 use super::split::Statement;
 
 /// The longest line that is shown, in characters.
@@ -29,16 +31,36 @@ impl Place {
         let rest = after.split(['\r', '\n']).next().unwrap_or_default();
         let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
         let column = 1 + start.chars().count();
+        let shown: Vec<char> = masked(sql, begins..begins + start.len() + rest.len());
+        let (start, rest) = shown.split_at_checked(column - 1).unwrap_or((&shown, &[]));
         // A caret stands under the same tabs.
-        let indent: String = start.chars().map(|it| if it == '\t' { it } else { ' ' }).collect();
+        let indent: String = start.iter().map(|it| if *it == '\t' { '\t' } else { ' ' }).collect();
         let shown = if column < WIDEST {
-            let shown: String = start.chars().chain(rest.chars()).take(WIDEST).collect();
-            format!("{shown}\n{indent}^")
+            format!("{}\n{indent}^", shown.iter().take(WIDEST).collect::<String>())
         } else {
-            format!("{}\n^", rest.chars().take(WIDEST).collect::<String>())
+            format!("{}\n^", rest.iter().take(WIDEST).collect::<String>())
         };
         Self { line, column, shown }
     }
+}
+
+/// The characters of that part of a text, with those of strings hidden: they may be a password.
+fn masked(sql: &str, part: Range<usize>) -> Vec<char> {
+    let mut shown = Vec::new();
+    for token in lex(sql).skip_while(|it| it.end() <= part.start) {
+        if token.at >= part.end {
+            break;
+        }
+        let is_string = matches!(token.kind, Kind::Text | Kind::Dollar);
+        let inside = token.at + 1..token.end().saturating_sub(1);
+        for (at, char) in token.text.char_indices().map(|(at, char)| (token.at + at, char)) {
+            if part.contains(&at) {
+                let hides = is_string && inside.contains(&at) && !char.is_whitespace();
+                shown.push(if hides { '*' } else { char });
+            }
+        }
+    }
+    shown
 }
 
 impl fmt::Display for Place {
@@ -68,6 +90,12 @@ mod tests {
         assert_eq!(place(sql, 1, 17), (2, 3, "  ü.x from a;\n  ^".to_owned()));
         assert_eq!(place("\u{feff}bad", 0, 1), (1, 1, "bad\n^".to_owned()));
         assert_eq!(place("bad", 0, 99), (1, 4, "bad\n   ^".to_owned()), "at its end");
+    }
+
+    #[test]
+    fn what_strings_say_is_not_shown() {
+        let shown = |sql: &str, at| place(sql, 0, at).2;
+        assert_eq!(shown("do $x$secret\nsecret$x$ y", 23), "********$ y\n         ^");
     }
 
     #[test]

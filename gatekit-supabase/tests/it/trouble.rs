@@ -40,6 +40,62 @@ async fn a_statement_that_fails_is_told_with_its_place_and_nothing_of_its_file_s
     assert_eq!(world.history().await.len(), 1);
 }
 
+/// Errors are journalled: what strings and rows say may be a secret.
+#[tokio::test]
+async fn what_a_file_or_a_row_says_is_not_told() {
+    let world = World::new();
+    world.run("create table a (t text unique); insert into a values ('CANARY')").await;
+    for sql in [
+        "insert into a values ('CANARY');",
+        "select 'CANARY'::int;",
+        "alter role gatekit password 'CANARY' nonsense;",
+        "alter role gatekit 'CANARY';",
+        "alter role gatekit password $$CANARY$$ nonsense;",
+        "create table b (i int unique deferrable initially deferred, t text); \
+         insert into b values (1, 'CANARY'), (1, 'CANARY');",
+    ] {
+        world.file(1, sql);
+        let report = world.ship().await;
+        assert_eq!(end(&report), (Outcome::RolledBack, "migration.failed"), "{}", why(&report));
+        assert!(!format!("{report:?} {}", why(&report)).contains("CANARY"), "{report:?}");
+    }
+}
+
+/// What is read under the lock is younger than the lock, whatever the database has by default.
+#[tokio::test]
+async fn an_isolation_that_reads_what_is_old_changes_nothing() {
+    let world = World::new();
+    let name = world.texts("select current_database()::text").await.remove(0);
+    let isolation = "default_transaction_isolation = 'repeatable read'";
+    world.run(&format!("alter database {name} set {isolation}")).await;
+    world.file(
+        1,
+        "do $$ begin assert current_setting('transaction_isolation') = 'read committed'; end $$;",
+    );
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
+}
+
+/// Who adds a row by hand has applied nothing.
+#[tokio::test]
+async fn a_row_that_says_nothing_is_not_taken_for_the_file() {
+    let world = World::new();
+    world.file(1, "create table a (); select pg_sleep(1);");
+    world.file(2, "create table b ();");
+    world.run("create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text primary key, statements text[], name text)").await;
+    let running = engine().ship(&pipeline(world.push()), Candidate::new());
+    world.works_at("select pg_sleep").await;
+    let row = version(2);
+    world
+        .run(&format!(
+            "insert into supabase_migrations.schema_migrations (version) values ('{row}')"
+        ))
+        .await;
+    let report = running.await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    assert_eq!(world.tables().await, ["a"]);
+}
+
 /// A first file that fails has touched nothing.
 #[tokio::test]
 async fn a_first_file_that_fails_leaves_the_target_free() {
