@@ -5,6 +5,7 @@
 //! here. `aws-release` is what is measured as a whole process.
 
 mod calls;
+mod counted;
 mod failing;
 mod fleet;
 mod lag;

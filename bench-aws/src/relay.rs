@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Result;
 
 /// A port of the loopback that leads to another one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Relay {
     address: String,
     carried: Arc<AtomicU64>,

@@ -10,17 +10,20 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::Result;
+use crate::counted::apply_bytes;
 use crate::line::{millis, say};
 use crate::relay::Relay;
 use crate::tool::aws;
+use crate::world::config;
 
 const REPOSITORY: &str = "team/web";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// 200 MiB.
 const LAYERS: (usize, usize) = (4, 50 << 20);
 
-/// Prints, of so many moves by turns, `gatekit_ms` and `gatekit_bytes`, and the same of `skopeo`
-/// copying within the registry, and of `pulled`: to a folder by skopeo and back under the tag.
+/// Prints, of so many moves by turns, `gatekit_ms` and `gatekit_bytes`, `apply_bytes` for the move
+/// itself, and the first two of `skopeo` copying within the registry, and of `pulled`: to a folder by
+/// skopeo and back under the tag.
 pub(crate) async fn measure(
     peers: &Path,
     program: &Path,
@@ -36,6 +39,7 @@ pub(crate) async fn measure(
     let api = Relay::to(authority(&listening.url())).await?;
     let plain = Relay::to(authority(&registry.url())).await?;
     let endpoint = format!("http://{}", api.address());
+    let caller = gatekit_aws::Aws::new(&config(&endpoint));
     let image = |of: &str| format!("docker://{}/{REPOSITORY}{of}", plain.address());
     let dir = format!("dir:{}", folder.join("image").display());
     for run in 0..=runs {
@@ -46,6 +50,11 @@ pub(crate) async fn measure(
         let hex = digest.trim_start_matches("sha256:");
         ours.args(["move-tag", "--repository", REPOSITORY, "--tag", "live", "--digest", hex]);
         measured(&mut [ours], &api, "gatekit", counts).await?;
+        let other = images[(run + 1) % images.len()].parse()?;
+        let bytes = apply_bytes(&caller, &api, REPOSITORY, "live", other).await?;
+        if counts {
+            say("apply_bytes", bytes)?;
+        }
         let (from, to) = (image(&format!("@{digest}")), image(":live"));
         let copied = copy(&skopeo, [&from, &to]);
         measured(&mut [copied], &plain, "skopeo", counts).await?;

@@ -8,6 +8,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::app_name::AppName;
 
+use crate::pace::{Limits, Paces};
 use crate::{cloudwatch, ecr, ecs};
 
 /// How long one call may take, where the configuration says nothing.
@@ -15,8 +16,9 @@ const ATTEMPT: Duration = Duration::from_secs(6);
 
 /// The services of one account in one region, and the pace at which they are asked.
 ///
-/// Make one for each account and region, and clone it: the limits of AWS are those of the account, and
-/// all that share it share its pace and its calls.
+/// The limits of AWS are those of an account in a region: all values of this process for the same
+/// account, region and endpoint share one pace. Clones of one value share their calls, too: services
+/// that are watched at once are described together.
 ///
 /// Region, credentials, endpoints and the HTTP client are those of `config`. Its retries are not
 /// used: what is safe to repeat, this crate repeats itself, and follows every other call to its
@@ -43,8 +45,30 @@ struct Services {
 
 impl Aws {
     /// The services that this configuration reaches. Calls nothing.
+    ///
+    /// Without a call nobody knows whose the credentials are: all that is made this way in a process
+    /// shares one pace for each region and endpoint. A program that works in several accounts names
+    /// each, by [`of_account`](Self::of_account).
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
+        Self::paced(config, None)
+    }
+
+    /// The same for an account by its number, as `123456789012`, which has a pace of its own.
+    ///
+    /// The number only tells the paces of accounts apart. Which account is called is up to the
+    /// credentials.
+    #[must_use]
+    pub fn of_account(config: &SdkConfig, account: impl Into<String>) -> Self {
+        Self::paced(config, Some(account.into()))
+    }
+
+    fn paced(config: &SdkConfig, account: Option<String>) -> Self {
+        let paces = Paces::of(Limits {
+            account,
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            endpoint: config.endpoint_url().map(str::to_owned),
+        });
         let timeouts = config.timeout_config().map(TimeoutConfig::to_builder).unwrap_or_default();
         let ours = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
         let timeouts = timeouts.take_unset_from(ours.to_builder()).build();
@@ -56,9 +80,9 @@ impl Aws {
             .set_app_name(AppName::new("gatekit").ok());
         let config = config.build();
         let services = Services {
-            cloudwatch: cloudwatch::Api::new(&config),
-            ecr: ecr::Api::new(&config),
-            ecs: ecs::Api::new(&config),
+            cloudwatch: cloudwatch::Api::new(&config, Arc::clone(&paces)),
+            ecr: ecr::Api::new(&config, Arc::clone(&paces)),
+            ecs: ecs::Api::new(&config, paces),
         };
         Self { services: Arc::new(services) }
     }

@@ -1,5 +1,7 @@
 //! The calls of CloudWatch.
 
+use std::sync::Arc;
+
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::types::AlarmType;
 use aws_types::SdkConfig;
@@ -8,25 +10,22 @@ use gatekit_core::Result;
 use super::reading::{ALARM, Reading};
 use crate::call::{lacking, unread};
 use crate::operations;
-use crate::pace::Pace;
+use crate::pace::Paces;
 
 /// How many names one call takes, and how many alarms it tells at once.
 pub(super) const NAMES: usize = 100;
 const PAGE: i32 = 100;
 
-/// Half of what an account may call in a second.
-const PER_SECOND: u32 = 4;
-
-/// CloudWatch, at a pace that all gates of an account share.
+/// CloudWatch.
 #[derive(Debug)]
 pub(crate) struct Api {
     client: Client,
-    pace: Pace,
+    paces: Arc<Paces>,
 }
 
 impl Api {
-    pub(crate) fn new(config: &SdkConfig) -> Self {
-        Self { client: Client::new(config), pace: Pace::new(PER_SECOND, PER_SECOND) }
+    pub(crate) fn new(config: &SdkConfig, paces: Arc<Paces>) -> Self {
+        Self { client: Client::new(config), paces }
     }
 
     /// The metric and composite alarms that have these names; those that are not there are left out.
@@ -36,7 +35,7 @@ impl Api {
         let mut readings = Vec::new();
         let mut token = None;
         loop {
-            self.pace.turn().await;
+            self.paces.alarms.turn().await;
             let answer = self
                 .client
                 .describe_alarms()

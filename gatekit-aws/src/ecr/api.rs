@@ -1,5 +1,7 @@
 //! The calls. What only reads needs nothing; what writes, a permit.
 
+use std::sync::Arc;
+
 use aws_sdk_ecr::Client;
 use aws_sdk_ecr::types::{ImageFailure, ImageFailureCode, ImageIdentifier, Repository};
 use aws_types::SdkConfig;
@@ -14,7 +16,7 @@ use crate::operations::{
     BATCH_DELETE_IMAGE, BATCH_GET_IMAGE, DESCRIBE_IMAGES, DESCRIBE_REPOSITORIES,
     GET_DOWNLOAD_URL_FOR_LAYER, Operation, PUT_IMAGE,
 };
-use crate::pace::Pace;
+use crate::pace::Paces;
 
 /// What ECR calls an error, of any call.
 pub(super) const OWN: &[(&str, Code)] = &[
@@ -32,10 +34,7 @@ pub(super) const OWN: &[(&str, Code)] = &[
 pub(crate) struct Api {
     pub(super) client: Client,
     region: String,
-    pub(super) reads: Pace,
-    /// Of findings: they have a limit of their own.
-    pub(super) scans: Pace,
-    writes: Pace,
+    pub(super) paces: Arc<Paces>,
 }
 
 /// The image that a tag names.
@@ -49,15 +48,9 @@ pub(crate) struct Named {
 }
 
 impl Api {
-    pub(crate) fn new(config: &SdkConfig) -> Self {
+    pub(crate) fn new(config: &SdkConfig, paces: Arc<Paces>) -> Self {
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        Self {
-            client: Client::new(config),
-            region,
-            reads: Pace::new(20, 40),
-            scans: Pace::new(5, 20),
-            writes: Pace::new(5, 10),
-        }
+        Self { client: Client::new(config), region, paces }
     }
 
     /// The region whose registries are called.
@@ -67,7 +60,7 @@ impl Api {
 
     /// What a tag names now; `None` when there is no such tag.
     pub(crate) async fn named(&self, place: &Place, tag: &str) -> Result<Option<Named>> {
-        self.reads.turn().await;
+        self.paces.images.turn().await;
         let call = self
             .client
             .describe_images()
@@ -102,7 +95,7 @@ impl Api {
         place: &Place,
         digest: &Digest,
     ) -> Result<Option<Manifest>> {
-        self.reads.turn().await;
+        self.paces.images.turn().await;
         let call = self
             .client
             .batch_get_image()
@@ -133,7 +126,7 @@ impl Api {
 
     /// Where a blob can be fetched for a while, by whoever has the address.
     pub(super) async fn blob_url(&self, place: &Place, digest: &Digest) -> Result<String> {
-        self.reads.turn().await;
+        self.paces.images.turn().await;
         let call = self
             .client
             .get_download_url_for_layer()
@@ -148,7 +141,7 @@ impl Api {
 
     /// Whether a tag of the repository can never name another image; `None` when that is not told.
     pub(crate) async fn is_fixed(&self, place: &Place, tag: &str) -> Result<Option<bool>> {
-        self.reads.turn().await;
+        self.paces.images.turn().await;
         let call = self
             .client
             .describe_repositories()
@@ -169,7 +162,7 @@ impl Api {
         manifest: &Manifest,
         tag: &str,
     ) -> Result<()> {
-        self.writes.turn().await;
+        self.paces.image_writes.turn().await;
         let call = self
             .client
             .put_image()
@@ -195,7 +188,7 @@ impl Api {
     /// Takes a tag away: by its name, because by a digest ECR deletes the image with all its tags. That
     /// it is gone already is no error. The image MUST have another tag: it is deleted with its last.
     pub(crate) async fn untag(&self, _: &Permit, place: &Place, tag: &str) -> Result<()> {
-        self.writes.turn().await;
+        self.paces.image_writes.turn().await;
         let call = self
             .client
             .batch_delete_image()

@@ -1,6 +1,7 @@
 //! The calls to ECS. Whatever writes asks for a permit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::types::{
@@ -23,13 +24,7 @@ use crate::operations::{
     DESCRIBE_TASKS, LIST_SERVICE_DEPLOYMENTS, LIST_TASK_DEFINITIONS, LIST_TASKS,
     REGISTER_TASK_DEFINITION, STOP_SERVICE_DEPLOYMENT, UPDATE_SERVICE,
 };
-use crate::pace::Pace;
-
-// Calls in a second, and how many may be at once: half of what the documents give an account
-// (`AmazonECS/latest/APIReference/request-throttling`). What `Batch` asks has a limit of its own.
-const SERVICE_DEPLOYMENT_READS: (u32, u32) = (10, 9);
-const CLUSTER_RESOURCE_READS: (u32, u32) = (10, 9);
-const DEFINITION_READS: (u32, u32) = (10, 9);
+use crate::pace::Paces;
 
 /// How many of the newest revisions are looked through for one of this run's own.
 const LOOKED_THROUGH: i32 = 10;
@@ -42,22 +37,17 @@ pub(crate) struct Api {
     client: Client,
     region: String,
     services: Batch,
-    service_deployments: Pace,
-    cluster_resources: Pace,
-    definitions: Pace,
+    paces: Arc<Paces>,
 }
 
 impl Api {
-    pub(crate) fn new(config: &SdkConfig) -> Self {
+    pub(crate) fn new(config: &SdkConfig, paces: Arc<Paces>) -> Self {
         let client = Client::new(config);
-        let pace = |(per_second, burst)| Pace::new(per_second, burst);
         Self {
-            services: Batch::new(client.clone()),
+            services: Batch::new(client.clone(), Arc::clone(&paces)),
             client,
             region: config.region().map(ToString::to_string).unwrap_or_default(),
-            service_deployments: pace(SERVICE_DEPLOYMENT_READS),
-            cluster_resources: pace(CLUSTER_RESOURCE_READS),
-            definitions: pace(DEFINITION_READS),
+            paces,
         }
     }
 
@@ -77,7 +67,7 @@ impl Api {
 
     /// A revision by its ARN, or as `FAMILY:NUMBER`; `None` when there is none.
     pub(super) async fn definition(&self, revision: &str) -> Result<Option<Definition>> {
-        self.definitions.turn().await;
+        self.paces.definitions.turn().await;
         let call = self.client.describe_task_definition().task_definition(revision);
         let answer = match call.include(TaskDefinitionField::Tags).send().await {
             Ok(answer) => answer,
@@ -91,7 +81,7 @@ impl Api {
 
     /// The newest active revisions of a family, the newest first.
     pub(super) async fn newest_revisions(&self, family: &str) -> Result<Vec<Revision>> {
-        self.definitions.turn().await;
+        self.paces.definitions.turn().await;
         let call = self.client.list_task_definitions().family_prefix(family);
         let call = call.status(TaskDefinitionStatus::Active).sort(SortOrder::Desc);
         let answer = call.max_results(LOOKED_THROUGH).send().await;
@@ -141,7 +131,7 @@ impl Api {
         service: &str,
         deployment: &DeploymentId,
     ) -> Result<Option<String>> {
-        self.service_deployments.turn().await;
+        self.paces.service_deployments.turn().await;
         let call = self.client.list_service_deployments().cluster(cluster).service(service);
         let answer = call.send().await;
         let answer = answer.map_err(|error| unread(LIST_SERVICE_DEPLOYMENTS, error, NAMES))?;
@@ -155,7 +145,7 @@ impl Api {
 
     /// `None` when there is none of that ARN.
     pub(super) async fn course(&self, arn: &str) -> Result<Option<Course>> {
-        self.service_deployments.turn().await;
+        self.paces.service_deployments.turn().await;
         let call = self.client.describe_service_deployments().service_deployment_arns(arn);
         let answer = call.send().await;
         let answer = answer.map_err(|error| unread(DESCRIBE_SERVICE_DEPLOYMENTS, error, NAMES))?;
@@ -187,7 +177,7 @@ impl Api {
         service: &str,
         status: DesiredStatus,
     ) -> Result<Vec<String>> {
-        self.cluster_resources.turn().await;
+        self.paces.cluster_resources.turn().await;
         let call = self.client.list_tasks().cluster(cluster).service_name(service);
         let answer = call.desired_status(status).send().await;
         let answer = answer.map_err(|error| unread(LIST_TASKS, error, NAMES))?;
@@ -200,7 +190,7 @@ impl Api {
         if arns.is_empty() {
             return Ok(Vec::new());
         }
-        self.cluster_resources.turn().await;
+        self.paces.cluster_resources.turn().await;
         let answer =
             self.client.describe_tasks().cluster(cluster).set_tasks(Some(arns)).send().await;
         let answer = answer.map_err(|error| unread(DESCRIBE_TASKS, error, NAMES))?;

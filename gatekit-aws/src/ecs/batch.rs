@@ -11,10 +11,7 @@ use tokio::sync::oneshot;
 use super::names::NAMES;
 use crate::call::{lacking, unread};
 use crate::operations::DESCRIBE_SERVICES;
-use crate::pace::Pace;
-
-/// Calls in a second, and how many may be at once: half of what the documents give an account.
-const SERVICE_READS: (u32, u32) = (10, 9);
+use crate::pace::Paces;
 
 /// The most services of one call.
 const MOST: usize = 10;
@@ -33,15 +30,14 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct Shared {
     client: Client,
-    pace: Pace,
+    paces: Arc<Paces>,
     /// By cluster, those who ask; a cluster that is here has a task that asks for them.
     asking: Mutex<Asking>,
 }
 
 impl Batch {
-    pub(super) fn new(client: Client) -> Self {
-        let pace = Pace::new(SERVICE_READS.0, SERVICE_READS.1);
-        Self { shared: Arc::new(Shared { client, pace, asking: Mutex::default() }) }
+    pub(super) fn new(client: Client, paces: Arc<Paces>) -> Self {
+        Self { shared: Arc::new(Shared { client, paces, asking: Mutex::default() }) }
     }
 
     /// Reads a service afresh. Cancel-safe.
@@ -96,7 +92,7 @@ impl Asker {
     async fn ask(mut self) {
         // Before its turn: one that nobody needs is one less for those who come next.
         while self.somebody_waits() {
-            self.shared.pace.turn().await;
+            self.shared.paces.services.turn().await;
             let turn: Vec<_> = {
                 let mut asking = self.shared.asking();
                 let waiting = asking.entry(self.cluster.clone()).or_default();
@@ -114,7 +110,7 @@ impl Asker {
             // One of them may be what the whole call is refused for.
             if names.len() > 1 && answer.as_ref().is_err_and(|error| !error.is_temporary()) {
                 for (name, tell) in turn {
-                    self.shared.pace.turn().await;
+                    self.shared.paces.services.turn().await;
                     answer = self.shared.describe(&self.cluster, std::slice::from_ref(&name)).await;
                     let _ = tell.send(of(&answer, &name));
                 }

@@ -1,5 +1,7 @@
 //! An emulated account, and the SDK's configuration for it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use aws_credential_types::Credentials;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -10,10 +12,19 @@ use aws_types::region::Region;
 use gatekit_aws::Aws;
 use gatekit_emulators::Aws as Account;
 
-/// The account, in this process: its time is tokio's.
+/// The account, in this process: its time is tokio's. So its pace is no other's.
 pub(crate) fn in_process(account: &Account) -> Aws {
-    let config = config("http://account.invalid").into_builder();
-    Aws::new(&config.http_client(account.http_client()).build())
+    let [aws, _] = twice_in_process(account);
+    aws
+}
+
+/// The same, by two parts of a program that do not know of each other.
+pub(crate) fn twice_in_process(account: &Account) -> [Aws; 2] {
+    static ACCOUNTS: AtomicUsize = AtomicUsize::new(0);
+    let number = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
+    let config = config(&format!("http://account-{number}.invalid")).into_builder();
+    let config = config.http_client(account.http_client()).build();
+    [Aws::new(&config), Aws::new(&config)]
 }
 
 /// The account behind an endpoint, reached as any program reaches it.

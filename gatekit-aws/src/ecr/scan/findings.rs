@@ -132,7 +132,7 @@ impl Api {
         let mut report = Report::default();
         let mut token = None;
         for _ in 0..PAGES {
-            self.scans.turn().await;
+            self.paces.scans.turn().await;
             let call = self
                 .client
                 .describe_image_scan_findings()

@@ -187,10 +187,10 @@ async fn what_somebody_else_deploys_meanwhile_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn forty_rollouts_ask_less_than_twenty_times_a_second() {
     let account = account(Scenario::Slow);
-    let aws = account::in_process(&account);
+    let parts = account::twice_in_process(&account);
     let ships = (0..40).map(|n| {
         let image = image(&n.to_string());
-        let aws = aws.clone();
+        let aws = parts[n % 2].clone();
         async move { ship(service(&aws).image(image)).await }
     });
     let mut running = tokio::task::JoinSet::new();
