@@ -33,7 +33,8 @@ pub(crate) async fn measure(
     let (registry, skopeo) = (Registry::start(peers)?, Skopeo::find(peers)?);
     let ecr = Ecr::new(&registry.url())?;
     ecr.create(REPOSITORY, "MUTABLE", &[]);
-    let images = push(&ecr).await?;
+    // A release is an image of its own: by a whole run, and by a move that is counted alone.
+    let images = push(&ecr, 2 * (runs + 1)).await?;
     let account = Account::new(Scenario::Ok, Clock::at_speed(1.0)).with_ecr(ecr);
     let listening = account.listen(0).await?;
     let api = Relay::to(authority(&listening.url())).await?;
@@ -42,15 +43,16 @@ pub(crate) async fn measure(
     let caller = gatekit_aws::Aws::new(&config(&endpoint));
     let image = |of: &str| format!("docker://{}/{REPOSITORY}{of}", plain.address());
     let dir = format!("dir:{}", folder.join("image").display());
+    let hex = |number: usize| images[number].trim_start_matches("sha256:");
     for run in 0..=runs {
-        let digest = &images[run % images.len()];
+        let digest = &images[2 * run];
         // The first of each does not count.
         let counts = run > 0;
         let mut ours = aws(program, &endpoint);
-        let hex = digest.trim_start_matches("sha256:");
-        ours.args(["move-tag", "--repository", REPOSITORY, "--tag", "live", "--digest", hex]);
+        ours.args(["move-tag", "--repository", REPOSITORY, "--tag", "live"]);
+        ours.args(["--digest", hex(2 * run)]);
         measured(&mut [ours], &api, "gatekit", counts).await?;
-        let other = images[(run + 1) % images.len()].parse()?;
+        let other = hex(2 * run + 1).parse()?;
         let bytes = apply_bytes(&caller, &api, REPOSITORY, "live", other).await?;
         if counts {
             say("apply_bytes", bytes)?;
@@ -69,8 +71,8 @@ pub(crate) async fn measure(
 
 const PULLS: usize = 5;
 
-/// Two images of the same layers, by digest.
-async fn push(ecr: &Ecr) -> Result<Vec<String>> {
+/// So many images of the same layers, by digest.
+async fn push(ecr: &Ecr, count: usize) -> Result<Vec<String>> {
     let (mut layers, mut random) = (Vec::new(), fastrand::Rng::with_seed(7));
     for _ in 0..LAYERS.0 {
         // Nothing that anybody could compress.
@@ -81,9 +83,9 @@ async fn push(ecr: &Ecr) -> Result<Vec<String>> {
         layers.push(json!({ "mediaType": kind, "digest": digest, "size": bytes.len() }));
     }
     let mut images = Vec::new();
-    for name in ["one", "two"] {
+    for number in 0..count {
         let config = json!({ "os": "linux", "architecture": "amd64",
-                             "config": { "Labels": { "name": name } },
+                             "config": { "Labels": { "number": number.to_string() } },
                              "rootfs": { "type": "layers", "diff_ids": [] } });
         let config = config.to_string();
         let digest = ecr.push_blob(REPOSITORY, config.as_bytes()).await?;

@@ -52,9 +52,15 @@ gatekit_core::codes! {
     /// A file was changed since it was planned.
     CHANGED = "migration.changed",
         next: "ship again: what was approved is not what is in the folder";
-    /// A file cannot be applied in a transaction.
+    /// A file allows no transaction, and has a statement that cannot be applied without one either.
     NON_TRANSACTIONAL = "migration.non_transactional",
-        next: "apply the file by hand, and its row to the history, until this version can";
+        next: "remove the statement that is named: each file begins with a session as new";
+    /// A file needs a session of its own, and a pooler gives it none.
+    POOLED = "migration.pooled",
+        next: "name the server itself, or the pooler's port for sessions";
+    /// A part of a file is applied, and it is not what the file says now.
+    UNFINISHED = "migration.unfinished",
+        next: "restore the file's beginning as it was applied: see `supabase_migrations.gatekit_progress`";
     /// The server refused a statement; nothing of its file was applied.
     FAILED = "migration.failed",
         next: "see the place that is named; mend the file and ship again";

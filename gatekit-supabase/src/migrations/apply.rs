@@ -7,10 +7,13 @@ use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::error::ErrorPosition;
 
+use super::alone::unfinished;
 use super::change::PushChange;
 use super::file::File;
-use super::history::{self, End};
+use super::history::{self, End, History};
+use super::mode::Mode;
 use super::place::Place;
+use super::progress::{self, Progress};
 use super::split::Statement;
 use crate::code;
 use crate::database::{Database, Session, unquoted};
@@ -31,7 +34,7 @@ const COMMIT: Duration = Duration::from_secs(60);
 /// How soon a connection is made anew.
 const AGAIN: Duration = Duration::from_millis(500);
 
-const DOING: &str = "apply a migration";
+pub(super) const DOING: &str = "apply a migration";
 
 /// How long a rollback may take.
 const ROLLBACK: Duration = Duration::from_secs(10);
@@ -58,16 +61,45 @@ pub(super) enum Became {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step<'f> {
     /// The file whose row in the history comes or goes.
-    file: &'f File,
+    pub(super) file: &'f File,
     /// What is run: the file, or the one that takes it back.
-    run: &'f File,
-    way: Way,
+    pub(super) run: &'f File,
+    pub(super) way: Way,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Up,
     Down,
+}
+
+impl Way {
+    /// As it is kept.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    pub(super) fn of(word: &str) -> Self {
+        if word == Self::Up.word() { Self::Up } else { Self::Down }
+    }
+}
+
+/// What a database says of a step, under the lock.
+pub(super) struct Found {
+    pub(super) is_done: bool,
+    /// How far its file is, up or down.
+    pub(super) underway: Vec<Progress>,
+}
+
+impl Limits {
+    /// The statement that sets those of statements, for a `SESSION` or, as `LOCAL`, a transaction.
+    pub(super) fn sql(self, scope: &str) -> String {
+        let (lock, statement) = (self.lock.as_millis(), self.statement.as_millis());
+        format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
+    }
 }
 
 impl<'f> Step<'f> {
@@ -85,16 +117,16 @@ impl<'f> Step<'f> {
 /// Files are applied by it, one after the other.
 #[derive(Debug)]
 pub(super) struct Applying<'a> {
-    database: &'a Database,
-    cx: &'a ApplyContext,
+    pub(super) database: &'a Database,
+    pub(super) cx: &'a ApplyContext,
     change: &'a PushChange,
-    limits: Limits,
-    session: Option<Session>,
+    pub(super) limits: Limits,
+    pub(super) session: Option<Session>,
 }
 
 /// Why a transaction came to nothing.
 #[derive(Debug)]
-enum Fault {
+pub(super) enum Fault {
     /// The server refused a statement, or what belongs to none of the file's.
     Statement(Option<usize>, tokio_postgres::Error),
     /// The server refused to commit: a constraint that is checked at the end.
@@ -124,6 +156,9 @@ impl<'a> Applying<'a> {
     /// # Errors
     /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
     pub(super) async fn take(&mut self, step: Step<'_>) -> Result<Became> {
+        if step.run.mode()? == Mode::NonTransactional {
+            return self.take_alone(step).await;
+        }
         let Some((session, process)) = self.begin(step).await? else {
             return Ok(Became::DoneBefore);
         };
@@ -172,7 +207,12 @@ impl<'a> Applying<'a> {
             let turn = deadline.min(Instant::now() + self.limits.turn);
             let look = async {
                 let process = history::begin(self.database, &session, "", turn).await?;
-                let is_done = self.is_done(&session, step).await?;
+                let found = self.found(&session, step).await?;
+                // The rest of it would need a session, and what is done is not the file's beginning.
+                if step.way == Way::Up && !found.underway.is_empty() {
+                    return Err(unfinished(step.run));
+                }
+                let is_done = found.is_done;
                 if is_done {
                     let ended = session.client.batch_execute("ROLLBACK").await;
                     ended.map_err(|error| self.failed(error))?;
@@ -203,26 +243,28 @@ impl<'a> Applying<'a> {
         error.is_temporary() && *error.code() != code::LOCKED && !is_late
     }
 
-    /// Whether the history says that it is done, under the lock.
-    async fn is_done(&self, session: &Session, step: Step<'_>) -> Result<bool> {
-        let rows = history::rows(&session.client).await;
-        let rows = rows.map_err(|error| history::unread(self.database, error))?;
+    /// What the database says of it, under the lock.
+    pub(super) async fn found(&self, session: &Session, step: Step<'_>) -> Result<Found> {
+        let history = history::read(&session.client).await;
+        let History { rows, underway } =
+            history.map_err(|error| history::unread(self.database, error))?;
         let standing = self.change.standing(&rows);
         // What came after it stands on it.
         let after = || standing.beside().filter(|_| step.way == Way::Down);
-        match standing.elsewhere(self.change).or_else(after) {
-            Some(live) => Err(refused(
+        if let Some(live) = standing.elsewhere(self.change).or_else(after) {
+            return Err(refused(
                 code::ELSEWHERE,
                 "somebody else has applied migrations since the plan",
                 step.run,
             )
             .with_context("newest", live)
-            .with_next(NextAction::verb(Verb::Status, &[]))),
-            None => {
-                let is_applied = standing.applied.contains_key(&*step.file.version);
-                Ok(is_applied == (step.way == Way::Up))
-            }
+            .with_next(NextAction::verb(Verb::Status, &[])));
         }
+        let is_applied = standing.applied.contains_key(&*step.file.version);
+        let mine = |it: &Progress| it.version == step.file.version;
+        let underway: Vec<_> = underway.into_iter().filter(mine).collect();
+        let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();
+        Ok(Found { is_done, underway })
     }
 
     /// All of the transaction but its end.
@@ -230,11 +272,7 @@ impl<'a> Applying<'a> {
         let client = &session.client;
         client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
         history::provision(client).await?;
-        let Limits { lock, statement, .. } = self.limits;
-        let (lock, statement) = (lock.as_millis(), statement.as_millis());
-        let limits =
-            format!("SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}");
-        client.batch_execute(&limits).await?;
+        client.batch_execute(&self.limits.sql("LOCAL")).await?;
         let begun = transaction(client).await?;
         for (number, statement) in step.run.statements.iter().enumerate() {
             // One at a time, and by the protocol that takes no two at once.
@@ -245,13 +283,16 @@ impl<'a> Applying<'a> {
         client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
         match step.way {
             Way::Up => history::add(client, step.file).await?,
-            Way::Down => history::remove(client, &step.file.version).await?,
+            Way::Down => {
+                history::remove(client, &step.file.version).await?;
+                progress::forget(client, &step.file.version).await?;
+            }
         }
         if transaction(client).await? == begun { Ok(()) } else { Err(Fault::Escaped) }
     }
 
     /// Ends a transaction that failed.
-    async fn rolled_back(
+    pub(super) async fn rolled_back(
         &mut self,
         (session, process): (Session, i32),
         step: Step<'_>,
@@ -293,7 +334,7 @@ impl<'a> Applying<'a> {
     }
 
     /// Ends a transaction that is to be stopped.
-    async fn stopped(
+    pub(super) async fn stopped(
         &mut self,
         (session, process): (Session, i32),
         step: Step<'_>,
@@ -329,7 +370,7 @@ impl<'a> Applying<'a> {
             } else {
                 held?;
             }
-            let is_done = self.is_done(&session, step).await?;
+            let is_done = self.found(&session, step).await?.is_done;
             session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
             Ok::<_, Error>((is_done, session))
         };
@@ -363,7 +404,7 @@ async fn transaction(client: &tokio_postgres::Client) -> Result<String, tokio_po
     client.query_typed_one(sql, &[]).await?.try_get(0)
 }
 
-fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
+pub(super) fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
     Error::new(code, what).with_effect(Effect::None).with_context("file", file.path.display())
 }
 

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use gatekit_core::{Digest, Live, Location};
 use serde::{Deserialize, Serialize};
 
+use super::apply::Way;
 use super::file::File;
-use super::history::content;
+use super::history::{History, content};
 use super::merge::Applied;
+use super::progress::Progress;
 
 /// The change of a [`Push`](super::Push): the files that are pending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,10 +113,21 @@ impl PushChange {
         }
     }
 
-    pub(super) fn locate(&self, rows: &[Applied]) -> Location {
-        let standing = self.standing(rows);
+    pub(super) fn locate(&self, history: &History) -> Location {
+        let standing = self.standing(&history.rows);
         if let Some(live) = standing.elsewhere(self) {
             return Location::Elsewhere(live);
+        }
+        let is_ours = |it: &&Progress| self.files.iter().any(|file| file.version == it.version);
+        if let Some(half) = history.underway.iter().find(is_ours) {
+            let Progress { version, done, .. } = half;
+            let what = match half.way {
+                Way::Up => "applied",
+                Way::Down => "taken back",
+            };
+            return Location::Between(format!(
+                "{done} statements of migration {version} are {what}, and perhaps one more"
+            ));
         }
         let next = self.files.iter().find(|it| !standing.applied.contains_key(&*it.version));
         match (standing.applied.len(), next) {

@@ -5,11 +5,13 @@ use std::time::Duration;
 use gatekit_core::{Digest, Effect, Error, Result};
 use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep};
+use tokio::try_join;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::file::File;
 use super::merge::Applied;
+use super::progress::{self, Progress};
 use crate::code;
 use crate::database::{Database, Session};
 
@@ -65,7 +67,7 @@ pub(super) fn unread(database: &Database, source: tokio_postgres::Error) -> Erro
         .with_source(error)
 }
 
-type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
+pub(super) type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 
 /// What there is of the table.
 async fn columns(client: &Client) -> Answer<Vec<String>> {
@@ -99,6 +101,20 @@ pub(super) async fn rows(client: &Client) -> Answer<Vec<Applied>> {
             })
         })
         .collect()
+}
+
+/// What a database says of its migrations.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) rows: Vec<Applied>,
+    /// The files that are half applied, or half taken back.
+    pub(super) underway: Vec<Progress>,
+}
+
+/// All of it.
+pub(super) async fn read(client: &Client) -> Answer<History> {
+    let (rows, underway) = try_join!(rows(client), progress::all(client))?;
+    Ok(History { rows, underway })
 }
 
 /// Adds the row of a file, in the transaction that applies it.
@@ -136,38 +152,79 @@ pub(super) async fn begin(
     how: &str,
     deadline: Instant,
 ) -> Result<i32> {
-    let client = &session.client;
-    let failed = |error| database.failed("lock the history of the migrations", error);
-    let mut pause = PAUSES.0;
-    loop {
-        // Whatever the database has by default, what is read under the lock is younger than the lock.
-        // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not
-        // kept for a client that has vanished without a word.
-        let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; RESET ALL; SET LOCAL idle_in_transaction_session_timeout = '60s'"
-        );
-        client.batch_execute(&begin).await.map_err(failed)?;
-        let sql = "SELECT pg_try_advisory_xact_lock($1), pg_backend_pid()";
-        let row = client.query_typed_one(sql, &[(&LOCK, Type::INT8)]).await.map_err(failed)?;
-        if row.try_get(0).map_err(failed)? {
-            return row.try_get(1).map_err(failed);
+    // Whatever the database has by default, what is read under the lock is younger than the lock.
+    // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not kept for
+    // a client that has vanished without a word.
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED {how}; RESET ALL; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+    );
+    let take = Take { begin: &begin, lock: "pg_try_advisory_xact_lock", give_up: "ROLLBACK" };
+    take.turn(database, &session.client, deadline).await
+}
+
+/// The same for a session: the lock is held until [`unlock_session`], or its end. No pooler may be between.
+pub(super) async fn lock_session(
+    database: &Database,
+    session: &Session,
+    deadline: Instant,
+) -> Result<i32> {
+    // Older servers do not know that limit.
+    let begin = "RESET ALL; SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
+                 WHERE name = 'idle_session_timeout'";
+    let take = Take { begin, lock: "pg_try_advisory_lock", give_up: "" };
+    take.turn(database, &session.client, deadline).await
+}
+
+/// Lets the lock of a session go.
+pub(super) async fn unlock_session(client: &Client) -> Answer<()> {
+    client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)]).await.map(drop)
+}
+
+/// Whether the session has the lock.
+pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE {HELD} AND pid = pg_backend_pid())"
+    );
+    client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await?.try_get(0)
+}
+
+/// How the lock is taken.
+struct Take<'a> {
+    begin: &'a str,
+    lock: &'a str,
+    /// What undoes `begin` when somebody else has it.
+    give_up: &'a str,
+}
+
+impl Take<'_> {
+    /// Tries until it is had, and tells by which process of the server.
+    async fn turn(&self, database: &Database, client: &Client, deadline: Instant) -> Result<i32> {
+        let failed = |error| database.failed("lock the history of the migrations", error);
+        let sql = format!("SELECT {}($1), pg_backend_pid()", self.lock);
+        let mut pause = PAUSES.0;
+        loop {
+            client.batch_execute(self.begin).await.map_err(failed)?;
+            let row = client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await.map_err(failed)?;
+            if row.try_get(0).map_err(failed)? {
+                return row.try_get(1).map_err(failed);
+            }
+            let is_late = Instant::now() + pause >= deadline;
+            let holder = if is_late { holder(client).await.map_err(failed)? } else { None };
+            client.batch_execute(self.give_up).await.map_err(failed)?;
+            if is_late {
+                let what = "somebody else applies migrations to this database";
+                let error = Error::new(code::LOCKED, what)
+                    .with_effect(Effect::None)
+                    .with_context("database", database.name())
+                    .retry_later();
+                return Err(match holder {
+                    Some(holder) => error.with_context("held by", holder),
+                    None => error,
+                });
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(PAUSES.1);
         }
-        let is_late = Instant::now() + pause >= deadline;
-        let holder = if is_late { holder(client).await.map_err(failed)? } else { None };
-        client.batch_execute("ROLLBACK").await.map_err(failed)?;
-        if is_late {
-            let what = "somebody else applies migrations to this database";
-            let error = Error::new(code::LOCKED, what)
-                .with_effect(Effect::None)
-                .with_context("database", database.name())
-                .retry_later();
-            return Err(match holder {
-                Some(holder) => error.with_context("held by", holder),
-                None => error,
-            });
-        }
-        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-        pause = (pause * 2).min(PAUSES.1);
     }
 }
 
@@ -188,7 +245,7 @@ pub(super) async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
 async fn holder(client: &Client) -> Answer<Option<String>> {
     let sql = format!(
         "SELECT pid, coalesce(application_name, ''), coalesce(usename::text, ''),
-            extract(epoch FROM clock_timestamp() - xact_start)::bigint
+            extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::bigint
         FROM pg_catalog.pg_stat_activity
         WHERE pid = (SELECT pid FROM pg_catalog.pg_locks WHERE {HELD})"
     );

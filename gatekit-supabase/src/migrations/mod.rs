@@ -4,10 +4,12 @@
 //! Files, names and order are those of the Supabase CLI, so that it and gatekit can be used in turn on one
 //! database. [`Push`] applies them.
 
+mod alone;
 mod apply;
 mod change;
 mod destructive;
 mod down;
+mod evidence;
 mod file;
 mod folder;
 mod head;
@@ -17,6 +19,8 @@ mod lex;
 mod merge;
 mod mode;
 mod place;
+mod pooler;
+mod progress;
 mod push;
 mod split;
 

@@ -12,13 +12,16 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::PendingFiles;
-use super::apply::{Applying, Became, Limits, Step};
+use super::alone::{self, unfinished};
+use super::apply::{Applying, Became, Limits, Step, Way};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
 use super::folder::Folder;
-use super::history;
-use super::merge::{Applied, merge};
+use super::history::{self, History};
+use super::merge::merge;
 use super::mode::Mode;
+use super::pooler;
+use super::progress::Progress;
 use crate::code;
 use crate::database::Database;
 
@@ -28,15 +31,23 @@ const NAMED: usize = 10;
 /// Applies the migrations of a folder that a database has not got yet.
 ///
 /// History and files are those of the Supabase CLI. Each file is one transaction, and its row in the history
-/// with it: a file is applied as a whole and recorded, or neither. It holds a lock on the history that no
+/// with it: a file is applied as a whole and recorded, or neither. The push holds a lock on the history that no
 /// other push of gatekit gets, also when this process is gone and the server still works for it; under that
 /// lock the history is read again first. When an answer is lost, the history is read, and never guessed.
 ///
 /// The change has landed when the history has every file of it, by what their statements say. Whoever else
 /// has applied the same file has applied it: the table does not tell who it was.
 ///
+/// # Files that allow no transaction
+/// Those of [`Mode::NonTransactional`] are applied statement by statement, on a session of their own, which a
+/// pooler must not share. How far one is, is kept in `supabase_migrations.gatekit_progress` while it is under
+/// way: it goes on from there, by the same run or another. Whether a statement is done whose end nobody has
+/// seen, the database shows: an index that was not finished is dropped and built again. Where it cannot,
+/// `migration.cannot_tell` says so.
+///
+/// # What stops a plan
 /// Files that were applied and edited since, versions that no file has, and files older than the newest that
-/// is applied, stop the plan.
+/// is applied.
 ///
 /// # Example
 /// ```no_run
@@ -118,20 +129,60 @@ impl Push {
         self
     }
 
-    /// The history, read in a transaction of its own. Under the lock no push is under way.
-    async fn rows(&self, deadline: Instant, is_locked: bool) -> Result<Vec<Applied>> {
+    /// What the database says. Under the lock, in a transaction of its own, no push is under way.
+    async fn history(&self, deadline: Instant, is_locked: bool) -> Result<History> {
         let session = self.database.connect(deadline).await?;
         if is_locked {
             let turn = deadline.min(Instant::now() + self.limits.turn);
             history::begin(&self.database, &session, "READ ONLY", turn).await?;
         }
-        let rows = history::rows(&session.client).await;
+        let history = history::read(&session.client).await;
         if is_locked {
             // A pooler closes the connection to the server of a client that leaves in a transaction.
             let ended = session.client.batch_execute("ROLLBACK").await;
             ended.map_err(|error| self.database.failed("let the history go", error))?;
         }
-        rows.map_err(|error| history::unread(&self.database, error))
+        history.map_err(|error| history::unread(&self.database, error))
+    }
+
+    /// Refuses what cannot be applied, and what was left half applied and cannot be gone on with.
+    async fn check(
+        &self,
+        deadline: Instant,
+        pending: &[&File],
+        underway: &[Progress],
+    ) -> Result<()> {
+        let mut needs_session = false;
+        for file in pending.iter().flat_map(|it| [Some(*it), it.down.as_deref()]).flatten() {
+            if file.mode()? == Mode::NonTransactional {
+                alone::check(file)?;
+                needs_session = true;
+            }
+        }
+        for it in underway {
+            let file = pending.iter().find(|file| file.version == it.version);
+            let goes_on = |file: &&&File| {
+                it.way == Way::Up
+                    && it.is_of(file)
+                    && file.mode().is_ok_and(|it| it == Mode::NonTransactional)
+            };
+            match file {
+                Some(file) if !goes_on(&file) => return Err(unfinished(file)),
+                Some(_) => {}
+                None => {
+                    let what = "a migration is half applied, or half taken back, and none of what is pending";
+                    return Err(Error::new(code::UNFINISHED, what)
+                        .with_effect(Effect::None)
+                        .with_context("version", &it.version)
+                        .with_context("database", self.database.name()));
+                }
+            }
+        }
+        if needs_session {
+            let session = self.database.connect(deadline).await?;
+            pooler::refuse(&self.database, &session, deadline).await?;
+        }
+        Ok(())
     }
 
     fn read(&self) -> Result<Vec<File>> {
@@ -173,9 +224,8 @@ impl Push {
         change: &PushChange,
     ) -> Result<Location> {
         self.is_of_database(change)?;
-        let rows = self.rows(cx.deadline(), true).await;
-        match rows {
-            Ok(rows) => Ok(change.locate(&rows)),
+        match self.history(cx.deadline(), true).await {
+            Ok(history) => Ok(change.locate(&history)),
             Err(error) if *error.code() == code::LOCKED => Ok(Location::Unknown(error.to_string())),
             Err(error) => Err(error),
         }
@@ -201,11 +251,11 @@ impl Deployer for Push {
     /// Reads the folder and the history.
     ///
     /// # Errors
-    /// `migration.orphaned`, `.drifted`, `.out_of_order`, `.history`; what is wrong with a file, of the area
+    /// `migration.orphaned`, `.drifted`, `.out_of_order`, `.history`, `.pooled`, `.unfinished`; what is wrong with a file, of the area
     /// `migration`; `database.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
         let files = self.read()?;
-        let rows = self.rows(cx.deadline(), false).await?;
+        let History { rows, underway } = self.history(cx.deadline(), false).await?;
         let merged = merge(&rows, &files);
         let database = self.database.name();
         let refused = |code, what: &str, versions: Vec<&str>| {
@@ -228,18 +278,13 @@ impl Deployer for Push {
             return refused(code::OUT_OF_ORDER, what, versions);
         }
         let pending = merged.unapplied();
-        let downs = pending.iter().filter_map(|it| it.down.as_deref());
-        for file in pending.iter().copied().chain(downs) {
-            if file.mode()? == Mode::NonTransactional {
-                let what =
-                    "the file allows no transaction, and files without one are not applied yet";
-                return Err(Error::new(code::NON_TRANSACTIONAL, what)
-                    .with_effect(Effect::None)
-                    .with_context("file", file.path.display()));
-            }
-        }
+        self.check(cx.deadline(), &pending, &underway).await?;
         let files: Vec<_> = pending.iter().map(|it| Pending::of(it)).collect();
-        let names: Vec<_> = pending.iter().map(|it| it.file_name()).collect();
+        let named = |it: &&File| match underway.iter().find(|half| half.version == it.version) {
+            Some(half) => format!("{} from statement {} on", it.file_name(), half.done + 1),
+            None => it.file_name(),
+        };
+        let names: Vec<_> = pending.iter().map(named).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let summary = match names.as_slice() {
             [] => format!("{database}: nothing is pending"),
@@ -254,11 +299,11 @@ impl Deployer for Push {
         })
     }
 
-    /// Applies the files that are not applied yet, one transaction each.
+    /// Applies the files that are not applied yet, one transaction each where they allow one.
     ///
     /// # Errors
-    /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when files before the one that
-    /// failed were: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`,
+    /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when something before what failed
+    /// was: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`,
     /// `.deadline`; `run.interrupted`; `database.*`. With [`Effect::Unknown`], `migration.cannot_tell`.
     async fn apply(
         &self,
@@ -309,11 +354,11 @@ impl Deployer for Push {
 
     /// Waits until no push is under way: what a process that is gone had begun is over then.
     async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
-        self.rows(cx.deadline(), true).await.map(drop)
+        self.history(cx.deadline(), true).await.map(drop)
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
-        let rows = self.rows(cx.deadline(), false).await?;
+        let rows = self.history(cx.deadline(), false).await?.rows;
         Ok(rows.iter().max_by(|a, b| a.version.cmp(&b.version)).map(live))
     }
 }
@@ -326,7 +371,7 @@ impl PendingFiles for Push {
 
     async fn pending(&self, cx: &PlanContext) -> Result<Vec<File>> {
         let files = self.read()?;
-        let rows = self.rows(cx.deadline(), false).await?;
+        let rows = self.history(cx.deadline(), false).await?.rows;
         Ok(merge(&rows, &files).unapplied().into_iter().cloned().collect())
     }
 }

@@ -7,7 +7,7 @@ use gatekit_supabase::migrations::Down;
 use super::world::{World, end, engine, version, why};
 
 /// Ships, and what is verified is bad.
-async fn ship_and_undo(world: &World) -> RunReport {
+pub(crate) async fn ship_and_undo(world: &World) -> RunReport {
     let push = world.push();
     let down = Down::of(&push);
     let code = gatekit_core::Code::new("test.bad");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod alone;
 mod chaos;
 mod conformance;
 mod destructive;

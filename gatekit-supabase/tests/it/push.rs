@@ -73,7 +73,7 @@ async fn what_would_be_half_done_is_refused_before_anything_is_touched() {
             "migration.transaction_control",
         ),
         ("create table a (); create index concurrently i on a (i);", "migration.mixed"),
-        ("vacuum;", "migration.non_transactional"),
+        ("vacuum; DISCARD /**/ ALL;", "migration.non_transactional"),
         ("create table a (); copy a from stdin;\n1\n\\.\n", "migration.copy_data"),
         ("\\i other.sql\n", "migration.meta_command"),
         ("select '\0'", "migration.nul"),

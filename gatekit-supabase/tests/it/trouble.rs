@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{Candidate, Engine, Outcome, RunId};
 use gatekit_peers::Via;
 use gatekit_supabase::migrations::Push;
@@ -12,9 +11,8 @@ use gatekit_supabase::{Database, code};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::{Builder, Runtime};
 
-use super::world::{World, end, engine, pipeline, version, why};
+use super::world::{World, end, engine, killed_at, lives, pipeline, version, why};
 
 #[tokio::test]
 async fn a_statement_that_fails_is_told_with_its_place_and_nothing_of_its_file_stays() {
@@ -307,25 +305,10 @@ fn a_push_that_is_killed_does_not_go_on_with_other_files() {
     });
 }
 
-fn lives() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
-
 /// A push of three files, whose process died at the second.
 fn killed(world: &World) -> (Engine, RunId) {
     world.file(1, "create table a ();");
     world.file(2, "create table b (); select pg_sleep(2); insert into a default values;");
     world.file(3, "create table c ();");
-    let engine = Engine::new(Arc::new(MemoryLedger::new()))
-        .with_deadline(Duration::from_secs(60))
-        .with_lease(Duration::from_secs(2))
-        .unwrap();
-    let dies = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let run = dies.block_on(async {
-        let running = engine.ship(&pipeline(world.push()), Candidate::new());
-        world.works_at("select pg_sleep").await;
-        running.run()
-    });
-    dies.shutdown_background();
-    (engine, run)
+    killed_at(world, "select pg_sleep")
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatekit_core::ledger::MemoryLedger;
-use gatekit_core::{Candidate, Engine, Outcome, Pipeline, RunReport};
+use gatekit_core::{Candidate, Engine, Outcome, Pipeline, RunId, RunReport};
 use gatekit_peers::{Via, new_database};
 use gatekit_supabase::Database;
 use gatekit_supabase::migrations::Push;
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, NoTls};
 
 #[derive(Debug)]
@@ -125,6 +126,23 @@ pub(crate) fn version(number: u32) -> String {
 
 pub(crate) fn engine() -> Engine {
     Engine::new(Arc::new(MemoryLedger::new())).with_deadline(Duration::from_secs(60))
+}
+
+pub(crate) fn lives() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// A push whose process died while the server worked at a statement that begins like that.
+pub(crate) fn killed_at(world: &World, beginning: &str) -> (Engine, RunId) {
+    let engine = engine().with_lease(Duration::from_secs(2)).unwrap();
+    let dies = lives();
+    let run = dies.block_on(async {
+        let running = engine.ship(&pipeline(world.push()), Candidate::new());
+        world.works_at(beginning).await;
+        running.run()
+    });
+    dies.shutdown_background();
+    (engine, run)
 }
 
 pub(crate) fn pipeline(push: Push) -> Pipeline {

@@ -1,0 +1,166 @@
+//! How far files are that allow no transaction: a table of gatekit's own, beside the history and only there
+//! while such a file is under way.
+
+use gatekit_core::Digest;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::apply::Way;
+use super::file::File;
+use super::history::{Answer, content};
+
+/// How far a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) version: String,
+    pub(super) way: Way,
+    /// How many statements are done.
+    pub(super) done: usize,
+    /// What these say.
+    said: Digest,
+    /// What they and the next say, which was begun, and of whose end nobody knows.
+    begun: Option<Digest>,
+}
+
+const IS_THERE: &str = "SELECT to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL";
+
+const PROVISION: &str = "
+    CREATE SCHEMA IF NOT EXISTS supabase_migrations;
+    CREATE TABLE IF NOT EXISTS supabase_migrations.gatekit_progress (
+        version text NOT NULL,
+        way text NOT NULL,
+        done integer NOT NULL,
+        said text NOT NULL,
+        begun text,
+        PRIMARY KEY (version, way)
+    )";
+
+/// Begins a transaction that writes, whatever the file has set.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// As who has opened the session, whatever the file has set since.
+pub(super) const AS_OURSELVES: &str = "
+    SET LOCAL SESSION AUTHORIZATION DEFAULT;
+    SET LOCAL ROLE NONE;
+    SET LOCAL lock_timeout = '4s';
+    SET LOCAL statement_timeout = '60s'";
+
+impl Progress {
+    /// That of a file of which nothing is done.
+    pub(super) fn none(version: &str, way: Way) -> Self {
+        let said = content::<&str>(&[]);
+        Self { version: version.to_owned(), way, done: 0, said, begun: None }
+    }
+
+    /// Whether nothing of it is done or begun.
+    pub(super) fn is_none(&self) -> bool {
+        self.done == 0 && self.begun.is_none()
+    }
+
+    /// Whether what is done of it is the beginning of that file.
+    pub(super) fn is_of(&self, run: &File) -> bool {
+        self.done <= run.statements.len() && said(run, self.done) == self.said
+    }
+
+    /// Whether the next statement was begun; `None` when that was another one.
+    pub(super) fn was_begun(&self, run: &File) -> Option<bool> {
+        match &self.begun {
+            None => Some(false),
+            Some(begun) => (said(run, self.done + 1) == *begun).then_some(true),
+        }
+    }
+
+    /// It with the next statement begun.
+    pub(super) fn begins(&self, run: &File) -> Self {
+        Self { begun: Some(said(run, self.done + 1)), ..self.clone() }
+    }
+
+    /// It with the next statement known not to be done.
+    pub(super) fn without_next(&self) -> Self {
+        Self { begun: None, ..self.clone() }
+    }
+
+    /// It with so many statements done.
+    pub(super) fn with_done(&self, run: &File, done: usize) -> Self {
+        Self { done, said: said(run, done), begun: None, ..self.clone() }
+    }
+
+    /// The statement that keeps it. Nothing of it needs quotes: they are digits, and words of ours.
+    fn sql(&self) -> String {
+        let Self { version, done, said, .. } = self;
+        let way = self.way.word();
+        let begun = self.begun.as_ref().map_or("NULL".to_owned(), |it| format!("'{it}'"));
+        format!(
+            "{PROVISION}; INSERT INTO supabase_migrations.gatekit_progress (version, way, done, said, begun)
+                VALUES ('{version}', '{way}', {done}, '{said}', {begun})
+                ON CONFLICT (version, way) DO UPDATE
+                SET done = EXCLUDED.done, said = EXCLUDED.said, begun = EXCLUDED.begun"
+        )
+    }
+
+    /// Keeps it, in a transaction of its own.
+    pub(super) async fn keep(&self, client: &Client) -> Answer<()> {
+        let keep = self.sql();
+        client.batch_execute(&format!("{BEGIN}; {AS_OURSELVES}; {keep}; COMMIT")).await
+    }
+
+    /// Keeps it in the transaction of the statement that got there.
+    pub(super) async fn keep_within(&self, client: &Client) -> Answer<()> {
+        let keep = self.sql();
+        client.batch_execute(&format!("{AS_OURSELVES}; {keep}")).await
+    }
+}
+
+/// What the first statements of a file say.
+fn said(run: &File, count: usize) -> Digest {
+    let statements = run.statements.iter().take(count);
+    content(&statements.map(|it| it.text.as_str()).collect::<Vec<_>>())
+}
+
+async fn is_there(client: &Client) -> Answer<bool> {
+    client.query_typed_one(IS_THERE, &[]).await?.try_get(0)
+}
+
+/// All that is under way.
+pub(super) async fn all(client: &Client) -> Answer<Vec<Progress>> {
+    if !is_there(client).await? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT version, way, done, said, begun FROM supabase_migrations.gatekit_progress \
+               ORDER BY version COLLATE \"C\"";
+    let rows = match client.query_typed(sql, &[]).await {
+        Ok(rows) => rows,
+        // Without the lock: the last of them was done in between.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    rows.iter()
+        .map(|row| {
+            let (way, said): (String, String) = (row.try_get(1)?, row.try_get(3)?);
+            let begun: Option<String> = row.try_get(4)?;
+            let done: i32 = row.try_get(2)?;
+            Ok(Progress {
+                version: row.try_get(0)?,
+                way: Way::of(&way),
+                done: usize::try_from(done).unwrap_or(usize::MAX),
+                // What is no digest is that of no file.
+                said: said.parse().unwrap_or_else(|_| Digest::of(said)),
+                begun: begun.map(|it| it.parse().unwrap_or_else(|_| Digest::of(it))),
+            })
+        })
+        .collect()
+}
+
+/// Forgets a file, and the table with the last.
+pub(super) async fn forget(client: &Client, version: &str) -> Answer<()> {
+    if !is_there(client).await? {
+        return Ok(());
+    }
+    let table = "supabase_migrations.gatekit_progress";
+    client.batch_execute(&format!("DELETE FROM {table} WHERE version = '{version}'")).await?;
+    let sql = format!("SELECT EXISTS (SELECT FROM {table})");
+    if !client.query_typed_one(&sql, &[]).await?.try_get(0)? {
+        client.batch_execute(&format!("DROP TABLE {table}")).await?;
+    }
+    Ok(())
+}
