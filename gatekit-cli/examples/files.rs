@@ -1,6 +1,7 @@
 //! A deploy tool for two targets that are files: what is released is written into the file. Small
 //! enough to be read whole, and the program that the tests of this crate call.
 
+use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,28 @@ struct Place {
     dir: PathBuf,
 }
 
+/// What of a file is shown.
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    times: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    text: String,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// There is nothing to show.
+const NO_FILE: Code = Code::new("files.none");
+
 fn main() -> ExitCode {
     App::new("files")
         .about("Releases a text into a file.")
@@ -66,6 +89,13 @@ fn main() -> ExitCode {
                 .rollback_with(Former)
                 .verify(enforced(still(file)?))
                 .build()
+        })
+        .look("show", "Print what is in the file", async |show: Show, env: Env| {
+            let path = env.args::<Place>()?.dir.join(env.target().as_str());
+            let text = fs::read_to_string(path);
+            let text =
+                text.map_err(|error| Error::new(NO_FILE, "there is no file").with_source(error))?;
+            Ok(Shown { text: text.repeat(show.times) })
         })
         .pipeline("production", async |release: Release, env: Env| {
             let file = TextFile::of(&release, &env)?;

@@ -1,7 +1,7 @@
 //! The program: its pipelines, its command line, and how it is run.
 
 use std::ffi::OsString;
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use crate::call::{AddReporter, Call, Finish, OnError};
 use crate::code;
 use crate::common::{Common, Output, says_json};
 use crate::env::{self, Env, Home};
+use crate::look::{By, SharedLook};
 use crate::out::Out;
 use crate::output::{self, Voice};
 use crate::place;
@@ -59,6 +60,7 @@ impl fmt::Debug for App {
 pub(crate) struct Named {
     pub(crate) target: &'static str,
     pub(crate) recipes: Vec<Shared>,
+    pub(crate) looks: Vec<SharedLook>,
 }
 
 impl App {
@@ -130,7 +132,7 @@ impl App {
         S: Into<Shipment> + 'static,
     {
         let ship = of("ship", "Take a candidate through the gates and deploy it", build);
-        self.pipelines.push(Named { target, recipes: vec![ship] });
+        self.pipelines.push(Named { target, recipes: vec![ship], looks: Vec::new() });
         self
     }
 
@@ -150,6 +152,27 @@ impl App {
     {
         if let Some(pipeline) = self.pipelines.last_mut() {
             pipeline.recipes.push(of(verb, about, build));
+        }
+        self
+    }
+
+    /// Adds a verb to the pipeline that was added last that only looks, like one that lists what is there:
+    /// it needs no ledger, and opens no run.
+    ///
+    /// What is seen is printed as its `Display` says, and with `--output json` as one object; `T` MUST have
+    /// the JSON form of one. An error ends the program as one of `plan` does.
+    pub fn look<A, T>(
+        mut self,
+        verb: &'static str,
+        about: &'static str,
+        look: impl AsyncFn(A, Env) -> Result<T> + 'static,
+    ) -> Self
+    where
+        A: Args + 'static,
+        T: Display + Serialize + 'static,
+    {
+        if let Some(pipeline) = self.pipelines.last_mut() {
+            pipeline.looks.push(Arc::new(By { verb, about, look, args: PhantomData }));
         }
         self
     }
@@ -317,6 +340,7 @@ impl App {
             pipelines: self.pipelines.iter().map(|pipeline| pipeline.target).collect(),
             voice,
             recipes: pipeline.recipes.clone(),
+            looks: pipeline.looks.clone(),
             given: given.clone(),
             progress: None,
             screen: None,

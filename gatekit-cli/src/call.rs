@@ -11,6 +11,7 @@ use crate::caught::caught;
 use crate::code;
 use crate::command::needed;
 use crate::env::Env;
+use crate::look::SharedLook;
 use crate::output::Voice;
 use crate::progress;
 use crate::recipe::{Shared, not_as_opened, of_another};
@@ -38,6 +39,7 @@ pub(crate) struct Call {
     pub(crate) pipelines: Vec<&'static str>,
     pub(crate) voice: Voice,
     pub(crate) recipes: Vec<Shared>,
+    pub(crate) looks: Vec<SharedLook>,
     pub(crate) given: ArgMatches,
     pub(crate) env: Env,
     /// What tells of progress instead of lines and bars.

@@ -240,6 +240,7 @@ fn verbs(program: &str, pipeline: &Named) -> Vec<Command> {
         let verb = Ship::augment_args(recipe.augment(Command::new(recipe.verb())));
         verbs.push(verb.about(recipe.about()).after_help(endings.ship(recipe)));
     }
+    verbs.extend(pipeline.looks.iter().map(|look| look.command()));
     // It takes them for the sake of what the environment gives: to look may need a secret.
     let status = rebuilt("status", "Show what is live, who holds the target and who waits");
     verbs.push(status.mut_args(|arg| arg.hide(true)));

@@ -66,6 +66,7 @@ mod help;
 #[cfg(feature = "postgres")]
 mod ledger;
 mod log;
+mod look;
 mod out;
 mod output;
 mod people;

@@ -87,10 +87,7 @@ where
     }
 
     fn augment(&self, command: Command) -> Command {
-        // A help text ends up in logs: what the environment says may be a secret.
-        own::<A>().into_iter().fold(A::augment_args(command), |command, arg| {
-            command.mut_arg(arg.get_id(), |arg| arg.hide_env_values(true))
-        })
+        hiding_env::<A>(A::augment_args(command))
     }
 
     fn augment_for_update(&self, command: Command) -> Command {
@@ -112,6 +109,14 @@ where
             self.built(args, env).await
         })
     }
+}
+
+/// A command that has the arguments of `A`, and does not say what the environment gives them: a help text
+/// ends up in logs, and that may be a secret.
+pub(crate) fn hiding_env<A: Args>(command: Command) -> Command {
+    own::<A>().into_iter().fold(command, |command, arg| {
+        command.mut_arg(arg.get_id(), |arg| arg.hide_env_values(true))
+    })
 }
 
 /// The arguments of `A`.

@@ -39,7 +39,8 @@ pub(crate) async fn run(mut call: Call) -> u8 {
         Ok(exit) => exit,
         Err(problem) => failed(&mut call, &problem),
     };
-    call.voice.out.end(exit, only_prints(&call.verb))
+    let only_looks = call.looks.iter().any(|it| it.verb() == call.verb);
+    call.voice.out.end(exit, only_looks || only_prints(&call.verb))
 }
 
 fn only_prints(verb: &str) -> bool {
@@ -78,6 +79,10 @@ async fn answer(call: &mut Call) -> Answer<u8> {
     #[cfg(feature = "postgres")]
     if verb == command::LEDGER {
         return ledger::copy(call).await;
+    }
+    if let Some(look) = call.looks.iter().find(|it| it.verb() == verb) {
+        let seen = look.look(&call.given, &call.env).await?;
+        return Ok(call.voice.done(&seen.text, seen.line, &[]));
     }
     // The first ship makes the ledger, and a plan is of a ship.
     let makes_ledger = verb == "plan" || call.recipes.first().is_some_and(|it| it.verb() == verb);

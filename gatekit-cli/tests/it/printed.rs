@@ -129,6 +129,7 @@ fn what_could_not_be_printed_is_an_error_of_a_verb_that_only_prints() {
         &["staging", "log", "--verify"],
         &["staging", "plan", "--text", "v2"],
         &["staging", "verify"],
+        &["staging", "show"],
         &["completions", "bash"],
         &["--help"],
         &["staging", "ship", "--help"],

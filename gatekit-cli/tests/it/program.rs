@@ -40,6 +40,27 @@ fn what_is_planned_is_not_done() {
     waits.expect(75, "waiting", Some("gate.waiting"));
 }
 
+/// It needs neither a ledger nor what a release needs.
+#[test]
+fn what_only_looks_prints_what_it_sees() {
+    let site = Site::new();
+    let none = site.json(&["staging", "show"]).expect(5, "failed", Some("files.none"));
+    assert_eq!(none["run"], serde_json::Value::Null);
+    std::fs::write(site.dir.path().join("staging"), "v1").unwrap();
+    let shown = site.json(&["staging", "show", "--times", "2"]);
+    assert_eq!((shown.exit, &shown.line()["text"]), (Some(0), &"v1v1".into()));
+    assert_eq!(shown.line()["target"], "staging");
+    let people = site.people(&["staging", "show"]);
+    assert_eq!((people.exit, people.stdout.as_str()), (Some(0), "v1\n"));
+    let wrong = site.json(&["staging", "show", "--times", "often"]);
+    wrong.expect(2, "usage", Some("usage.command_line"));
+    let help = site.people(&["staging", "--help"]).stdout;
+    assert!(help.contains("show") && help.contains("Print what is in the file"), "{help}");
+    assert_eq!(site.people(&["production", "show"]).exit, Some(2), "it is staging's");
+    let files: Vec<_> = site.dir.path().read_dir().unwrap().collect();
+    assert_eq!(files.len(), 1, "no ledger is made");
+}
+
 #[test]
 fn each_pipeline_has_its_own_target_and_arguments_are_rebuilt_from_the_journal() {
     let site = Site::new();
