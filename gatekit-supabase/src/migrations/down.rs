@@ -13,6 +13,9 @@ use crate::code;
 /// Takes back what a [`Push`] has applied, newest first, by the files `down/VERSION_NAME.down.sql` beside the
 /// migrations: one transaction each, in which its row leaves the history, with the care of the push.
 ///
+/// What takes back a file that allows no transaction must bear that only a part of it is there: as
+/// `DROP INDEX CONCURRENTLY IF EXISTS`.
+///
 /// A push of which one file has none is one-way. What somebody else has applied since stands on it, and
 /// nothing is taken back then.
 ///

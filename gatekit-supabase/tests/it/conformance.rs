@@ -20,6 +20,17 @@ use super::world::{World, end, version};
 enum Kind {
     Directly,
     ByPooler,
+    /// Statement by statement.
+    WithoutTransaction,
+}
+
+impl Kind {
+    fn head(self) -> &'static str {
+        match self {
+            Self::WithoutTransaction => "-- pg-delta: transaction=false\n",
+            Self::Directly | Self::ByPooler => "",
+        }
+    }
 }
 
 #[async_trait]
@@ -34,27 +45,27 @@ impl DeployerSubject for Kind {
 
     async fn world(&self, live: Start) -> Site {
         let via = match self {
-            Self::Directly => Via::Server,
+            Self::Directly | Self::WithoutTransaction => Via::Server,
             Self::ByPooler => Via::Pooler,
         };
         let world = World::via(via);
-        write(world.folder(), &[1]);
+        write(world.folder(), &[1], self.head());
         if live == Start::Old {
             assert_eq!(end(&world.ship().await).1, "");
         }
         let new = tempfile::tempdir().unwrap();
-        write(new.path(), &[1, 2]);
+        write(new.path(), &[1, 2], self.head());
         Site { world, new, ledger: Arc::new(MemoryLedger::new()) }
     }
 }
 
 /// Writes the migrations of these numbers, each with its way back.
-fn write(folder: &Path, numbers: &[u32]) {
+fn write(folder: &Path, numbers: &[u32], head: &str) {
     std::fs::create_dir_all(folder.join("down")).unwrap();
     for number in numbers {
         let name = format!("{}_m{number}", version(*number));
-        let up = format!("create table t{number} (); create table u{number} ();");
-        let down = format!("drop table u{number}; drop table t{number};");
+        let up = format!("{head}create table t{number} (); create table u{number} ();");
+        let down = format!("{head}drop table if exists u{number}; drop table if exists t{number};");
         std::fs::write(folder.join(format!("{name}.sql")), up).unwrap();
         std::fs::write(folder.join(format!("down/{name}.down.sql")), down).unwrap();
     }
@@ -126,10 +137,12 @@ gatekit_testkit::deployer_conforms!(
     #[tokio::test]
     directly: Kind::Directly,
     by_pooler: Kind::ByPooler,
+    without_transaction: Kind::WithoutTransaction,
 );
 
 gatekit_testkit::rollback_conforms!(
     #[tokio::test]
     directly_undone: Kind::Directly,
     by_pooler_undone: Kind::ByPooler,
+    without_transaction_undone: Kind::WithoutTransaction,
 );
