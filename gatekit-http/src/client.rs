@@ -189,8 +189,8 @@ fn next_hop(
     Ok(Some(next))
 }
 
-/// Reads the whole answer, and never holds more than the limit and one piece of it.
-async fn read(mut response: Response, ask: &Ask, redirects: usize) -> Result<Answer, Trouble> {
+/// Reads the whole answer.
+async fn read(response: Response, ask: &Ask, redirects: usize) -> Result<Answer, Trouble> {
     let status = response.status().as_u16();
     let good = if ask.like_curl { 200..400 } else { 200..300 };
     if !good.contains(&status) {
@@ -199,8 +199,23 @@ async fn read(mut response: Response, ask: &Ask, redirects: usize) -> Result<Ans
     if let Some(why) = unreadable(response.headers(), ask.like_curl) {
         return Err(Trouble::Unreadable(why.to_owned()));
     }
-    let announced = response.content_length();
-    if let (Some(limit), Some(length)) = (ask.limit, announced)
+    let headers = response.headers().clone();
+    let (body, bytes) = body(response, ask.limit).await?;
+    // A body that is nothing but a secret is not to be recognised by its digest.
+    let digest = if ask.limit.is_none() || ask.secrets.are_in(&body) {
+        Digest::of(format!("status {status}, {bytes} bytes"))
+    } else {
+        Digest::of(&body)
+    };
+    Ok(Answer { status, headers, digest, body, bytes, redirects })
+}
+
+/// The whole body, when it is kept, and how long it is. Never holds more than the limit and one piece.
+pub(crate) async fn body(
+    mut response: Response,
+    limit: Option<usize>,
+) -> Result<(Vec<u8>, u64), Trouble> {
+    if let (Some(limit), Some(length)) = (limit, response.content_length())
         && length > limit as u64
     {
         return Err(Trouble::BodyTooLarge(limit));
@@ -209,20 +224,13 @@ async fn read(mut response: Response, ask: &Ask, redirects: usize) -> Result<Ans
     let mut bytes = 0_u64;
     while let Some(piece) = response.chunk().await.map_err(Trouble::broken_off)? {
         bytes = bytes.saturating_add(piece.len() as u64);
-        let Some(limit) = ask.limit else { continue };
+        let Some(limit) = limit else { continue };
         if piece.len() > limit - body.len() {
             return Err(Trouble::BodyTooLarge(limit));
         }
         body.extend_from_slice(&piece);
     }
-    let headers = response.headers().clone();
-    // A body that is nothing but a secret is not to be recognised by its digest.
-    let digest = if ask.limit.is_none() || ask.secrets.are_in(&body) {
-        Digest::of(format!("status {status}, {bytes} bytes"))
-    } else {
-        Digest::of(&body)
-    };
-    Ok(Answer { status, headers, digest, body, bytes, redirects })
+    Ok((body, bytes))
 }
 
 /// Why an answer with these headers cannot be read to its end, or is too much for curl.

@@ -99,4 +99,20 @@ gatekit_core::codes! {
     /// The HTTP client or the thread of a webhook could not be set up.
     WEBHOOK_CLIENT = "webhook.client",
         next: "see the cause: the system's certificates or TLS";
+
+    /// The URL of an API is malformed, has a query, or another scheme than http or https.
+    API_URL = "api.url",
+        next: "give an absolute `https` URL";
+    /// The URL of an API contains a user name or a password.
+    API_SECRET_IN_URL = "api.secret_in_url",
+        next: "give the token by itself";
+    /// The token of an API would go over a network in the clear.
+    API_PLAINTEXT = "api.plaintext",
+        next: "give an `https` URL, or allow plaintext where nobody else can listen";
+    /// The token of an API is empty, or no header can carry it.
+    API_TOKEN = "api.token",
+        next: "see where the token comes from: a line break may have come with it";
+    /// The HTTP client of an API could not be set up.
+    API_CLIENT = "api.client",
+        next: "see the cause: the system's certificates or TLS";
 }

@@ -1,5 +1,5 @@
-//! What a URL can answer and be told: the [`Smoke`] gate, the [`Webhook`] reporter, and behind them one
-//! HTTP client that redacts.
+//! What a URL can answer and be told: the [`Smoke`] gate, the [`Webhook`] reporter, an [`Api`] that backends
+//! ask, and behind them one HTTP client that redacts.
 //!
 //! A smoke gate asks a few URLs of what should be live, and passes only when all of them answered
 //! well in one and the same round:
@@ -25,6 +25,7 @@ pub mod code;
 
 mod address;
 mod answerer;
+mod api;
 mod client;
 mod expect;
 mod secrets;
@@ -34,6 +35,7 @@ mod version;
 mod webhook;
 
 pub use answerer::{Answerer, Judgement};
+pub use api::{Answer, Api, Method, NoAnswer, Part, Request};
 pub use smoke::{Smoke, SmokeBuilder};
 pub use version::VersionFrom;
 pub use webhook::{SIGNATURE_HEADER, Webhook, WebhookBuilder};

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod api;
 mod conformance;
 mod curl;
 mod demands;

@@ -11,7 +11,8 @@ use gatekit::code::ListedCode;
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/codes.md");
 
 /// What no test can bring about here, and why.
-const NOT_HERE: [(&str, &str); 7] = [
+const NOT_HERE: [(&str, &str); 8] = [
+    ("api.client", "of a TLS library that cannot be set up"),
     ("database.failed", "of a server that fails for a reason of its own"),
     ("ledger.network_fs", "no test may mount a network file system"),
     ("release_dir.platform", "of other systems than Linux, and of kernels before 5.3"),
