@@ -1,27 +1,20 @@
 //! An emulated AWS account behind one HTTP endpoint.
 
-use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use http_body_util::combinators::BoxBody;
 use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::cloudwatch::{Alarm, AlarmState, Alarms};
 use crate::ecr::Ecr;
 use crate::ecs::{ALARM, Account, Scenario};
-use crate::injection::{Injection, SILENCE, Trouble};
-use crate::slow::SlowBody;
+use crate::injection::{self, Injection, SILENCE, Trouble};
+use crate::listening::{self, Listening, Responded, Responds};
 use crate::wire::{Fault, Named, Reply};
 
 /// An emulated AWS account: it answers as the services' own protocols do, whoever has signed.
@@ -146,49 +139,7 @@ impl Aws {
     /// # Errors
     /// When the port is taken.
     pub async fn listen(&self, port: u16) -> io::Result<Listening> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-        let address = listener.local_addr()?;
-        let (aws, mut tasks) = (self.clone(), JoinSet::new());
-        tasks.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let aws = aws.clone();
-                connections.spawn(async move { aws.serve(stream).await });
-                while connections.try_join_next().is_some() {}
-            }
-        });
-        Ok(Listening { address, _tasks: tasks })
-    }
-
-    async fn serve(&self, stream: TcpStream) {
-        let answer = service_fn(|request| self.respond(request));
-        let connection = hyper::server::conn::http1::Builder::new();
-        // A caller who went away, or was cut off as it was asked for.
-        let _ = connection.serve_connection(TokioIo::new(stream), answer).await;
-    }
-
-    async fn respond(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<BoxBody<Bytes, Infallible>>, io::Error> {
-        let (head, body) = request.into_parts();
-        let target = head.headers.get("x-amz-target").and_then(|it| it.to_str().ok());
-        let target = target.unwrap_or_default().to_owned();
-        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        let asked = Asked { path: head.uri.path().to_owned(), target, body };
-        let Some(answer) = self.answer(asked).await else {
-            return Err(io::Error::from(io::ErrorKind::ConnectionReset));
-        };
-        let mut response = Response::builder().status(answer.status);
-        for (name, value) in answer.headers {
-            response = response.header(*name, *value);
-        }
-        let body = if answer.slowly {
-            SlowBody::new(answer.body).boxed()
-        } else {
-            http_body_util::Full::new(answer.body).boxed()
-        };
-        response.body(body).map_err(io::Error::other)
+        Listening::begin(self.clone(), port).await
     }
 
     /// Answers a call; `None` when the connection is cut instead.
@@ -215,7 +166,7 @@ impl Aws {
         let Named { service, operation, ask, .. } = named;
         let at = self.clock.elapsed();
         let ecr = self.ecr.as_ref().filter(|_| service == "ecr");
-        let mut trouble = self.state().trouble(&operation);
+        let mut trouble = injection::next(&mut self.state().injections, &operation);
         let action = format!("{service}:{operation}");
         let reply = match (trouble.and_then(|it| refusal(it, &action)), ecr) {
             (Some(refusal), _) => Err(refusal),
@@ -235,6 +186,23 @@ impl Aws {
     }
 }
 
+impl Responds for Aws {
+    async fn respond(&self, request: Request<Incoming>) -> io::Result<Responded> {
+        let (head, body) = request.into_parts();
+        let target = head.headers.get("x-amz-target").and_then(|it| it.to_str().ok());
+        let target = target.unwrap_or_default().to_owned();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let asked = Asked { path: head.uri.path().to_owned(), target, body };
+        let answer = self.answer(asked).await.ok_or_else(listening::cut)?;
+        let mut response = Response::builder().status(answer.status);
+        for (name, value) in answer.headers {
+            response = response.header(*name, *value);
+        }
+        let body = listening::body(answer.body, answer.slowly);
+        response.body(body).map_err(io::Error::other)
+    }
+}
+
 impl State {
     fn answer(&mut self, service: &str, operation: &str, ask: &Value) -> Reply {
         if service != "cloudwatch" {
@@ -244,18 +212,6 @@ impl State {
             self.alarms.turn(ALARM, at, AlarmState::Alarm);
         }
         self.alarms.answer(operation, ask, &self.clock)
-    }
-
-    /// What goes wrong with a call of that operation.
-    fn trouble(&mut self, operation: &str) -> Option<Trouble> {
-        let about = |it: &&mut Injection| it.times > 0 && it.is_about(operation);
-        let injection = self.injections.iter_mut().find(about)?;
-        if injection.after > 0 {
-            injection.after -= 1;
-            return None;
-        }
-        injection.times -= 1;
-        Some(injection.trouble)
     }
 }
 
@@ -279,20 +235,4 @@ fn refusal(trouble: Trouble, action: &str) -> Option<Fault> {
         }
         Trouble::CutAfter | Trouble::Silent | Trouble::Slow | Trouble::Empty => return None,
     })
-}
-
-/// A listening emulator.
-#[derive(Debug)]
-#[must_use = "it serves until it is dropped"]
-pub struct Listening {
-    address: SocketAddr,
-    _tasks: JoinSet<()>,
-}
-
-impl Listening {
-    /// The endpoint, for `AWS_ENDPOINT_URL`.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
 }

@@ -89,6 +89,18 @@ impl Injection {
     }
 }
 
+/// What goes wrong with the next call of that operation.
+pub(crate) fn next(injections: &mut [Injection], operation: &str) -> Option<Trouble> {
+    let about = |it: &&mut Injection| it.times > 0 && it.is_about(operation);
+    let injection = injections.iter_mut().find(about)?;
+    if injection.after > 0 {
+        injection.after -= 1;
+        return None;
+    }
+    injection.times -= 1;
+    Some(injection.trouble)
+}
+
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Self::ALL.iter().find(|(it, _)| it == self);

@@ -12,12 +12,16 @@ mod ecs;
 #[cfg(feature = "in-process")]
 mod in_process;
 mod injection;
+mod listening;
 mod slow;
+mod supabase;
 mod wire;
 
-pub use aws::{Aws, Call, Listening};
+pub use aws::{Aws, Call};
 pub use clock::Clock;
 pub use cloudwatch::{Alarm, AlarmState};
 pub use ecr::{Ecr, ScanReport};
 pub use ecs::{Account, Scenario};
 pub use injection::{Injection, Trouble};
+pub use listening::Listening;
+pub use supabase::{Project, Sent, Supabase, SupabaseCall};
