@@ -115,4 +115,84 @@ gatekit_core::codes! {
     /// Nobody can tell beforehand what a pending migration does.
     UNANALYSABLE = "migration.unanalysable",
         next: "write it as plain statements; or have a second person answer for it";
+
+    /// No project can have that reference, or nothing is asked for.
+    CONFIG = "supabase.config",
+        next: "see what was given: a reference is 20 small letters, as in the URL of the dashboard";
+    /// The management API does not accept the token.
+    UNAUTHORIZED = "supabase.unauthorized",
+        next: "give a personal access token that has not expired";
+    /// The token may not do that.
+    FORBIDDEN = "supabase.forbidden",
+        next: "give the token the scope that is named, and its owner a role in the project";
+    /// The management API does not find the project or the function.
+    NOT_FOUND = "supabase.not_found",
+        next: "see the reference of the project, and that its owner is the token's";
+    /// The project has as many functions as its plan allows.
+    FUNCTION_LIMIT = "supabase.function_limit",
+        next: "remove a function that nobody calls, or choose a larger plan";
+    /// The management API was asked too often, and there was no time to wait.
+    RATE_LIMITED = "supabase.rate_limited",
+        next: "try again in a minute";
+    /// The management API failed by itself.
+    UNAVAILABLE = "supabase.unavailable",
+        next: "see status.supabase.com, and try again";
+    /// The management API could not be reached, or did not answer.
+    UNREACHABLE = "supabase.unreachable",
+        next: "see the cause: the network, or a name that is not resolved";
+    /// The endpoint does not know a call.
+    UNSUPPORTED = "supabase.unsupported",
+        next: "see which endpoint it is: only Supabase's own has all of them";
+    /// The management API refused a call.
+    REFUSED = "supabase.refused",
+        next: "see what it says";
+    /// An answer of the management API lacks what it must have, or is too long.
+    ANSWER = "supabase.answer",
+        next: "see whether the URL is that of the management API; report it if it is";
+    /// The management API says something where only a few words are known, or nothing.
+    UNKNOWN_VALUE = "supabase.unknown_value",
+        next: "use a newer gatekit, or report it";
+    /// The configuration of a function cannot be used.
+    FUNCTIONS_CONFIG = "functions.config",
+        next: "see what is named: `supabase/config.toml`, or how the deploy is made";
+    /// A file that a function needs is not there.
+    FUNCTIONS_NO_FILE = "functions.no_file",
+        next: "see the file that names it";
+    /// A file that a function needs is outside of the project.
+    FUNCTIONS_OUTSIDE = "functions.outside",
+        next: "move it into the project: nothing else is sent";
+    /// A file of a function cannot be read.
+    FUNCTIONS_UNREADABLE = "functions.unreadable",
+        next: "see that it is a text in UTF-8 where it is a script, and that this user may read it";
+    /// The files of a function are more than may be sent.
+    FUNCTIONS_TOO_LARGE = "functions.too_large",
+        next: "see the patterns of the static files";
+    /// An import map cannot be read as one.
+    FUNCTIONS_IMPORT_MAP = "functions.import_map",
+        next: "mend the file: it is JSON, which may have comments";
+    /// A file of a function was changed since it was planned.
+    FUNCTIONS_CHANGED = "functions.changed",
+        next: "ship again: what was approved is not what is in the folder";
+    /// Somebody else has deployed a function since the change was planned.
+    FUNCTIONS_ELSEWHERE = "functions.elsewhere",
+        next: "see who else deploys; ship again";
+    /// It cannot be told whether a function was deployed, or by whom.
+    FUNCTIONS_CANNOT_TELL = "functions.cannot_tell",
+        next: "see the function in the dashboard; `reconcile` by what is live";
+    /// A function checks JSON web tokens after a deploy where it was not to, or the other way round; or it
+    /// cannot be told whether it does.
+    FUNCTIONS_VERIFY_JWT = "functions.verify_jwt",
+        next: "say `verify_jwt` for the function in `supabase/config.toml`";
+    /// The folder in which artefacts are kept cannot be read or written.
+    FUNCTIONS_KEEP = "functions.keep",
+        next: "see the path, and that this user may write there";
+    /// The artefact to return to is not in the folder any more.
+    FUNCTIONS_NOT_KEPT = "functions.not_kept",
+        next: "bring the folder back in which it was kept, or deploy an earlier commit";
+    /// The artefact to return to was never to be had.
+    FUNCTIONS_NO_WAY_BACK = "functions.no_way_back",
+        next: "deploy an earlier commit";
+    /// Secrets are not set that the functions need.
+    SECRETS_MISSING = "secrets.missing",
+        next: "set those that are named, by `supabase secrets set` or in the dashboard; ship again";
 }

@@ -38,7 +38,9 @@ struct State {
     project: Project,
     injections: Vec<Injection>,
     calls: Vec<SupabaseCall>,
-    deeds: Vec<(String, Deed)>,
+    /// Before which call of which operation.
+    deeds: Vec<(String, u32, Deed)>,
+    repeats_token: bool,
 }
 
 impl fmt::Debug for State {
@@ -80,7 +82,22 @@ impl Supabase {
 
     /// Lets somebody else do that just before the next call of an operation, as `DeployFunction`.
     pub fn before_next(&self, operation: &str, deed: impl FnOnce(&mut Project) + Send + 'static) {
-        self.state().deeds.push((operation.to_owned(), Box::new(deed)));
+        self.before_later(operation, 0, deed);
+    }
+
+    /// The same, after so many calls of it.
+    pub fn before_later(
+        &self,
+        operation: &str,
+        after: u32,
+        deed: impl FnOnce(&mut Project) + Send + 'static,
+    ) {
+        self.state().deeds.push((operation.to_owned(), after, Box::new(deed)));
+    }
+
+    /// Repeats the token in what it refuses, as no API should.
+    pub fn repeat_token(&self) {
+        self.state().repeats_token = true;
     }
 
     /// Listens on that port of the loopback, 0 for a free one, and serves until it is dropped.
@@ -96,25 +113,27 @@ impl Supabase {
     }
 
     /// What is answered, and what went wrong.
-    fn reply(
-        &self,
-        mut call: SupabaseCall,
-        body: &Bytes,
-        has_token: bool,
-    ) -> (Reply, Option<Trouble>) {
+    fn reply(&self, mut call: SupabaseCall, body: &Bytes, token: &str) -> (Reply, Option<Trouble>) {
         let state = &mut *self.state();
         let trouble = injection::next(&mut state.injections, call.operation);
         call.trouble = trouble;
-        if let Some(at) = state.deeds.iter().position(|(it, _)| it == call.operation) {
-            (state.deeds.remove(at).1)(&mut state.project);
+        if let Some(at) = state.deeds.iter().position(|(it, ..)| it == call.operation) {
+            match state.deeds.get_mut(at) {
+                Some((_, after @ 1.., _)) => *after -= 1,
+                _ => (state.deeds.remove(at).2)(&mut state.project),
+            }
         }
         let reply = match trouble.and_then(refusal) {
             Some(refusal) => refusal,
-            None if !has_token => Reply::refusal(401, "Unauthorized"),
+            None if token.is_empty() => Reply::refusal(401, "Unauthorized"),
             None if call.project() != Self::PROJECT => Reply::refusal(404, "Project not found"),
             None => state.project.answer(&call, body),
         };
         state.calls.push(call);
+        if state.repeats_token && reply.status == 401 {
+            let message = format!("{token} is no token");
+            return (Reply::refusal(401, &message), trouble);
+        }
         (reply, trouble)
     }
 }
@@ -124,7 +143,8 @@ impl Responds for Supabase {
         let at = self.clock.elapsed();
         let (head, body) = request.into_parts();
         let header = |name| head.headers.get(name).and_then(|it| it.to_str().ok());
-        let has_token = header(AUTHORIZATION).is_some_and(|it| it.len() > "Bearer ".len());
+        let token = header(AUTHORIZATION).and_then(|it| it.strip_prefix("Bearer "));
+        let token = token.unwrap_or_default().to_owned();
         let kind = header(CONTENT_TYPE).unwrap_or_default().to_owned();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
@@ -142,7 +162,7 @@ impl Responds for Supabase {
             json: serde_json::from_slice(&body).unwrap_or_default(),
             trouble: None,
         };
-        let (mut reply, trouble) = self.reply(call, &body, has_token);
+        let (mut reply, trouble) = self.reply(call, &body, &token);
         match trouble {
             Some(Trouble::CutAfter | Trouble::CutBefore) => return Err(listening::cut()),
             Some(Trouble::Silent) => tokio::time::sleep(self.clock.wait(SILENCE)).await,

@@ -139,6 +139,9 @@ impl Project {
         }
         if let Some(path) = asked.get("import_map_path").and_then(Value::as_str) {
             told.insert("import_map".to_owned(), json!(!path.is_empty()));
+            if path.is_empty() {
+                told.remove("import_map_path");
+            }
         }
         if let Some(turned) = self.turns_jwt_to {
             told.insert("verify_jwt".to_owned(), json!(turned));

@@ -8,6 +8,7 @@ mod conformance;
 mod destructive;
 mod down;
 mod folder;
+mod functions;
 mod property;
 mod push;
 mod together;

@@ -1,0 +1,332 @@
+//! Writing functions, as carefully as an API without a compare-and-swap allows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gatekit_core::{ApplyContext, Effect, Error, Location, NextAction, Permit, Result, Verb};
+use tokio::time::{Instant, sleep};
+
+use super::change::{FunctionChange, FunctionReceipt, FunctionsChange, FunctionsReceipt, Standing};
+use super::deploy::Deploy;
+use crate::code;
+use crate::management::{Deployed, Failed, Status, Upload};
+
+/// The pauses before a write is tried again that is known to have done nothing or that may be repeated, and
+/// before functions are read again that are not yet as they were written.
+pub(super) const PAUSES: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
+/// A run that may write the functions of a change.
+#[derive(Debug)]
+pub(super) struct Writing<'a> {
+    pub(super) deploy: &'a Deploy,
+    pub(super) cx: &'a ApplyContext,
+    pub(super) change: &'a FunctionsChange,
+}
+
+impl<'a> Writing<'a> {
+    /// What is live of the project now.
+    pub(super) async fn live(&self) -> Result<Vec<Deployed>> {
+        self.deploy.project.functions(self.cx.deadline()).await
+    }
+
+    /// Bundles one function and makes it live, in one call that is never sent twice.
+    pub(super) async fn deploy_one(&self, function: &FunctionChange) -> Result<FunctionsReceipt> {
+        let (keep, slug) = (&self.deploy.keep, &*function.slug);
+        let upload = self.upload(function)?;
+        keep.begin(self.change.run, slug)?;
+        let call = format!("deploy {slug}");
+        let deploy = |permit: Permit| {
+            let upload = &upload;
+            async move { self.deploy.project.deploy(&permit, upload).await }
+        };
+        match self.written(&call, deploy, Failed::may_be_repeated).await {
+            Ok(told) => {
+                let Some(receipt) = FunctionReceipt::new(&told) else {
+                    return self.landed_perhaps(function, no_checksum(slug)).await;
+                };
+                self.known(function, receipt).await
+            }
+            Err(error) if error.effect() == Effect::None => {
+                keep.end(self.change.run, slug)?;
+                Err(error)
+            }
+            Err(error) => self.landed_perhaps(function, error).await,
+        }
+    }
+
+    /// Goes on where it is not known whether the call has landed: reads, and never sends it again.
+    async fn landed_perhaps(
+        &self,
+        function: &FunctionChange,
+        error: Error,
+    ) -> Result<FunctionsReceipt> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let live = self.live().await.map_err(|error| error.with_effect(Effect::Unknown))?;
+            let standings = self.change.standings(&live, None, &self.deploy.keep)?;
+            let is_before = standings.each.iter().all(|(.., it)| it.is_before());
+            if !is_before {
+                let identified = self.identified(function, &live).await;
+                return identified.map_err(|error| error.with_effect(Effect::Unknown));
+            }
+            if let Some(pause) = self.pause(&mut pauses) {
+                sleep(pause).await;
+                continue;
+            }
+            // An answer that says no is worth more than the doubt.
+            return Err(if *error.code() == code::UNREACHABLE {
+                let what = "no answer came, and the function is as it was: it may still change";
+                cannot_tell(what, &function.slug).with_effect(Effect::Unknown).with_source(error)
+            } else {
+                error
+            });
+        }
+    }
+
+    /// Finds out whether what is live is made of the files of the change: bundles them once more, which makes
+    /// nothing live, and compares.
+    pub(super) async fn identified(
+        &self,
+        function: &FunctionChange,
+        live: &[Deployed],
+    ) -> Result<FunctionsReceipt> {
+        let slug = &function.slug;
+        let told = self.bundled(function).await?;
+        let live = live.iter().find(|it| it.slug == *slug);
+        let receipt = live.filter(|it| it.checksum == told.checksum).and_then(FunctionReceipt::new);
+        match receipt {
+            Some(receipt) => self.known(function, receipt).await,
+            None => {
+                let what = "something was deployed, and it cannot be told whether by this run";
+                Err(cannot_tell(what, slug))
+            }
+        }
+    }
+
+    /// Notes what the run has made live.
+    async fn known(
+        &self,
+        function: &FunctionChange,
+        receipt: FunctionReceipt,
+    ) -> Result<FunctionsReceipt> {
+        let keep = &self.deploy.keep;
+        let done = |error: Error| error.with_effect(Effect::Done);
+        keep.note_bundle(&function.source, &receipt.checksum).map_err(done)?;
+        let receipt = FunctionsReceipt { functions: vec![receipt] };
+        self.cx.checkpoint(&receipt).await.map_err(done)?;
+        keep.end(self.change.run, &function.slug).map_err(done)?;
+        self.seen(receipt).await
+    }
+
+    /// Bundles the functions that are not live yet, and then makes all of them live by one call.
+    pub(super) async fn deploy_all(
+        &self,
+        earlier: Option<&FunctionsReceipt>,
+    ) -> Result<FunctionsReceipt> {
+        let mut receipt = earlier.cloned();
+        let mut bundled: BTreeMap<&str, Deployed> = BTreeMap::new();
+        let mut doubt = Effect::None;
+        let mut pauses = PAUSES.iter();
+        loop {
+            // Bundling takes a while, and so does whoever answers nothing.
+            let live = self.live().await.map_err(|error| clouded(error, doubt))?;
+            let standings = self.change.standings(&live, receipt.as_ref(), &self.deploy.keep)?;
+            let is_half = standings.each.iter().any(|(.., it)| matches!(it, Standing::Half(_)));
+            match (standings.location(), receipt.clone()) {
+                (Location::Between(_), Some(receipt)) if is_half => {
+                    return self.seen(receipt).await;
+                }
+                (Location::After, _) => return Ok(FunctionsReceipt::of_live(&standings)),
+                (Location::Before | Location::Between(_), _) => {}
+                (other, _) => return Err(clouded(elsewhere(&other), doubt)),
+            }
+            let wanting = standings.each.iter().filter(|(.., it)| !it.is_after());
+            let wanting: Vec<_> = wanting.map(|(function, live, _)| (*function, *live)).collect();
+            let lacking = wanting.iter().find(|(it, _)| !bundled.contains_key(&*it.slug));
+            if let Some((function, _)) = lacking {
+                let told = self.bundled(function).await.map_err(|error| clouded(error, doubt))?;
+                bundled.insert(&function.slug, told);
+                continue;
+            }
+            let mut next = FunctionsReceipt::of_live(&standings);
+            let mut items = Vec::new();
+            for (function, live) in wanting {
+                let Some(told) = bundled.get(&*function.slug) else { continue };
+                let item = following(function, told, live);
+                let mark =
+                    FunctionReceipt::new(&item).ok_or_else(|| no_checksum(&function.slug))?;
+                self.deploy.keep.note_bundle(&function.source, &mark.checksum)?;
+                next.functions.push(mark);
+                items.push(item);
+            }
+            if receipt.as_ref() != Some(&next) {
+                self.cx.checkpoint(&next).await.map_err(|error| clouded(error, doubt))?;
+            }
+            let permit = self.cx.permit("switch the functions").await;
+            let permit = permit.map_err(|error| clouded(error, doubt))?;
+            let switched = self.deploy.project.switch(&permit, &items).await;
+            receipt = Some(next.clone());
+            let Err(failed) = switched else { return self.seen(next).await };
+            if failed.error.effect() != Effect::None {
+                doubt = Effect::Unknown;
+            }
+            // The API calls it idempotent, and what is live is read before.
+            let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
+            match pause.and_then(|pause| self.in_time(pause, &failed)) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(clouded(failed.error, doubt)),
+            }
+        }
+    }
+
+    /// Bundles a function, which makes nothing live: it may be repeated.
+    async fn bundled(&self, function: &FunctionChange) -> Result<Deployed> {
+        let upload = self.upload(function)?;
+        let call = format!("bundle {}", function.slug);
+        let bundle = |permit: Permit| {
+            let upload = &upload;
+            async move { self.deploy.project.bundle(&permit, upload).await }
+        };
+        let bundled = self.written(&call, bundle, |failed| failed.error.is_temporary()).await;
+        bundled.map_err(|error| error.with_effect(Effect::None))
+    }
+
+    fn upload(&self, function: &'a FunctionChange) -> Result<Upload<'a>> {
+        Ok(Upload {
+            slug: &function.slug,
+            entrypoint: &function.entrypoint,
+            import_map: function.import_map.as_deref(),
+            static_patterns: &function.static_patterns,
+            verify_jwt: function.verify_jwt,
+            files: self.deploy.files_of(function)?,
+        })
+    }
+
+    /// Makes a call under a permit of its own, and again where that may be.
+    pub(super) async fn written<T, F>(
+        &self,
+        call: &str,
+        write: impl Fn(Permit) -> F,
+        may_be_repeated: impl Fn(&Failed) -> bool,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        let mut pauses = PAUSES.iter();
+        let mut doubt = Effect::None;
+        loop {
+            let permit = self.cx.permit(call).await.map_err(|error| clouded(error, doubt))?;
+            let failed = match write(permit).await {
+                Ok(written) => return Ok(written),
+                Err(failed) => failed,
+            };
+            if failed.error.effect() != Effect::None {
+                doubt = Effect::Unknown;
+            }
+            let pause = self.pause(&mut pauses).filter(|_| may_be_repeated(&failed));
+            match pause.and_then(|pause| self.in_time(pause, &failed)) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(clouded(failed.error, doubt)),
+            }
+        }
+    }
+
+    /// Reads the functions until they are as they were written: answers may be older than the last write.
+    async fn seen(&self, receipt: FunctionsReceipt) -> Result<FunctionsReceipt> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let live = self.live().await.map_err(|error| error.with_effect(Effect::Unknown))?;
+            let standings = self.change.standings(&live, Some(&receipt), &self.deploy.keep)?;
+            for (function, live, _) in &standings.each {
+                let ours = receipt.of(&function.slug);
+                let is_ours = live.is_some_and(|it| FunctionReceipt::new(it).as_ref() == ours);
+                if let Some(live) = live.filter(|_| is_ours) {
+                    agrees(function.verify_jwt, live)?;
+                }
+            }
+            match standings.location() {
+                // Whether it is served is for `observe`.
+                Location::After | Location::Between(_) => return Ok(receipt),
+                Location::Before => {}
+                other => return Err(elsewhere(&other).with_effect(Effect::Done)),
+            }
+            let Some(pause) = self.pause(&mut pauses) else {
+                let what = "the API took the deploy, and still tells what was live before";
+                return Err(cannot_tell(what, &self.deploy.slugs()).with_effect(Effect::Unknown));
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// The next pause, if there is one.
+    pub(super) fn pause<'p>(
+        &self,
+        pauses: &mut impl Iterator<Item = &'p Duration>,
+    ) -> Option<Duration> {
+        let pause = pauses.next()?.mul_f64(0.5 + fastrand::f64());
+        (Instant::now() + pause < self.cx.deadline()).then_some(pause)
+    }
+
+    /// That pause, or the longer one that the API asks for; `None` when there is no time for it.
+    pub(super) fn in_time(&self, pause: Duration, failed: &Failed) -> Option<Duration> {
+        let pause = pause.checked_add(failed.pause.unwrap_or_default())?;
+        let at = Instant::now().checked_add(pause)?;
+        (at < self.cx.deadline()).then_some(pause)
+    }
+}
+
+/// The function to switch to, as the version after the one that is live.
+fn following(function: &FunctionChange, told: &Deployed, live: Option<&Deployed>) -> Deployed {
+    Deployed {
+        verify_jwt: Some(function.verify_jwt),
+        status: Status::Active,
+        version: told.version.max(live.map_or(1, |it| it.version.saturating_add(1))),
+        ..told.clone()
+    }
+}
+
+/// Sees that a function demands a JSON web token where it is to, and nowhere else.
+pub(super) fn agrees(verify_jwt: bool, live: &Deployed) -> Result<()> {
+    if live.verify_jwt == Some(verify_jwt) {
+        return Ok(());
+    }
+    let is = live.verify_jwt.map_or_else(|| "not told".to_owned(), |it| it.to_string());
+    let what = "the function does not treat JSON web tokens as it was told to";
+    Err(Error::new(code::FUNCTIONS_VERIFY_JWT, what)
+        .with_effect(Effect::Done)
+        .with_context("function", &live.slug)
+        .with_context("verify_jwt", is)
+        .with_context("wanted", verify_jwt))
+}
+
+/// The error of a call that itself did nothing, after others of which that is not known.
+pub(super) fn clouded(error: Error, doubt: Effect) -> Error {
+    let clean = error.effect() == Effect::None;
+    if clean && doubt != Effect::None { error.with_effect(doubt) } else { error }
+}
+
+fn no_checksum(slug: &str) -> Error {
+    Error::new(code::ANSWER, "the management API tells no checksum of what it has bundled")
+        .with_effect(Effect::None)
+        .with_context("function", slug)
+}
+
+pub(super) fn elsewhere(location: &Location) -> Error {
+    Error::new(code::FUNCTIONS_ELSEWHERE, "somebody else has deployed since this was planned")
+        .with_effect(Effect::None)
+        .with_context("found", location)
+        .with_next(NextAction::verb(Verb::Status, &[]))
+}
+
+pub(super) fn cannot_tell(what: &str, slug: &str) -> Error {
+    Error::new(code::FUNCTIONS_CANNOT_TELL, what)
+        .with_effect(Effect::None)
+        .with_context("function", slug)
+        .with_next(NextAction::verb(Verb::Reconcile, &[]))
+}

@@ -1,0 +1,13 @@
+//! Functions and secrets of an emulated project, over real HTTP.
+
+mod conformance;
+mod deploying;
+mod explored;
+mod graph;
+mod lost;
+mod operations;
+mod recorded;
+mod restoring;
+mod secrets;
+mod trouble;
+pub(crate) mod world;
