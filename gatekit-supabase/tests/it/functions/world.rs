@@ -73,6 +73,11 @@ impl World {
         fs::write(path, content).unwrap();
     }
 
+    /// Host and port of its API.
+    pub(crate) fn address(&self) -> String {
+        self.listening.url().replace("http://", "")
+    }
+
     pub(crate) fn project(&self) -> Project {
         self.project_at(&self.listening.url(), TOKEN)
     }
