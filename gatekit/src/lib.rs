@@ -13,7 +13,7 @@
 //! | `http` (default) | [`http`] | the smoke gate |
 //! | `local` (default) | [`local`] | release directories; programs as gates and deployers |
 //! | `aws` | `aws` | services of Amazon ECS, tags of ECR, gates on scans and alarms; needs Rust 1.94.1 |
-//! | `supabase` | `supabase` | migrations of PostgreSQL, beside the CLI of Supabase |
+//! | `supabase` | `supabase` | migrations of PostgreSQL, beside the CLI of Supabase; edge functions, a gate on secrets |
 //! | `cli` | `cli` | pipelines as a deploy binary |
 //! | `github` | `github` | runs told in GitHub Actions |
 //! | `blocking` | `blocking` | runs for callers without a runtime |

@@ -8,3 +8,4 @@ mod courses;
 mod ecs_shapes;
 mod model;
 mod moto;
+mod supabase;

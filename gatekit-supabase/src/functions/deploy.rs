@@ -124,7 +124,7 @@ impl Deploy {
         };
         let root = Root::open(&self.root)?;
         let files = planned.files.iter().map(|sent| {
-            let bytes = root.read(&sent.path, "", u64::MAX)?;
+            let bytes = root.read(&sent.path, "", files::LARGEST)?;
             let is_same = Digest::of(&bytes) == sent.digest;
             if is_same { Ok((sent.path.clone(), bytes)) } else { Err(changed(&sent.path)) }
         });

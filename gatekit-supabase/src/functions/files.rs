@@ -12,7 +12,7 @@ use super::source::Function;
 use crate::code;
 
 /// The most that is sent of a function, in bytes.
-const LARGEST: u64 = 64 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 64 * 1024 * 1024;
 
 const FUNCTIONS: &str = "supabase/functions";
 

@@ -1,6 +1,6 @@
 //! What is kept on this machine: artefacts to return to, and what was made of which files.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -124,7 +124,7 @@ impl Keep {
 
     fn try_write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder)?;
+        private().create(folder)?;
         // Others may write the same file: the name is of nobody else.
         let temporary = folder.join(format!(".{}", RunId::generate()));
         let written = File::create(&temporary)
@@ -137,6 +137,15 @@ impl Keep {
         sync(folder)?;
         sync(&self.folder)
     }
+}
+
+/// A folder that nobody else on this machine reads: what is in an artefact may not be for everybody.
+fn private() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true);
+    builder
 }
 
 /// Makes the names in a folder durable.

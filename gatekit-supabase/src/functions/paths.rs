@@ -68,7 +68,7 @@ impl Root {
         }
         let within = Path::new(path).strip_prefix(&self.given);
         let within = within.or_else(|_| Path::new(path).strip_prefix(&self.real));
-        let within = within.ok().and_then(Path::to_str).and_then(|it| joined("", it));
+        let within = within.ok().and_then(slashed).and_then(|it| joined("", &it));
         within.ok_or_else(|| outside(path, of))
     }
 
@@ -129,9 +129,8 @@ impl Root {
         for entry in glob::glob_with(&whole, options).map_err(bad)? {
             let entry = entry.map_err(|error| unreadable(pattern, of).with_source(error))?;
             if entry.is_file() {
-                let path = entry.strip_prefix(&self.real).ok().and_then(Path::to_str);
-                found
-                    .push(path.ok_or_else(|| unreadable(&entry.to_string_lossy(), of))?.to_owned());
+                let path = entry.strip_prefix(&self.real).ok().and_then(slashed);
+                found.push(path.ok_or_else(|| unreadable(&entry.to_string_lossy(), of))?);
             }
         }
         if found.is_empty() {
@@ -140,6 +139,12 @@ impl Root {
         }
         Ok(found)
     }
+}
+
+/// A path as it is sent, whatever the system has between its parts.
+fn slashed(path: &Path) -> Option<String> {
+    let parts: Option<Vec<_>> = path.iter().map(|it| it.to_str()).collect();
+    Some(parts?.join("/"))
 }
 
 pub(super) fn unreadable(file: &str, of: &str) -> Error {

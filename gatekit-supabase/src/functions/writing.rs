@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gatekit_core::{ApplyContext, Effect, Error, Location, NextAction, Permit, Result, Verb};
+use gatekit_core::{ApplyContext, Effect, Error, Location, NextAction, Result, Verb};
 use tokio::time::{Instant, sleep};
 
 use super::change::{FunctionChange, FunctionReceipt, FunctionsChange, FunctionsReceipt, Standing};
@@ -35,28 +35,39 @@ impl<'a> Writing<'a> {
         self.deploy.project.functions(self.cx.deadline()).await
     }
 
-    /// Bundles one function and makes it live, in one call that is never sent twice.
+    /// Bundles one function and makes it live, in one call that is never sent twice: only where it is known to
+    /// have done nothing, and only over what was planned with.
     pub(super) async fn deploy_one(&self, function: &FunctionChange) -> Result<FunctionsReceipt> {
         let (keep, slug) = (&self.deploy.keep, &*function.slug);
         let upload = self.upload(function)?;
-        keep.begin(self.change.run, slug)?;
-        let call = format!("deploy {slug}");
-        let deploy = |permit: Permit| {
-            let upload = &upload;
-            async move { self.deploy.project.deploy(&permit, upload).await }
-        };
-        match self.written(&call, deploy, Failed::may_be_repeated).await {
-            Ok(told) => {
-                let Some(receipt) = FunctionReceipt::new(&told) else {
-                    return self.landed_perhaps(function, no_checksum(slug)).await;
-                };
-                self.known(function, receipt).await
+        let mut pauses = PAUSES.iter();
+        loop {
+            keep.begin(self.change.run, slug)?;
+            let permit = self.cx.permit(&format!("deploy {slug}")).await?;
+            let failed = match self.deploy.project.deploy(&permit, &upload).await {
+                Ok(told) => match FunctionReceipt::new(&told) {
+                    Some(receipt) => return self.known(function, receipt).await,
+                    None => {
+                        let error = no_checksum(slug).with_effect(Effect::Unknown);
+                        return self.landed_perhaps(function, error).await;
+                    }
+                },
+                Err(failed) => failed,
+            };
+            if failed.error.effect() != Effect::None {
+                return self.landed_perhaps(function, failed.error).await;
             }
-            Err(error) if error.effect() == Effect::None => {
-                keep.end(self.change.run, slug)?;
-                Err(error)
+            keep.end(self.change.run, slug)?;
+            let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
+            let Some(pause) = pause.and_then(|pause| self.in_time(pause, &failed)) else {
+                return Err(failed.error);
+            };
+            sleep(pause).await;
+            let live = self.live().await?;
+            let location = self.change.standings(&live, None, keep)?.location();
+            if location != Location::Before {
+                return Err(elsewhere(&location));
             }
-            Err(error) => self.landed_perhaps(function, error).await,
         }
     }
 
@@ -73,7 +84,7 @@ impl<'a> Writing<'a> {
             let is_before = standings.each.iter().all(|(.., it)| it.is_before());
             if !is_before {
                 let identified = self.identified(function, &live).await;
-                return identified.map_err(|error| error.with_effect(Effect::Unknown));
+                return identified.map_err(|error| clouded(error, Effect::Unknown));
             }
             if let Some(pause) = self.pause(&mut pauses) {
                 sleep(pause).await;
@@ -189,12 +200,19 @@ impl<'a> Writing<'a> {
     async fn bundled(&self, function: &FunctionChange) -> Result<Deployed> {
         let upload = self.upload(function)?;
         let call = format!("bundle {}", function.slug);
-        let bundle = |permit: Permit| {
-            let upload = &upload;
-            async move { self.deploy.project.bundle(&permit, upload).await }
-        };
-        let bundled = self.written(&call, bundle, |failed| failed.error.is_temporary()).await;
-        bundled.map_err(|error| error.with_effect(Effect::None))
+        let mut pauses = PAUSES.iter();
+        loop {
+            let permit = self.cx.permit(&call).await?;
+            let failed = match self.deploy.project.bundle(&permit, &upload).await {
+                Ok(told) => return Ok(told),
+                Err(failed) => failed,
+            };
+            let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
+            match pause.and_then(|pause| self.in_time(pause, &failed)) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(failed.error.with_effect(Effect::None)),
+            }
+        }
     }
 
     fn upload(&self, function: &'a FunctionChange) -> Result<Upload<'a>> {
@@ -206,35 +224,6 @@ impl<'a> Writing<'a> {
             verify_jwt: function.verify_jwt,
             files: self.deploy.files_of(function)?,
         })
-    }
-
-    /// Makes a call under a permit of its own, and again where that may be.
-    pub(super) async fn written<T, F>(
-        &self,
-        call: &str,
-        write: impl Fn(Permit) -> F,
-        may_be_repeated: impl Fn(&Failed) -> bool,
-    ) -> Result<T>
-    where
-        F: Future<Output = Result<T, Failed>>,
-    {
-        let mut pauses = PAUSES.iter();
-        let mut doubt = Effect::None;
-        loop {
-            let permit = self.cx.permit(call).await.map_err(|error| clouded(error, doubt))?;
-            let failed = match write(permit).await {
-                Ok(written) => return Ok(written),
-                Err(failed) => failed,
-            };
-            if failed.error.effect() != Effect::None {
-                doubt = Effect::Unknown;
-            }
-            let pause = self.pause(&mut pauses).filter(|_| may_be_repeated(&failed));
-            match pause.and_then(|pause| self.in_time(pause, &failed)) {
-                Some(pause) => sleep(pause).await,
-                None => return Err(clouded(failed.error, doubt)),
-            }
-        }
     }
 
     /// Reads the functions until they are as they were written: answers may be older than the last write.
@@ -250,10 +239,11 @@ impl<'a> Writing<'a> {
                     agrees(function.verify_jwt, live)?;
                 }
             }
+            let is_ours = |it: &Standing| it.is_after() || matches!(it, Standing::Half(_));
             match standings.location() {
                 // Whether it is served is for `observe`.
-                Location::After | Location::Between(_) => return Ok(receipt),
-                Location::Before => {}
+                _ if standings.each.iter().all(|(.., it)| is_ours(it)) => return Ok(receipt),
+                Location::Before | Location::Between(_) => {}
                 other => return Err(elsewhere(&other).with_effect(Effect::Done)),
             }
             let Some(pause) = self.pause(&mut pauses) else {

@@ -60,11 +60,6 @@ struct Told {
     updated_at: Option<i64>,
 }
 
-#[derive(Deserialize)]
-struct Switched {
-    functions: Vec<Told>,
-}
-
 /// A secret: the digest of its value is not read.
 #[derive(Deserialize)]
 struct Secret {
@@ -93,14 +88,6 @@ pub(super) fn functions(
 ) -> Result<Vec<Deployed>, Failed> {
     let told: Vec<Told> = decoded(operation, body)?;
     told.into_iter().map(|it| judged(operation, it)).collect()
-}
-
-pub(super) fn switched(
-    operation: &'static Operation,
-    body: &[u8],
-) -> Result<Vec<Deployed>, Failed> {
-    let told: Switched = decoded(operation, body)?;
-    told.functions.into_iter().map(|it| judged(operation, it)).collect()
 }
 
 pub(super) fn names(operation: &'static Operation, body: &[u8]) -> Result<Vec<String>, Failed> {

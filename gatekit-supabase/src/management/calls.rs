@@ -92,16 +92,11 @@ impl Project {
         answers::function(DEPLOY_FUNCTION, &body)
     }
 
-    /// Makes what was bundled live, all at once. The API calls it idempotent.
-    pub(crate) async fn switch(
-        &self,
-        _: &Permit,
-        to: &[Deployed],
-    ) -> Result<Vec<Deployed>, Failed> {
+    /// Makes what was bundled live, all at once. The API calls it idempotent. What it answers is read again.
+    pub(crate) async fn switch(&self, _: &Permit, to: &[Deployed]) -> Result<(), Failed> {
         let items: Vec<_> = to.iter().map(item).collect();
         let request = self.request(SWITCH_FUNCTIONS, "").with_json(Value::Array(items).to_string());
-        let body = self.write(SWITCH_FUNCTIONS, &request).await?;
-        answers::switched(SWITCH_FUNCTIONS, &body)
+        self.write(SWITCH_FUNCTIONS, &request).await.map(drop)
     }
 
     /// Makes an artefact live as a new version of a function that is to be as it was.

@@ -71,11 +71,6 @@ impl Failed {
             .with_context("lacking", lacking);
         Self::of(error)
     }
-
-    /// Whether the call may simply be made again: it is known to have done nothing.
-    pub(crate) fn may_be_repeated(&self) -> bool {
-        self.error.is_temporary() && self.error.effect() == Effect::None
-    }
 }
 
 fn about(code: Code, what: &str, operation: &Operation) -> Error {

@@ -1,6 +1,7 @@
 //! What is sent, and what becomes of it.
 
 use gatekit_core::{Deployer as _, Effect, Location, Rollout};
+use gatekit_emulators::Trouble;
 use gatekit_supabase::functions::{Deploy, Function};
 use serde_json::json;
 
@@ -97,7 +98,7 @@ async fn verify_jwt_that_changes_silently_is_a_failure() {
         let deploy = world.deploy(slugs);
         let run = world.run(&deploy);
         let (change, error) = run.fail().await;
-        assert_eq!(code(&error), "functions.verify_jwt Done");
+        assert_eq!(code(&error), ("functions.verify_jwt", Effect::Done));
         assert_ne!(run.locate(&change, None).await, Location::After);
     }
 }
@@ -108,7 +109,7 @@ async fn verify_jwt_that_the_api_does_not_tell_stops_the_plan() {
     world.emulator.with_project(|it| it.told_mut("hello").unwrap().remove("verify_jwt"));
     let deploy = world.deploy(&["hello"]);
     let error = world.run(&deploy).plan().await.unwrap_err();
-    assert_eq!(code(&error), "functions.verify_jwt None");
+    assert_eq!(code(&error), ("functions.verify_jwt", Effect::None));
 }
 
 #[tokio::test]
@@ -139,7 +140,7 @@ async fn a_file_that_was_changed_after_the_plan_is_not_sent() {
         let change = run.plan().await.unwrap();
         world.write("supabase/functions/hello/index.ts", "tampered");
         let error = run.apply(&change, None).await.unwrap_err();
-        assert_eq!(code(&error), "functions.changed None");
+        assert_eq!(code(&error), ("functions.changed", Effect::None));
         assert!(world.has("hello", "old"));
         assert_eq!(world.called("DeployFunction") + world.called("BundleFunction"), 0);
     }
@@ -188,11 +189,29 @@ async fn somebody_else_who_deploys_after_the_plan_is_not_overwritten() {
             None => world.emulator.with_project(theirs),
         }
         let error = run.apply(&change, None).await.unwrap_err();
-        assert_eq!(code(&error), "functions.elsewhere None");
+        assert_eq!(code(&error), ("functions.elsewhere", Effect::None));
         assert!(world.has("hello", "theirs"));
         run.undo(&change, None).await.unwrap();
         assert!(world.has("hello", "theirs"), "nor by the way back");
         assert!(matches!(run.locate(&change, None).await, Location::Elsewhere(_)));
+    }
+}
+
+#[tokio::test]
+async fn somebody_else_who_deploys_while_the_api_is_waited_for_is_not_overwritten() {
+    for slugs in [&["hello"][..], &["hello", "world"]] {
+        let world = World::with_two();
+        world.inject("DeployFunction", Trouble::Throttled, 1);
+        world.inject("BulkUpdateFunctions", Trouble::Throttled, 1);
+        let deploy = world.deploy(slugs);
+        let run = world.run(&deploy);
+        let change = run.plan().await.unwrap();
+        let theirs = |it: &mut gatekit_emulators::Project| it.deploy("hello", "theirs", true);
+        let operation = if slugs.len() == 1 { "DeployFunction" } else { "BulkUpdateFunctions" };
+        world.emulator.before_next(operation, theirs);
+        let error = run.apply(&change, None).await.unwrap_err();
+        assert_eq!(code(&error), ("functions.elsewhere", Effect::None));
+        assert!(world.has("hello", "theirs"));
     }
 }
 
@@ -205,7 +224,7 @@ async fn somebody_else_who_deploys_right_after_is_seen() {
     let theirs = |it: &mut gatekit_emulators::Project| it.deploy("hello", "theirs", true);
     world.emulator.before_later("ListFunctions", 1, theirs);
     let error = run.apply(&change, None).await.unwrap_err();
-    assert_eq!(code(&error), "functions.elsewhere Done");
+    assert_eq!(code(&error), ("functions.elsewhere", Effect::Done));
     assert!(world.has("hello", "theirs"));
 }
 
@@ -215,7 +234,7 @@ async fn a_change_is_of_one_project() {
     let (deploy, elsewhere) = (world.deploy(&["hello"]), other.deploy(&["hello"]));
     let change = world.run(&deploy).plan().await.unwrap();
     let error = other.run(&elsewhere).apply(&change, None).await.unwrap_err();
-    assert_eq!(code(&error), "supabase.config None");
+    assert_eq!(code(&error), ("supabase.config", Effect::None));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatekit_core::Error;
+use gatekit_core::{Effect, Error};
 use gatekit_emulators::SupabaseCall;
 use gatekit_supabase::functions::{Deploy, Function};
 use serde_json::{Value, json};
@@ -175,13 +175,16 @@ async fn a_file_that_is_missing_is_named_with_who_names_it() {
         ),
     ] {
         let error = refused(&world(files)).await;
-        assert_eq!(code(&error), "functions.no_file None", "{missing}");
+        assert_eq!(code(&error), ("functions.no_file", Effect::None), "{missing}");
         let text = error.to_string();
         assert!(text.contains(missing) && text.contains(by), "{text}");
     }
     let world = world(&[(INDEX, "")]);
     let gone = world.deploy_from(Path::new("/nowhere/at/all"), &["hello"]);
-    assert_eq!(code(&world.run(&gone).plan().await.unwrap_err()), "functions.no_file None");
+    assert_eq!(
+        code(&world.run(&gone).plan().await.unwrap_err()),
+        ("functions.no_file", Effect::None)
+    );
 }
 
 #[tokio::test]
@@ -200,7 +203,7 @@ async fn nothing_outside_of_the_project_is_sent() {
         &[(INDEX, ""), ("supabase/config.toml", "[functions.hello]\nimport_map = '/etc/hostname'")],
     ] {
         let error = refused(&world(files)).await;
-        assert_eq!(code(&error), "functions.outside None", "{files:?}");
+        assert_eq!(code(&error), ("functions.outside", Effect::None), "{files:?}");
     }
 }
 
@@ -216,9 +219,9 @@ async fn a_link_may_lead_within_the_project_and_not_out_of_it() {
         world
     };
     let error = refused(&linked(&secret.path().join("key.ts"))).await;
-    assert_eq!(code(&error), "functions.outside None");
+    assert_eq!(code(&error), ("functions.outside", Effect::None));
     let error = refused(&linked(Path::new("../../gone.ts"))).await;
-    assert_eq!(code(&error), "functions.no_file None");
+    assert_eq!(code(&error), ("functions.no_file", Effect::None));
     let (files, _) = sent(&linked(Path::new("../../shared.ts"))).await;
     assert_eq!(files, [INDEX, "supabase/functions/hello/link.ts"], "under its own name");
     let world = world(&[
@@ -227,26 +230,34 @@ async fn a_link_may_lead_within_the_project_and_not_out_of_it() {
     ]);
     let link = world.root.path().join("supabase/key.ts");
     std::os::unix::fs::symlink(secret.path().join("key.ts"), link).unwrap();
-    assert_eq!(code(&refused(&world).await), "functions.outside None", "by a pattern");
+    assert_eq!(code(&refused(&world).await), ("functions.outside", Effect::None), "by a pattern");
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_named() {
     for (path, content, expected) in [
-        ("supabase/functions/hello/a.ts", &b"\xff"[..], "functions.unreadable None"),
-        ("supabase/functions/hello/deno.json", b"{ imports }", "functions.import_map None"),
-        ("supabase/functions/hello/deno.json", b"\xff", "functions.unreadable None"),
+        ("supabase/functions/hello/a.ts", &b"\xff"[..], ("functions.unreadable", Effect::None)),
+        (
+            "supabase/functions/hello/deno.json",
+            b"{ imports }",
+            ("functions.import_map", Effect::None),
+        ),
+        ("supabase/functions/hello/deno.json", b"\xff", ("functions.unreadable", Effect::None)),
         (
             "supabase/config.toml",
             b"[functions.hello]\nverify_jwt = 'CANARY'",
-            "functions.config None",
+            ("functions.config", Effect::None),
         ),
-        ("supabase/config.toml", b"password = CANARY", "functions.config None"),
-        ("supabase/config.toml", b"[functions.hello]\nenabled = false", "functions.config None"),
+        ("supabase/config.toml", b"password = CANARY", ("functions.config", Effect::None)),
+        (
+            "supabase/config.toml",
+            b"[functions.hello]\nenabled = false",
+            ("functions.config", Effect::None),
+        ),
         (
             "supabase/config.toml",
             b"[functions.hello]\nstatic_files = ['***']",
-            "functions.config None",
+            ("functions.config", Effect::None),
         ),
     ] {
         let world = world(&[(INDEX, "import './a.ts'"), ("supabase/functions/hello/a.ts", "")]);
@@ -264,5 +275,5 @@ async fn more_than_may_be_sent_is_refused() {
     // Sparse: it takes no room.
     let file = std::fs::File::create(world.root.path().join("supabase/large.bin")).unwrap();
     file.set_len(65 * 1024 * 1024).unwrap();
-    assert_eq!(code(&refused(&world).await), "functions.too_large None");
+    assert_eq!(code(&refused(&world).await), ("functions.too_large", Effect::None));
 }

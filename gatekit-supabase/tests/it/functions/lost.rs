@@ -1,6 +1,6 @@
 //! Answers that are lost, and calls that are not sent twice.
 
-use gatekit_core::Location;
+use gatekit_core::{Effect, Location};
 use gatekit_emulators::{Injection, Trouble};
 
 use super::world::{World, code};
@@ -28,7 +28,7 @@ async fn a_deploy_that_did_not_arrive_cannot_be_told() {
     let deploy = world.deploy(&["hello"]);
     let run = world.run(&deploy);
     let (change, error) = run.fail().await;
-    assert_eq!(code(&error), "functions.cannot_tell Unknown");
+    assert_eq!(code(&error), ("functions.cannot_tell", Effect::Unknown));
     assert_eq!(world.called("DeployFunction"), 1, "not sent again");
     assert_eq!(run.locate(&change, None).await, Location::Before);
 }
@@ -42,10 +42,10 @@ async fn what_was_deployed_under_a_lost_answer_may_be_somebody_elses() {
     let deploy = world.deploy(&["hello"]);
     let run = world.run(&deploy);
     let (change, error) = run.fail().await;
-    assert_eq!(code(&error), "functions.cannot_tell Unknown");
+    assert_eq!(code(&error), ("functions.cannot_tell", Effect::Unknown));
     assert!(matches!(run.locate(&change, None).await, Location::Unknown(_)));
     let error = run.undo(&change, None).await.unwrap_err();
-    assert_eq!(code(&error), "functions.cannot_tell None");
+    assert_eq!(code(&error), ("functions.cannot_tell", Effect::None));
     assert!(world.has("hello", "theirs"), "it is not touched");
 }
 
@@ -57,7 +57,7 @@ async fn bundles_that_are_never_the_same_do_not_tell() {
     let deploy = world.deploy(&["hello"]);
     let run = world.run(&deploy);
     let (change, error) = run.fail().await;
-    assert_eq!(code(&error), "functions.cannot_tell Unknown");
+    assert_eq!(code(&error), ("functions.cannot_tell", Effect::Unknown));
     assert!(matches!(run.locate(&change, None).await, Location::Unknown(_)));
 }
 
@@ -71,7 +71,7 @@ async fn a_run_that_was_killed_after_its_call_finds_its_effect() {
     let deploy = world.deploy(&["hello"]);
     let run = world.run(&deploy);
     let (change, error) = run.fail().await;
-    assert_eq!(code(&error), "supabase.forbidden Unknown");
+    assert_eq!(code(&error), ("supabase.forbidden", Effect::Unknown));
     assert!(matches!(run.locate(&change, None).await, Location::Unknown(_)));
     let receipt = run.apply(&change, None).await.unwrap();
     assert_eq!(world.called("DeployFunction"), 1);
@@ -100,7 +100,7 @@ async fn somebody_else_who_deploys_under_a_lost_switch_is_not_overwritten() {
     world.emulator.before_next("BulkUpdateFunctions", theirs);
     let deploy = world.deploy(&["hello", "world"]);
     let (_, error) = world.run(&deploy).fail().await;
-    assert_eq!(code(&error), "functions.elsewhere Unknown");
+    assert_eq!(code(&error), ("functions.elsewhere", Effect::Unknown));
     assert!(world.has("world", "theirs") && world.has("hello", "old"));
 }
 

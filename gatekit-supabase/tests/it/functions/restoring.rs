@@ -1,6 +1,6 @@
 //! The way back.
 
-use gatekit_core::{Location, Reversibility, Rollback as _};
+use gatekit_core::{Effect, Location, Reversibility, Rollback as _};
 use gatekit_emulators::Trouble;
 use gatekit_supabase::functions::Restore;
 
@@ -74,7 +74,7 @@ async fn no_way_back(world: &World, why: &str) {
     let back = Restore::of(&deploy).reversibility(&change);
     assert!(matches!(&back, Reversibility::OneWay(told) if told.contains(why)), "{back:?}");
     let error = run.undo(&change, Some(&receipt)).await.unwrap_err();
-    assert_eq!(code(&error), "functions.no_way_back None");
+    assert_eq!(code(&error), ("functions.no_way_back", Effect::None));
     assert!(world.has("hello", "new"));
 }
 
@@ -99,7 +99,7 @@ async fn an_artefact_that_was_tampered_with_is_not_put_back() {
     let back = Restore::of(&deploy).reversibility(&change);
     assert!(matches!(back, Reversibility::OneWay(_)), "{back:?}");
     let error = run.undo(&change, Some(&receipt)).await.unwrap_err();
-    assert_eq!(code(&error), "functions.no_way_back None");
+    assert_eq!(code(&error), ("functions.no_way_back", Effect::None));
     // Planned anew, it is kept anew.
     world.emulator.with_project(|it| it.deploy("hello", "old", true));
     let change = run.plan().await.unwrap();
@@ -115,7 +115,7 @@ async fn a_function_that_somebody_removed_is_not_put_back() {
     world.emulator.with_project(|it| it.remove("world"));
     assert!(matches!(run.locate(&change, Some(&receipt)).await, Location::Unknown(_)));
     let error = run.undo(&change, Some(&receipt)).await.unwrap_err();
-    assert_eq!(code(&error), "functions.cannot_tell None");
+    assert_eq!(code(&error), ("functions.cannot_tell", Effect::None));
     assert!(world.has("hello", "new"), "nor the other one");
 }
 
@@ -127,7 +127,7 @@ async fn verify_jwt_that_changes_on_the_way_back_is_a_failure() {
     let (change, receipt) = run.ship().await;
     world.emulator.with_project(|it| it.turn_jwt_to(false));
     let error = run.undo(&change, Some(&receipt)).await.unwrap_err();
-    assert_eq!(code(&error), "functions.verify_jwt Done");
+    assert_eq!(code(&error), ("functions.verify_jwt", Effect::Done));
     assert_ne!(run.locate(&change, Some(&receipt)).await, Location::Before);
 }
 
@@ -138,7 +138,7 @@ async fn what_cannot_be_kept_is_not_replaced() {
     std::fs::write(folder, "a file in its place").unwrap();
     let deploy = world.deploy(&["hello"]);
     let error = world.run(&deploy).plan().await.unwrap_err();
-    assert_eq!(code(&error), "functions.keep None");
+    assert_eq!(code(&error), ("functions.keep", Effect::None));
 }
 
 #[tokio::test]
@@ -150,6 +150,6 @@ async fn an_artefact_that_goes_during_the_way_back_ends_it() {
     let folder = world.keep.path().join("artefacts");
     world.emulator.before_next("ListFunctions", move |_| std::fs::remove_dir_all(folder).unwrap());
     let error = run.undo(&change, Some(&receipt)).await.unwrap_err();
-    assert_eq!(code(&error), "functions.not_kept None");
+    assert_eq!(code(&error), ("functions.not_kept", Effect::None));
     assert!(world.has("hello", "new"));
 }

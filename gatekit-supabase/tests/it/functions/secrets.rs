@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::testing::plan_context;
-use gatekit_core::{Candidate, Digest, Gate as _, StageId, Verdict};
+use gatekit_core::{Candidate, Digest, Effect, Gate as _, StageId, Verdict};
 use gatekit_emulators::Trouble;
 use gatekit_supabase::secrets::Present;
 use gatekit_testkit::conformance::gate::{Capability, GateSubject, GateWorld, Scene};
@@ -56,7 +56,7 @@ async fn a_token_that_may_not_read_secrets_is_told_so() {
     let world = World::new();
     world.inject("ListSecrets", Trouble::Denied, 1);
     let error = check(&world).await.unwrap_err();
-    assert_eq!(code(&error), "supabase.forbidden None");
+    assert_eq!(code(&error), ("supabase.forbidden", Effect::None));
     assert!(format!("{:?}", error.to_failure().next).contains("secrets:read"));
 }
 
@@ -65,7 +65,7 @@ fn a_gate_without_names_is_none() {
     let world = World::new();
     for names in [&[][..], &[""], &["A", ""]] {
         let error = Present::of(&world.project(), "secrets", names.iter().copied()).unwrap_err();
-        assert_eq!(code(&error), "supabase.config None");
+        assert_eq!(code(&error), ("supabase.config", Effect::None));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatekit_core::{Deployer as _, NextAction};
+use gatekit_core::{Deployer as _, Effect, NextAction};
 use gatekit_emulators::{Injection, Trouble};
 use tokio::time::Instant;
 
@@ -11,11 +11,11 @@ use super::world::{TOKEN, World, code};
 #[tokio::test]
 async fn each_refusal_has_a_code_and_names_the_operation() {
     for (trouble, expected) in [
-        (Trouble::Expired, "supabase.unauthorized None"),
-        (Trouble::Denied, "supabase.forbidden None"),
-        (Trouble::Unknown, "supabase.not_found None"),
-        (Trouble::NotImplemented, "supabase.unsupported None"),
-        (Trouble::Empty, "supabase.answer None"),
+        (Trouble::Expired, ("supabase.unauthorized", Effect::None)),
+        (Trouble::Denied, ("supabase.forbidden", Effect::None)),
+        (Trouble::Unknown, ("supabase.not_found", Effect::None)),
+        (Trouble::NotImplemented, ("supabase.unsupported", Effect::None)),
+        (Trouble::Empty, ("supabase.answer", Effect::None)),
     ] {
         let world = World::with_hello();
         world.inject("ListFunctions", trouble, 1);
@@ -29,10 +29,10 @@ async fn each_refusal_has_a_code_and_names_the_operation() {
 #[tokio::test]
 async fn a_refused_deploy_has_done_nothing() {
     for (trouble, expected) in [
-        (Trouble::Expired, "supabase.unauthorized None"),
-        (Trouble::Denied, "supabase.forbidden None"),
-        (Trouble::NotImplemented, "supabase.unsupported None"),
-        (Trouble::ServerError, "supabase.unavailable Unknown"),
+        (Trouble::Expired, ("supabase.unauthorized", Effect::None)),
+        (Trouble::Denied, ("supabase.forbidden", Effect::None)),
+        (Trouble::NotImplemented, ("supabase.unsupported", Effect::None)),
+        (Trouble::ServerError, ("supabase.unavailable", Effect::Unknown)),
     ] {
         let world = World::with_hello();
         world.inject("DeployFunction", trouble, 1);
@@ -55,7 +55,7 @@ async fn a_project_that_is_full_takes_no_other_function() {
         world.emulator.with_project(|it| it.limit_functions(1));
         let deploy = world.deploy(slugs);
         let (_, error) = world.run(&deploy).fail().await;
-        assert_eq!(code(&error), "supabase.function_limit None");
+        assert_eq!(code(&error), ("supabase.function_limit", Effect::None));
         assert!(world.has("hello", "old") && world.body("fresh").is_none());
     }
 }
@@ -70,7 +70,7 @@ async fn what_the_api_refuses_otherwise_is_told_in_its_words() {
     let text = serde_json::to_string(&change).unwrap();
     let text = text.replace("hello/index.ts\",\"import_map", "hello/other.ts\",\"import_map");
     let error = run.apply(&serde_json::from_str(&text).unwrap(), None).await.unwrap_err();
-    assert_eq!(code(&error), "supabase.refused None");
+    assert_eq!(code(&error), ("supabase.refused", Effect::None));
     assert!(error.to_string().contains("Entrypoint path does not exist"), "{error}");
 }
 
@@ -113,7 +113,7 @@ async fn there_is_no_waiting_beyond_the_deadline() {
         Duration::from_millis(1500),
     );
     let error = deploy.plan(&cx).await.unwrap_err();
-    assert_eq!(code(&error), "supabase.rate_limited None");
+    assert_eq!(code(&error), ("supabase.rate_limited", Effect::None));
     assert!(error.is_temporary());
     assert!(world.called("ListFunctions") <= 2, "it waited in between");
 }
@@ -136,19 +136,19 @@ async fn an_api_that_cannot_be_reached_is_told_so() {
     let candidate = gatekit_core::Candidate::new();
     let cx = gatekit_core::testing::plan_context(&super::world::target(), candidate, &stage, soon);
     let error = deploy.plan(&cx).await.unwrap_err();
-    assert_eq!(code(&error), "supabase.unreachable None");
+    assert_eq!(code(&error), ("supabase.unreachable", Effect::None));
 }
 
 #[tokio::test]
 async fn what_is_not_known_of_an_answer_is_left_alone_and_what_is_missing_is_named() {
     for (field, value, expected) in [
         ("mood", Some("good".into()), None),
-        ("status", Some("FROZEN".into()), Some("supabase.unknown_value None")),
-        ("status", None, Some("supabase.unknown_value None")),
-        ("version", None, Some("supabase.answer None")),
-        ("version", Some("two".into()), Some("supabase.answer None")),
-        ("id", None, Some("supabase.answer None")),
-        ("ezbr_sha256", Some("CANARY".into()), Some("supabase.answer None")),
+        ("status", Some("FROZEN".into()), Some(("supabase.unknown_value", Effect::None))),
+        ("status", None, Some(("supabase.unknown_value", Effect::None))),
+        ("version", None, Some(("supabase.answer", Effect::None))),
+        ("version", Some("two".into()), Some(("supabase.answer", Effect::None))),
+        ("id", None, Some(("supabase.answer", Effect::None))),
+        ("ezbr_sha256", Some("CANARY".into()), Some(("supabase.answer", Effect::None))),
         ("import_map", None, None),
         ("ezbr_sha256", None, None),
     ] {
@@ -162,8 +162,7 @@ async fn what_is_not_known_of_an_answer_is_left_alone_and_what_is_missing_is_nam
         });
         let deploy = world.deploy(&["hello"]);
         let planned = world.run(&deploy).plan().await;
-        let found = planned.err().map(|error| code(&error));
-        assert_eq!(found.as_deref(), expected, "{field}");
+        assert_eq!(planned.as_ref().err().map(code), expected, "{field}");
     }
 }
 
@@ -189,7 +188,7 @@ async fn the_token_is_shown_nowhere() {
     world.emulator.inject(Injection::of(Trouble::Expired, "DeployFunction", 1));
     let deploy = world.deploy(&["hello"]);
     let (change, error) = world.run(&deploy).fail().await;
-    assert_eq!(code(&error), "supabase.unauthorized None");
+    assert_eq!(code(&error), ("supabase.unauthorized", Effect::None));
     let says = format!("{error}");
     assert!(says.contains("withheld"), "{says}");
     let project = world.project();
@@ -218,6 +217,10 @@ fn a_project_has_a_reference_of_twenty_letters() {
     assert!(management.project("abcdefghijklmnopqrst").is_ok());
     for bad in ["", "abc", "abcdefghijklmnopqrsT", "abcdefghijklmnopqrs/", "abcdefghijklmnopqrstu"]
     {
-        assert_eq!(code(&management.project(bad).unwrap_err()), "supabase.config None", "{bad}");
+        assert_eq!(
+            code(&management.project(bad).unwrap_err()),
+            ("supabase.config", Effect::None),
+            "{bad}"
+        );
     }
 }

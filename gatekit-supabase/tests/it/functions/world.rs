@@ -8,8 +8,8 @@ use std::time::Duration;
 use gatekit_core::ledger::{Hold, Ledger as _, MemoryLedger};
 use gatekit_core::testing::{apply_context, plan_context};
 use gatekit_core::{
-    ApplyContext, Candidate, Deployer as _, Error, Location, PlanContext, Result, Rollback as _,
-    StageId, TargetName,
+    ApplyContext, Candidate, Deployer as _, Effect, Error, Location, PlanContext, Result,
+    Rollback as _, StageId, TargetName,
 };
 use gatekit_emulators::{Clock, Injection, Listening, Supabase, Trouble};
 use gatekit_supabase::functions::{Deploy, Function, FunctionsChange, FunctionsReceipt, Restore};
@@ -210,8 +210,8 @@ pub(crate) fn target() -> TargetName {
 
 /// Code and effect of an error, and that it does not show the token.
 #[track_caller]
-pub(crate) fn code(error: &Error) -> String {
+pub(crate) fn code(error: &Error) -> (&str, Effect) {
     let shown = format!("{error} {error:?} {:?}", error.to_failure());
     assert!(!shown.contains("CANARY"), "{shown}");
-    format!("{} {:?}", error.code(), error.effect())
+    (error.code().as_str(), error.effect())
 }
