@@ -101,6 +101,17 @@ impl Cluster {
         give_away(&file)
     }
 
+    /// Starts it again, so that it also speaks TLS, and proves its name by that certificate.
+    ///
+    /// # Errors
+    /// It does not start within a minute.
+    pub fn speak_tls(&mut self, certificate: &str, key: &str) -> Result<()> {
+        self.crash()?;
+        self.put("cert.pem", certificate)?;
+        self.put("key.pem", key)?;
+        self.go_on_with(&["ssl = on", "ssl_cert_file = 'cert.pem'", "ssl_key_file = 'key.pem'"])
+    }
+
     /// Starts it again, with further lines of `postgresql.conf`.
     ///
     /// # Errors

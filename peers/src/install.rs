@@ -69,6 +69,27 @@ pub(crate) fn python(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     Ok(root)
 }
 
+/// Installs what a lock file of npm pins in a folder, once for each lock. The digests in it are checked; no
+/// script of a package is run.
+pub(crate) fn npm(folder: &Path, package: &str, lock: &str) -> Result<PathBuf> {
+    let _lock = locked(folder)?;
+    let (root, draft) = (folder.join("root"), folder.join("draft"));
+    if fs::read_to_string(root.join("package-lock.json")).is_ok_and(|installed| installed == lock) {
+        return Ok(root);
+    }
+    eprintln!("installing packages of npm in {}", folder.display());
+    let _ = fs::remove_dir_all(&draft);
+    fs::create_dir_all(&draft)?;
+    fs::write(draft.join("package.json"), package)?;
+    fs::write(draft.join("package-lock.json"), lock)?;
+    let quiet = ["--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"];
+    let npm = &mut Command::new("npm");
+    run(npm.args(["ci", "--ignore-scripts"]).args(quiet).current_dir(&draft))?;
+    let _ = fs::remove_dir_all(&root);
+    fs::rename(&draft, &root)?;
+    Ok(root)
+}
+
 /// Keeps others from installing in the same folder, until it is dropped.
 pub(crate) fn locked(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder)?;

@@ -3,7 +3,7 @@
 //! with.
 //!
 //! They are found on the machine or installed in a folder, from Debian on Debian and its kin, from
-//! PyPI, or from GitHub. Each server lives in a folder of its own, on a free port of the loopback,
+//! PyPI, npm, or GitHub. Each server lives in a folder of its own, on a free port of the loopback,
 //! until it is dropped. PostgreSQL and PgBouncer do not run as root, so root starts what is Debian's as
 //! `nobody`.
 #![cfg(unix)]
@@ -22,6 +22,7 @@ mod programs;
 mod registry;
 mod shared;
 mod skopeo;
+mod supabase;
 
 use std::fmt::Display;
 use std::io;
@@ -39,6 +40,7 @@ pub use programs::Programs;
 pub use registry::Registry;
 pub use shared::Shared;
 pub use skopeo::Skopeo;
+pub use supabase::{SupabaseCli, SupabaseVersion};
 
 /// What a test would rather fail with than go on.
 pub type Result<T> = io::Result<T>;

@@ -15,6 +15,8 @@ pub enum Shared {
     AwsCli,
     /// The folder of botocore's models.
     Botocore,
+    /// The folder of a [`SupabaseCli`](crate::SupabaseCli); empty where there is none.
+    Supabase,
 }
 
 impl Shared {
@@ -26,6 +28,7 @@ impl Shared {
             Self::Moto => "GATEKIT_TEST_MOTO",
             Self::AwsCli => "GATEKIT_TEST_AWS_CLI",
             Self::Botocore => "GATEKIT_TEST_BOTOCORE",
+            Self::Supabase => "GATEKIT_TEST_SUPABASE",
         }
     }
 

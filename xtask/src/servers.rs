@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use gatekit_peers::{AwsTools, Cluster, Moto, Pooler, Programs, Registry, Shared};
+use gatekit_peers::{AwsTools, Cluster, Moto, Pooler, Programs, Registry, Shared, SupabaseCli};
 
 use crate::failure::{Failure, Result};
 use crate::step::{Step, target_folder};
@@ -14,6 +14,7 @@ pub(crate) struct Servers {
     cluster: Cluster,
     pooler: Pooler,
     cloud: Option<Cloud>,
+    supabase: Option<SupabaseCli>,
 }
 
 /// What tests of AWS share beside: a registry, moto, and `aws`.
@@ -31,7 +32,15 @@ impl Servers {
         let mut servers = Self::databases()?;
         let of = |error| Failure::of("no registry, moto or `aws` for the tests", error);
         servers.cloud = Some(Cloud::start(&target_folder()?.join("peers")).map_err(of)?);
-        Ok(servers)
+        servers.with_supabase()
+    }
+
+    /// The same, with the command lines of Supabase where there is npm. Their test decides whether it can do
+    /// without.
+    pub(crate) fn with_supabase(mut self) -> Result<Self> {
+        let of = |error| Failure::of("no `supabase`", error);
+        self.supabase = SupabaseCli::find(&target_folder()?.join("peers")).map_err(of)?;
+        Ok(self)
     }
 
     /// What ledgers need.
@@ -41,13 +50,15 @@ impl Servers {
         let of = |error| Failure::of("no server for the tests", error);
         let cluster = Cluster::start(&programs, &[]).map_err(of)?;
         let pooler = Pooler::start(&programs, &cluster).map_err(of)?;
-        Ok(Self { cluster, pooler, cloud: None })
+        Ok(Self { cluster, pooler, cloud: None, supabase: None })
     }
 
     pub(crate) fn known_to(&self, step: Step) -> Step {
+        let supabase = self.supabase.as_ref().map_or(Path::new(""), SupabaseCli::folder);
         let step = step
             .env("GATEKIT_TEST_POSTGRES", self.cluster.url())
-            .env("GATEKIT_TEST_PGBOUNCER", self.pooler.url());
+            .env("GATEKIT_TEST_PGBOUNCER", self.pooler.url())
+            .env(Shared::Supabase.variable(), supabase);
         let Some(cloud) = &self.cloud else { return step };
         step.env(Shared::Registry.variable(), cloud.registry.url())
             .env(Shared::Moto.variable(), &cloud.moto_url)

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use gatekit_peers::Shared;
+use gatekit_peers::{Shared, SupabaseCli, SupabaseVersion};
 
 /// The status line and all that follows it.
 fn got(url: &str, path: &str) -> String {
@@ -39,4 +39,22 @@ fn the_command_line_of_aws_is_the_pinned_one() {
     assert!(said.starts_with("aws-cli/1.46.2 "), "{said}");
     let data = Shared::Botocore.place().unwrap();
     assert!(Path::new(&data).join("ecs/2014-11-13").is_dir());
+}
+
+#[test]
+fn the_command_lines_of_supabase_are_the_pinned_ones() {
+    let folder = Shared::Supabase.place().unwrap();
+    if folder.is_empty() {
+        assert!(std::env::var("CI").is_err(), "CI needs npm");
+        return eprintln!("skipped: there is no npm on this machine");
+    }
+    let (cli, home) = (SupabaseCli::at(folder), tempfile::tempdir().unwrap());
+    for version in SupabaseVersion::ALL {
+        let output = cli.command(version, home.path()).arg("--help").output().unwrap();
+        assert!(output.status.success(), "{version:?}: {output:?}");
+        let program = cli.command(version, home.path()).get_program().to_owned();
+        let package = Path::new(&program).ancestors().nth(2).unwrap().join("package.json");
+        let pinned = format!("\"version\": \"{}\"", version.number());
+        assert!(std::fs::read_to_string(package).unwrap().contains(&pinned), "{version:?}");
+    }
 }
