@@ -69,8 +69,8 @@ pub(super) fn unread(database: &Database, source: tokio_postgres::Error) -> Erro
 
 pub(super) type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 
-/// What there is of the table.
-async fn columns(client: &Client) -> Answer<Vec<String>> {
+/// What columns there are of the table; none where it is not there.
+pub(super) async fn columns(client: &Client) -> Answer<Vec<String>> {
     let row = client.query_typed_one(COLUMNS, &[]).await?;
     Ok(row.try_get::<_, Option<Vec<String>>>(0)?.unwrap_or_default())
 }
