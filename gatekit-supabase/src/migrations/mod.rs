@@ -2,7 +2,7 @@
 //! destroy.
 //!
 //! Files, names and order are those of the Supabase CLI, so that it and gatekit can be used in turn on one
-//! database. [`Push`] applies them.
+//! database. [`Push`] applies them, and [`list()`] shows them beside what is applied.
 
 mod alone;
 mod apply;
@@ -16,6 +16,7 @@ mod head;
 mod history;
 mod kind;
 mod lex;
+mod list;
 mod merge;
 mod mode;
 mod place;
@@ -30,6 +31,7 @@ pub use down::Down;
 pub use file::File;
 pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
 pub use kind::Kind;
+pub use list::{Agreement, Detail, MigrationList, MigrationRow, list};
 pub use merge::{Applied, Merge, is_same_text, merge};
 pub use mode::Mode;
 pub use push::Push;

@@ -9,6 +9,7 @@ mod destructive;
 mod down;
 mod folder;
 mod functions;
+mod list;
 mod property;
 mod push;
 mod together;
