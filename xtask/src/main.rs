@@ -10,6 +10,7 @@ mod lint;
 mod lone_test;
 mod measure;
 mod mutants;
+mod oracle;
 mod peers;
 mod servers;
 mod step;
@@ -44,6 +45,7 @@ Examples:
   cargo xtask bench aws                       those of releases to AWS, beside its command line
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
   cargo xtask explore                         every pair of faults of the explored pipelines
+  cargo xtask oracle supabase                 300 folders through Supabase's command line, too
   cargo xtask fuzz                            each fuzz target for a minute";
 
 #[derive(Debug, Subcommand)]
@@ -225,6 +227,30 @@ Examples:
         replay: Option<String>,
     },
 
+    /// Lets gatekit and what it has to agree with do the same, and compares what they leave.
+    ///
+    /// `supabase`: folders of migrations at random, pushed by both command lines of Supabase and by gatekit,
+    /// each into a database of its own. Schema, data and history have to be the same, and so has what is said,
+    /// but for the differences that are listed in `gatekit-supabase/tests/it/oracle/differences.rs`. A folder
+    /// that fails is kept, and told with its seed. Takes ten minutes. Needs npm.
+    #[command(after_help = "\
+Examples:
+  cargo xtask oracle supabase
+  cargo xtask oracle supabase --folders 1 --seed 17")]
+    Oracle {
+        /// What gatekit is compared with.
+        #[arg(value_enum)]
+        what: oracle::Oracle,
+
+        /// How many folders.
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u16).range(1..))]
+        folders: u16,
+
+        /// The seed of the first; the others have those after it [default: another one each time]
+        #[arg(long)]
+        seed: Option<u32>,
+    },
+
     /// Runs the fuzz targets one after the other, each for a while.
     ///
     /// Needs a nightly toolchain and cargo-fuzz. What was found lies under `fuzz/artifacts`; the
@@ -296,6 +322,7 @@ fn main() -> ExitCode {
         Task::Explore { name, ledger, singles, replay } => {
             explore::run(ledger, name.as_deref(), singles, replay.as_deref())
         }
+        Task::Oracle { what, folders, seed } => oracle::run(what, folders, seed),
         Task::Fuzz { seconds, target } => fuzz::run(seconds, target),
         Task::BenchOne { command } => measure::measure_here(&command),
     };

@@ -10,6 +10,7 @@ mod down;
 mod folder;
 mod functions;
 mod list;
+mod oracle;
 mod property;
 mod push;
 mod together;

@@ -1,0 +1,295 @@
+//! Every difference between the command lines and gatekit that is meant to be.
+
+use gatekit_peers::SupabaseVersion::{self, Go, V3};
+
+use super::case::{Gap, Seen};
+use super::tool::Said;
+
+/// What differs, for which command line, and why gatekit does not do the same.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    pub(crate) name: &'static str,
+    pub(crate) of: &'static [SupabaseVersion],
+    pub(crate) cli: &'static str,
+    pub(crate) gatekit: &'static str,
+    pub(crate) how: How,
+}
+
+/// How it is recognised.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum How {
+    /// It makes what the command line has left into what gatekit has, if that is all; and the two go on.
+    Adjusts(fn(&mut Seen, &Seen) -> bool),
+    /// From there on the two are not compared.
+    Parts(fn(&Gap<'_>) -> bool),
+}
+
+use How::{Adjusts, Parts};
+
+const BOTH: &[SupabaseVersion] = &[V3, Go];
+
+/// The one that comes with each failure of a first file.
+pub(crate) const HISTORY_FIRST: &str = "history first";
+
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: HISTORY_FIRST,
+        of: BOTH,
+        cli: "makes the table of the history before the first file, in a transaction of its own",
+        gatekit: "makes it in the transaction of the first file: where that fails, nothing was touched",
+        how: Adjusts(|cli, ours| {
+            let is = ours.table.is_empty() && !cli.table.is_empty() && cli.history.is_empty();
+            if is {
+                cli.table.clear();
+            }
+            is
+        }),
+    },
+    Difference {
+        name: "no statements",
+        of: &[Go],
+        cli: "writes NULL for the statements of a file without any",
+        gatekit: "writes an empty list, as version 3 does; reads both as the same",
+        how: Adjusts(|cli, ours| {
+            let mut is = false;
+            for row in &mut cli.history {
+                let listed = row.strip_suffix("null]").map(|row| format!("{row}[]]"));
+                if let Some(listed) = listed.filter(|it| ours.history.contains(it)) {
+                    *row = listed;
+                    is = true;
+                }
+            }
+            is
+        }),
+    },
+    Difference {
+        name: "after the statements",
+        of: BOTH,
+        cli: "names a statement beyond the last where the row of the history, or the commit, is refused",
+        gatekit: "names the file alone",
+        how: Adjusts(|cli, ours| match (&mut cli.said, &ours.said) {
+            (
+                Said::Failed { statement: theirs @ Some(_), sqlstate, .. },
+                Said::Failed { statement: None, sqlstate: same, .. },
+            ) if sqlstate == same => {
+                *theirs = None;
+                true
+            }
+            _ => false,
+        }),
+    },
+    Difference {
+        name: "escapes",
+        of: &[Go],
+        cli: "ends an `E'…'` at the quote behind a backslash, and sends several statements as one",
+        gatekit: "splits as PostgreSQL reads it, and applies the file",
+        how: Parts(|gap| gap.cli_stops(&["42601"], |sql| sql.contains("\\'"))),
+    },
+    Difference {
+        name: "end in a body",
+        of: &[Go],
+        cli: "closes a `BEGIN ATOMIC` body at any `END`, as that of a `CASE`",
+        gatekit: "applies the file",
+        how: Parts(|gap| {
+            gap.cli_stops(&["42601"], |sql| sql.contains("begin atomic") && sql.contains("case "))
+        }),
+    },
+    Difference {
+        name: "body behind a comment",
+        of: BOTH,
+        cli: "sees no body where a comment is between `BEGIN` and `ATOMIC`",
+        gatekit: "applies the file",
+        how: Parts(|gap| gap.cli_stops(&["42601"], |sql| sql.contains("*/ atomic"))),
+    },
+    Difference {
+        name: "parentheses",
+        of: BOTH,
+        cli: "takes the first `)` for the end of all that are open: a rule of two actions is torn",
+        gatekit: "counts them, and applies the file",
+        how: Parts(|gap| gap.cli_stops(&["42601"], |sql| sql.contains("create rule"))),
+    },
+    Difference {
+        name: "three dollars",
+        of: BOTH,
+        cli: "takes the first three dollars for the beginning of a string",
+        gatekit: "applies the file",
+        how: Parts(|gap| gap.cli_stops(&["42601"], |sql| sql.contains("$$$"))),
+    },
+    Difference {
+        name: "carriage return",
+        of: &[Go],
+        cli: "ends a line comment at a line feed alone",
+        gatekit: "ends it at a carriage return, too, as PostgreSQL does, and applies the file",
+        how: Parts(|gap| gap.cli_stops(&["42601"], |sql| sql.replace("\r\n", "").contains('\r'))),
+    },
+    Difference {
+        name: "byte order mark",
+        of: &[Go],
+        cli: "sends the mark to the server",
+        gatekit: "leaves it away, and applies the file",
+        how: Parts(|gap| gap.cli_stops(&["42601"], |sql| sql.starts_with('\u{feff}'))),
+    },
+    Difference {
+        name: "next line",
+        of: &[Go],
+        cli: "trims U+0085 around statements",
+        gatekit: "sends it, as version 3 does, and PostgreSQL takes it for a name",
+        how: Parts(|gap| {
+            let fails = gap.gatekit_fails("42601", |sql| sql.contains('\u{85}'));
+            fails && gap.cli.said == Said::Applied
+        }),
+    },
+    Difference {
+        name: "limits",
+        of: BOTH,
+        cli: "waits for locks and for statements without end",
+        gatekit: "waits 10 s for a lock and 10 minutes for a statement, and a file can see that",
+        how: Parts(|gap| {
+            let is_all =
+                gap.cli.history == gap.gatekit.history && gap.cli.table == gap.gatekit.table;
+            let is_applied =
+                [&gap.cli.said, &gap.gatekit.said].iter().all(|it| **it == Said::Applied);
+            let is = gap.gatekit.dump.replace("10s\t10min", "0\t0") == gap.cli.dump;
+            is && is_all && is_applied
+        }),
+    },
+    Difference {
+        name: "isolation of its own",
+        of: BOTH,
+        cli: "runs `SET TRANSACTION` outside of a block, where PostgreSQL warns that it does nothing",
+        gatekit: "reads the history under its lock before the file, and PostgreSQL refuses the statement",
+        how: Parts(|gap| {
+            let fails = gap.gatekit_fails("25001", |sql| sql.contains("set transaction"));
+            fails && gap.cli.said == Said::Applied
+        }),
+    },
+    Difference {
+        name: "role",
+        of: BOTH,
+        cli: "writes the history as the role that the file has set, which may not",
+        gatekit: "takes its own role back first",
+        how: Parts(|gap| gap.cli_stops(&["42501"], |sql| sql.contains("set role"))),
+    },
+    Difference {
+        name: "transaction block",
+        of: BOTH,
+        cli: "sends a file as a pipeline: what wants a block is refused",
+        gatekit: "applies the file in a block",
+        how: Parts(|gap| {
+            let wants = |sql: &str| {
+                ["lock table", "savepoint", "declare"].iter().any(|it| sql.contains(it))
+            };
+            gap.cli_stops(&["25P01"], wants)
+        }),
+    },
+    Difference {
+        name: "transaction control",
+        of: BOTH,
+        cli: "runs each statement alone, or ends its own transaction: a part may be applied and recorded nowhere",
+        gatekit: "refuses the file before anything is touched",
+        how: Parts(|gap| gap.refuses("migration.transaction_control")),
+    },
+    Difference {
+        name: "no transaction",
+        of: BOTH,
+        cli: "runs each statement alone",
+        gatekit: "refuses the file: files that allow no transaction are not applied yet",
+        how: Parts(|gap| {
+            gap.refuses("migration.non_transactional") && gap.cli.said == Said::Applied
+        }),
+    },
+    Difference {
+        name: "mixed, in pieces",
+        of: &[V3],
+        cli: "runs the file in pieces, of which each is applied for itself",
+        gatekit: "refuses the file, with the way to split it",
+        how: Parts(|gap| gap.refuses("migration.mixed")),
+    },
+    Difference {
+        name: "mixed, refused",
+        of: &[Go],
+        cli: "sends the file as a whole, which PostgreSQL refuses",
+        gatekit: "refuses the file before, with the way to split it",
+        how: Parts(|gap| gap.refuses("migration.mixed") && gap.cli_fails(&["25001"])),
+    },
+    Difference {
+        name: "copied data",
+        of: BOTH,
+        cli: "sends `COPY FROM STDIN` without data, and fails",
+        gatekit: "refuses the file before anything is touched",
+        how: Parts(|gap| gap.refuses("migration.copy_data") && gap.cli_fails(&["08P01"])),
+    },
+    Difference {
+        name: "copied to nobody",
+        of: BOTH,
+        cli: "asks for the data of `COPY TO STDOUT`, and shows it to nobody",
+        gatekit: "refuses the file before anything is touched: who writes that expects the data somewhere",
+        how: Parts(|gap| {
+            let copies = gap.files.iter().any(|(_, sql)| sql.contains("to stdout"));
+            gap.refuses("migration.copy_data") && copies && !gap.cli_fails(&["08P01"])
+        }),
+    },
+    Difference {
+        name: "command of psql",
+        of: BOTH,
+        cli: "sends it to the server, and fails",
+        gatekit: "refuses the file before anything is touched",
+        how: Parts(|gap| gap.refuses("migration.meta_command") && gap.cli_fails(&["42601"])),
+    },
+    Difference {
+        name: "version",
+        of: BOTH,
+        cli: "takes versions of any length, and orders them in a way that differs between its versions",
+        gatekit: "refuses others than of 14 digits",
+        how: Parts(|gap| gap.refuses("migration.version")),
+    },
+    Difference {
+        name: "version twice",
+        of: BOTH,
+        cli: "applies the first, and fails at the second for ever",
+        gatekit: "refuses both",
+        how: Parts(|gap| gap.refuses("migration.duplicate_version") && gap.cli_fails(&["23505"])),
+    },
+    Difference {
+        name: "way back",
+        of: BOTH,
+        cli: "applies a down file as one more migration",
+        gatekit: "refuses the folder, and says where such files belong",
+        how: Parts(|gap| gap.refuses("migration.down_file") && gap.cli.said == Said::Applied),
+    },
+    Difference {
+        name: "no folder",
+        of: BOTH,
+        cli: "takes a folder that is not there for one without migrations",
+        gatekit: "refuses: the path may be wrong",
+        how: Parts(|gap| gap.refuses("migration.no_folder") && gap.cli.said == Said::UpToDate),
+    },
+    Difference {
+        name: "edited",
+        of: BOTH,
+        cli: "compares versions alone",
+        gatekit: "refuses files that were edited after they had been applied",
+        how: Parts(|gap| gap.refuses("migration.drifted")),
+    },
+    Difference {
+        name: "replaced bytes",
+        of: &[V3],
+        cli: "replaces what is not UTF-8 by U+FFFD, and applies that",
+        gatekit: "refuses the file",
+        how: Parts(|gap| gap.refuses("migration.not_utf8") && gap.cli.said == Said::Applied),
+    },
+    Difference {
+        name: "bytes of no text",
+        of: &[Go],
+        cli: "sends what is not UTF-8, and fails",
+        gatekit: "refuses the file before anything is touched",
+        how: Parts(|gap| gap.refuses("migration.not_utf8") && gap.cli_fails(&["22021"])),
+    },
+    Difference {
+        name: "nul byte",
+        of: BOTH,
+        cli: "sends it, and fails",
+        gatekit: "refuses the file before anything is touched",
+        how: Parts(|gap| gap.refuses("migration.nul") && gap.cli_fails(&["08P01"])),
+    },
+];
