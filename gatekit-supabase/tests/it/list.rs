@@ -106,7 +106,8 @@ async fn a_list_that_waits_for_others_ends_in_time() {
     other.batch_execute(lock).await.unwrap();
     let (database, folder) = (world.database(), FolderReader::of(world.folder()));
     for detail in [Detail::Versions, Detail::Texts] {
-        let error = list(&database, &folder, detail, Duration::from_millis(500)).await;
-        assert_eq!(error.unwrap_err().code(), &code::DATABASE_UNREACHABLE);
+        let listing = list(&database, &folder, detail, Duration::from_millis(500));
+        let listed = tokio::time::timeout(PATIENCE, listing).await;
+        assert_eq!(listed.unwrap().unwrap_err().code(), &code::DATABASE_UNREACHABLE);
     }
 }

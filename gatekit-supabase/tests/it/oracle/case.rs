@@ -170,13 +170,14 @@ impl Case {
         files.into_iter().collect()
     }
 
-    /// Keeps the folder of a case that failed, as it was at the end.
+    /// Keeps the folder of a case that failed, as it was at each step.
     pub(crate) fn keep(&self, seed: Option<u64>) -> PathBuf {
         let name = seed.map_or_else(|| self.name.replace(' ', "-"), |seed| format!("seed-{seed}"));
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle").join(name);
         let _ = std::fs::remove_dir_all(&kept);
-        for (number, step) in self.steps.iter().enumerate() {
-            step.write(&kept.join(format!("step-{}", number + 1)));
+        for number in 1..=self.steps.len() {
+            let folder = kept.join(format!("step-{number}"));
+            self.steps.iter().take(number).for_each(|step| step.write(&folder));
         }
         kept
     }
