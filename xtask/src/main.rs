@@ -43,6 +43,7 @@ Examples:
   cargo xtask bench core                      those of the engine, the ledger and the queue
   cargo xtask bench ledger                    those of the ledger on a PostgreSQL server
   cargo xtask bench aws                       those of releases to AWS, beside its command line
+  cargo xtask bench supabase                  those of migrations, beside Supabase's command line
   cargo xtask chaos                           200 kills of a real ship, each settled and checked
   cargo xtask explore                         every pair of faults of the explored pipelines
   cargo xtask oracle supabase                 300 folders through Supabase's command line, too
@@ -92,6 +93,9 @@ Examples:
     /// `aws`: releases to an emulated account, beside AWS's command line, the waiter of its SDK, the
     /// official action for GitHub's workflows (where it can be cloned and Node is there) and skopeo.
     /// Takes eight minutes, most of it for peers that poll. Needs `curl`.
+    ///
+    /// `supabase`: migrations on a PostgreSQL server that it starts and that speaks TLS, beside both command
+    /// lines of Supabase and psql. Needs npm and `openssl`.
     #[command(after_help = "\
 Examples:
   cargo xtask bench
@@ -103,8 +107,9 @@ Examples:
         #[arg(value_enum, default_value_t = Bench::Status)]
         what: Bench,
 
-        /// Chooses rows of `core` (ship, append, queue, verify, smoke), `ledger` (grant, turns, append)
-        /// or `aws` (truth, lag, failing, process, tag, calls) [default: all]
+        /// Chooses rows of `core` (ship, append, queue, verify, smoke), `ledger` (grant, turns, append),
+        /// `aws` (truth, lag, failing, process, tag, calls) or `supabase` (nothing, many, list, together)
+        /// [default: all]
         rows: Vec<String>,
 
         /// How often each program is run, after one run that does not count.
@@ -286,6 +291,8 @@ enum Bench {
     Ledger,
     /// Releases to AWS.
     Aws,
+    /// Migrations.
+    Supabase,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -308,6 +315,9 @@ fn main() -> ExitCode {
         }
         Task::Bench { what: Bench::Aws, rows, runs, check, long } => {
             bench::aws(&rows, usize::from(runs), long, check)
+        }
+        Task::Bench { what: Bench::Supabase, rows, runs, check, .. } => {
+            bench::supabase(&rows, usize::from(runs), check)
         }
         Task::Bench { what: Bench::Status, rows, runs, check, .. } => match rows.as_slice() {
             [] => bench::status(usize::from(runs), check),

@@ -26,11 +26,12 @@ pub(crate) struct Sample {
 
 /// Runs `command` `runs` times after one run that does not count.
 pub(crate) fn sample(command: &[OsString], runs: usize) -> Result<Vec<Sample>> {
-    measured_elsewhere(command)?;
-    (0..runs).map(|_| measured_elsewhere(command)).collect()
+    once(command)?;
+    (0..runs).map(|_| once(command)).collect()
 }
 
-fn measured_elsewhere(command: &[OsString]) -> Result<Sample> {
+/// Runs `command` once, in a process of its own.
+pub(crate) fn once(command: &[OsString]) -> Result<Sample> {
     let own = env::current_exe().map_err(|error| Failure::of("cannot find xtask itself", error))?;
     let mut helper = Command::new(own);
     FOREIGN.iter().for_each(|name| {

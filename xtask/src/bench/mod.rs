@@ -6,6 +6,7 @@ mod ledger;
 mod rows;
 mod server;
 mod status;
+mod supabase;
 mod table;
 
 use clap::ValueEnum;
@@ -30,6 +31,10 @@ pub(crate) fn ledger(rows: &[String], runs: usize, check: bool) -> Result<()> {
 
 pub(crate) fn aws(rows: &[String], runs: usize, long: bool, check: bool) -> Result<()> {
     aws::run(&chosen(rows)?, runs, long, check)
+}
+
+pub(crate) fn supabase(rows: &[String], runs: usize, check: bool) -> Result<()> {
+    supabase::run(&chosen(rows)?, runs, check)
 }
 
 /// The rows of those names.
