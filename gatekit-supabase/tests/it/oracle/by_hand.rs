@@ -62,6 +62,16 @@ fn texts() -> Vec<Case> {
             "create table a (t text);\ninsert into a values (E'it\\'s; ok');\ninsert into a values ('b;');",
         ),
         file(
+            "escapes at the end",
+            &[(Go, "escapes at the end")],
+            "create table a (t text default E'it\\'s;');\n",
+        ),
+        folder(
+            "what allows no transaction first",
+            &[(V3, "mixed"), (Go, "mixed, as a whole")],
+            &[(A, "vacuum; create table a ();"), (B, TABLE)],
+        ),
+        file(
             "a body in sql",
             &[],
             "create function f() returns int language sql begin atomic select 1; select 2; end;\n\
@@ -252,7 +262,7 @@ fn statements() -> Vec<Case> {
         ),
         folder(
             "an index within",
-            &[(V3, "mixed, in pieces"), (Go, "mixed, refused")],
+            &[(V3, "mixed"), (Go, "mixed, as a whole")],
             &[(
                 A,
                 "create table a (i int); create index concurrently i on a (i); create table b ();",

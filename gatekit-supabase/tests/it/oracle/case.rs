@@ -199,17 +199,24 @@ impl Gap<'_> {
         }
     }
 
+    /// Whether a file has that text, in whatever case.
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.files.iter().any(|(_, sql)| sql.to_lowercase().contains(text))
+    }
+
     /// Whether gatekit refused with that code, and touched nothing.
     pub(crate) fn refuses(&self, code: &str) -> bool {
         self.gatekit.said == Said::Refused(code.to_owned()) && self.is_untouched()
     }
 
-    /// Whether the server refused a statement of the command line, with one of these states.
-    pub(crate) fn cli_fails(&self, states: &[&str]) -> bool {
-        matches!(&self.cli.said, Said::Failed { sqlstate, .. } if states.contains(&&**sqlstate))
+    /// The same, where the command line said such a thing: unless there are more files, of which an earlier one
+    /// may have had it say another.
+    pub(crate) fn refuses_and(&self, code: &str, is: impl Fn(&Said) -> bool) -> bool {
+        self.refuses(code) && (self.files.len() > 1 || is(&self.cli.said))
     }
 
-    /// Whether it did so in a file of such a text, in which gatekit came further.
+    /// Whether the server refused a statement of the command line, with one of these states, in a file of such
+    /// a text, in which gatekit came further.
     pub(crate) fn cli_stops(&self, states: &[&str], is: impl Fn(&str) -> bool) -> bool {
         let Said::Failed { file, statement, .. } = &self.cli.said else { return false };
         let version = file.split('_').next().unwrap_or_default();
@@ -219,7 +226,7 @@ impl Gap<'_> {
             Said::Failed { file: ours, statement: at, .. } if ours == file => at > statement,
             _ => applied(self.gatekit),
         };
-        let is_so = is_further && !applied(self.cli) && self.cli_fails(states);
+        let is_so = is_further && !applied(self.cli) && self.cli.said.fails(states);
         is_so && self.text(file).is_some_and(|sql| is(&sql))
     }
 

@@ -36,6 +36,13 @@ pub(crate) enum Said {
     Other(String),
 }
 
+impl Said {
+    /// Whether the server refused a statement, with one of these states.
+    pub(crate) fn fails(&self, states: &[&str]) -> bool {
+        matches!(self, Self::Failed { sqlstate, .. } if states.contains(&&**sqlstate))
+    }
+}
+
 /// The command lines, and a folder in which they keep what they keep.
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
