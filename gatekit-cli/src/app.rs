@@ -131,7 +131,7 @@ impl App {
         A: Args + Serialize + DeserializeOwned + 'static,
         S: Into<Shipment> + 'static,
     {
-        let ship = of("ship", "Take a candidate through the gates and deploy it", build);
+        let ship = of("ship", "Take a candidate through the gates and deploy it", true, build);
         self.pipelines.push(Named { target, recipes: vec![ship], looks: Vec::new() });
         self
     }
@@ -151,7 +151,25 @@ impl App {
         S: Into<Shipment> + 'static,
     {
         if let Some(pipeline) = self.pipelines.last_mut() {
-            pipeline.recipes.push(of(verb, about, build));
+            pipeline.recipes.push(of(verb, about, false, build));
+        }
+        self
+    }
+
+    /// As [`variant`](Self::variant), of one that may also be the first that is done to a target, like a
+    /// repair of what was there before.
+    pub fn variant_at_any_time<A, S>(
+        mut self,
+        verb: &'static str,
+        about: &'static str,
+        build: impl AsyncFn(A, Env) -> Result<S> + 'static,
+    ) -> Self
+    where
+        A: Args + Serialize + DeserializeOwned + 'static,
+        S: Into<Shipment> + 'static,
+    {
+        if let Some(pipeline) = self.pipelines.last_mut() {
+            pipeline.recipes.push(of(verb, about, true, build));
         }
         self
     }
@@ -407,13 +425,13 @@ fn wrong_program(what: String) -> Error {
         .with_next(NextAction::outside("mend the program: no command line can"))
 }
 
-fn of<A, F, S>(verb: &'static str, about: &'static str, build: F) -> Shared
+fn of<A, F, S>(verb: &'static str, about: &'static str, may_be_first: bool, build: F) -> Shared
 where
     A: Args + Serialize + DeserializeOwned + 'static,
     F: AsyncFn(A, Env) -> Result<S> + 'static,
     S: Into<Shipment> + 'static,
 {
-    Arc::new(Of { verb, about, build, args: PhantomData })
+    Arc::new(Of { verb, about, may_be_first, build, args: PhantomData })
 }
 
 /// The flags that name the same target and the same ledger in another call.

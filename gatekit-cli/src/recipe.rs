@@ -30,6 +30,9 @@ pub(crate) trait Recipe {
     fn verb(&self) -> &'static str;
     fn about(&self) -> &'static str;
 
+    /// Whether it may be what is done first to a target, before anything was shipped there.
+    fn may_be_first(&self) -> bool;
+
     /// Adds the arguments as a ship needs them.
     fn augment(&self, command: Command) -> Command;
 
@@ -48,6 +51,7 @@ pub(crate) trait Recipe {
 pub(crate) struct Of<A, F> {
     pub(crate) verb: &'static str,
     pub(crate) about: &'static str,
+    pub(crate) may_be_first: bool,
     pub(crate) build: F,
     pub(crate) args: std::marker::PhantomData<fn() -> A>,
 }
@@ -84,6 +88,10 @@ where
 
     fn about(&self) -> &'static str {
         self.about
+    }
+
+    fn may_be_first(&self) -> bool {
+        self.may_be_first
     }
 
     fn augment(&self, command: Command) -> Command {

@@ -84,8 +84,9 @@ async fn answer(call: &mut Call) -> Answer<u8> {
         let seen = look.look(&call.given, &call.env).await?;
         return Ok(call.voice.done(&seen.text, seen.line, &[]));
     }
+    let recipe = call.recipes.iter().find(|it| it.verb() == verb).cloned();
     // The first ship makes the ledger, and a plan is of a ship.
-    let makes_ledger = verb == "plan" || call.recipes.first().is_some_and(|it| it.verb() == verb);
+    let makes_ledger = verb == "plan" || recipe.as_ref().is_some_and(|it| it.may_be_first());
     if !makes_ledger && let Some(path) = call.env.missing_ledger().await? {
         warn(&format!("warning: there is no ledger at `{path}`: nothing is known from there"));
     }
@@ -99,9 +100,8 @@ async fn answer(call: &mut Call) -> Answer<u8> {
             "warning: the ledger was moved to {place}, or is on its way there: this tells how it was then"
         ));
     }
-    if let Some((at, recipe)) = call.recipes.iter().enumerate().find(|it| it.1.verb() == verb) {
-        let (first, recipe) = (at == 0, Arc::clone(recipe));
-        let report = ship(call, &recipe, first).await?;
+    if let Some(recipe) = recipe {
+        let report = ship(call, &recipe).await?;
         return Ok(told(call, report));
     }
     match verb.as_str() {
@@ -168,9 +168,9 @@ fn with_patience(engine: Engine, flags: &Ship) -> Engine {
     }
 }
 
-async fn ship(call: &mut Call, recipe: &Shared, first: bool) -> Answer<RunReport> {
+async fn ship(call: &mut Call, recipe: &Shared) -> Answer<RunReport> {
     let mut ready = call.fresh(recipe).await?;
-    if !first && call.env.ledger_to_read().await?.is_none() {
+    if !recipe.may_be_first() && call.env.ledger_to_read().await?.is_none() {
         let verb = recipe.verb();
         return nothing(call, code::USAGE_NEVER_SHIPPED, verb).await;
     }

@@ -43,7 +43,7 @@ fn recipe() -> impl Recipe {
     let build = async |_: Release, _: Env| -> Result<Shipment> {
         Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
     };
-    Of { verb: "ship", about: "ships", build, args: std::marker::PhantomData }
+    Of { verb: "ship", about: "ships", may_be_first: true, build, args: std::marker::PhantomData }
 }
 
 /// What a verb that rebuilds the run understands of these words.
@@ -107,7 +107,13 @@ fn what_a_ship_understands_is_understood_when_it_is_given_again() {
     let build = async |_: Odd, _: Env| -> Result<Shipment> {
         Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
     };
-    let recipe = Of { verb: "ship", about: "ships", build, args: std::marker::PhantomData };
+    let recipe = Of {
+        verb: "ship",
+        about: "ships",
+        may_be_first: true,
+        build,
+        args: std::marker::PhantomData,
+    };
     let parsed = |command: Command, words: &[&str]| {
         command.no_binary_name(true).try_get_matches_from(words).map_err(|error| usage(&error))
     };
@@ -157,7 +163,13 @@ fn a_flag_of_another_way_to_ship_is_found_when_it_is_given_by_hand() {
     let build = async |_: Stop, _: Env| -> Result<Shipment> {
         Err(Error::new(code::CONFIG_ARGUMENTS, "not built here"))
     };
-    let stop = Of { verb: "stop", about: "stops", build, args: std::marker::PhantomData };
+    let stop = Of {
+        verb: "stop",
+        about: "stops",
+        may_be_first: false,
+        build,
+        args: std::marker::PhantomData,
+    };
     let recipes: [Shared; 2] = [Arc::new(recipe()), Arc::new(stop)];
     let command = recipes[1].augment_for_update(Command::new("resume").no_binary_name(true));
     let command = command.arg(Arg::new("image").long("image"));
