@@ -10,7 +10,7 @@ use tokio_postgres::error::ErrorPosition;
 use super::alone::unfinished;
 use super::change::PushChange;
 use super::file::File;
-use super::history::{self, End, History};
+use super::history::{self, History};
 use super::mode::Mode;
 use super::place::Place;
 use super::progress::{self, Progress};
@@ -23,10 +23,6 @@ const SETTLING: Duration = Duration::from_secs(60);
 
 /// How soon a transaction is over whose statement was cancelled.
 const SOON: Duration = Duration::from_secs(2);
-
-/// How long what was cancelled may hold the lock, before its process is ended: a busy server is slow, and
-/// poolers do not like it.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a commit may take at least.
 const COMMIT: Duration = Duration::from_secs(60);
@@ -356,20 +352,7 @@ impl<'a> Applying<'a> {
         self.session = None;
         let until = Instant::now() + SETTLING;
         let read = async {
-            let session = self.database.connect(until).await?;
-            let end = async |how| {
-                let ended = history::end(&session.client, process, how).await;
-                ended.map_err(|error| self.failed(error))
-            };
-            end(End::Cancel).await?;
-            let soon = Instant::now() + GRACE;
-            let held = history::begin(self.database, &session, "READ ONLY", soon).await;
-            if held.as_ref().is_err_and(|error| *error.code() == code::LOCKED) {
-                end(End::Terminate).await?;
-                history::begin(self.database, &session, "READ ONLY", until).await?;
-            } else {
-                held?;
-            }
+            let session = history::regain(self.database, process, until).await?;
             let is_done = self.found(&session, step).await?.is_done;
             session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
             Ok::<_, Error>((is_done, session))

@@ -22,6 +22,10 @@ const LOCK: i64 = 0x6761_7465_6b69_7401;
 /// The pauses between two tries to get the lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
+/// How long what was cancelled may hold the lock, before its process is ended: a busy server is slow, and
+/// poolers do not like it.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Which locks of the server are that on the migrations of this database.
 const HELD: &str = "locktype = 'advisory' AND granted AND objsubid = 1
         AND (classid::bigint << 32 | objid::bigint) = $1
@@ -29,7 +33,7 @@ const HELD: &str = "locktype = 'advisory' AND granted AND objsubid = 1
 
 /// How a process of the server is ended that holds the lock.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum End {
+enum End {
     /// Its statement alone. Poolers may lose the request of the protocol that does the same.
     Cancel,
     /// Itself, and with it a transaction whose client nobody hears of any more: it may wait for that one
@@ -228,9 +232,31 @@ impl Take<'_> {
     }
 }
 
+/// Ends what that process of the server does, whose answer was lost, and gives a session that has the lock
+/// after it, in a transaction that only reads: what it finds is how that one has ended.
+///
+/// # Errors
+/// `migration.locked` when the lock is not to be had until then, and `database.*`.
+pub(super) async fn regain(database: &Database, process: i32, until: Instant) -> Result<Session> {
+    let session = database.connect(until).await?;
+    let end = async |how| {
+        let ended = end(&session.client, process, how).await;
+        ended.map_err(|error| database.failed("end a transaction whose answer was lost", error))
+    };
+    end(End::Cancel).await?;
+    match begin(database, &session, "READ ONLY", Instant::now() + GRACE).await {
+        Err(error) if *error.code() == code::LOCKED => {
+            end(End::Terminate).await?;
+            begin(database, &session, "READ ONLY", until).await?;
+        }
+        begun => drop(begun?),
+    }
+    Ok(session)
+}
+
 /// Ends what that process of the server does, by another connection, if it is still the one that has the
 /// lock.
-pub(super) async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
+async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
     let call = match how {
         End::Cancel => "pg_cancel_backend",
         End::Terminate => "pg_terminate_backend",
