@@ -19,6 +19,9 @@ pub struct PushChange {
     pub database: String,
     /// What is applied, in this order.
     pub files: Vec<Pending>,
+    /// The versions that no file has: they are to be recovered from before anything is applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<String>,
     /// The history before.
     pub before: Before,
 }
@@ -129,6 +132,14 @@ impl PushChange {
                 "{done} statements of migration {version} are {what}, and perhaps one more"
             ));
         }
+        if self.files.is_empty() && !self.orphans.is_empty() {
+            // Nothing is pending, and yet it is not done: the orphans have to go.
+            return match (standing.is_as_before, standing.newest_other) {
+                (true, _) => Location::Before,
+                (false, Some(row)) => Location::Elsewhere(live(row)),
+                (false, None) => Location::Elsewhere(gone()),
+            };
+        }
         let next = self.files.iter().find(|it| !standing.applied.contains_key(&*it.version));
         match (standing.applied.len(), next) {
             (_, None) => Location::After,
@@ -158,10 +169,14 @@ impl Standing<'_> {
         });
         let is_whole = self.applied.len() == change.files.len();
         let beside = self.beside().filter(|_| !is_whole);
-        let gone = || Live::new("a history that has lost versions", None);
         let is_short = !self.is_as_before && !is_whole && self.newest_other.is_none();
         others.or(beside).or_else(|| is_short.then(gone))
     }
+}
+
+/// A history of which nothing is left.
+fn gone() -> Live {
+    Live::new("a history that has lost versions", None)
 }
 
 /// A row as what is live.

@@ -18,7 +18,7 @@ use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
 use super::folder::Folder;
 use super::history::{self, History};
-use super::merge::merge;
+use super::merge::{Applied, merge};
 use super::mode::Mode;
 use super::pooler;
 use super::progress::Progress;
@@ -27,6 +27,8 @@ use crate::database::Database;
 
 /// How many versions a message names.
 const NAMED: usize = 10;
+
+const ORPHANED: &str = "versions were applied that no file has";
 
 /// Applies the migrations of a folder that a database has not got yet.
 ///
@@ -70,8 +72,9 @@ const NAMED: usize = 10;
 pub struct Push {
     id: StageId,
     pub(super) database: Database,
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     allows_out_of_order: bool,
+    leaves_orphans: bool,
     pub(super) limits: Limits,
 }
 
@@ -87,7 +90,14 @@ impl Push {
             turn: Duration::from_secs(60),
         };
         let id = StageId::new("migrations")?;
-        Ok(Self { id, database, folder: folder.into(), allows_out_of_order: false, limits })
+        Ok(Self {
+            id,
+            database,
+            folder: folder.into(),
+            allows_out_of_order: false,
+            leaves_orphans: false,
+            limits,
+        })
     }
 
     /// Gives it another id.
@@ -99,6 +109,14 @@ impl Push {
     /// Also applies files that are older than the newest that is applied.
     pub fn including_out_of_order(mut self) -> Self {
         self.allows_out_of_order = true;
+        self
+    }
+
+    /// Plans although versions were applied that no file has, and fails with `migration.orphaned` when it is to
+    /// be applied: for a pipeline that recovers from that, see [`Orphans`](super::Orphans). The scope is that
+    /// of the push without these versions.
+    pub fn leaving_orphans(mut self) -> Self {
+        self.leaves_orphans = true;
         self
     }
 
@@ -244,7 +262,7 @@ impl Deployer for Push {
     fn describe(&self) -> Value {
         json!({
             "kind": "supabase_push", "database": self.database.name(),
-            "out_of_order": self.allows_out_of_order,
+            "out_of_order": self.allows_out_of_order, "leaves_orphans": self.leaves_orphans,
         })
     }
 
@@ -256,6 +274,13 @@ impl Deployer for Push {
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
         let files = self.read()?;
         let History { rows, underway } = self.history(cx.deadline(), false).await?;
+        let before = Before::of(rows.iter().map(|row| row.version.as_str()));
+        // Without those that are left to a recovery: what is pending is the same before it and after it.
+        let is_left = |row: &Applied| {
+            self.leaves_orphans && !files.iter().any(|file| file.version == row.version)
+        };
+        let (left, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_left);
+        let orphans: Vec<_> = left.into_iter().map(|row| row.version).collect();
         let merged = merge(&rows, &files);
         let database = self.database.name();
         let refused = |code, what: &str, versions: Vec<&str>| {
@@ -266,7 +291,7 @@ impl Deployer for Push {
         };
         if !merged.orphans.is_empty() {
             let versions = merged.orphans.iter().map(|it| it.version.as_str()).collect();
-            return refused(code::ORPHANED, "versions were applied that no file has", versions);
+            return refused(code::ORPHANED, ORPHANED, versions);
         }
         if !merged.drifted.is_empty() {
             let versions = merged.drifted.iter().map(|(file, _)| file.version.as_str()).collect();
@@ -291,11 +316,10 @@ impl Deployer for Push {
             names => format!("{database}: {}", several(names)),
         };
         let scope = json!({ "database": database, "files": &files });
-        let before = Before::of(rows.iter().map(|row| row.version.as_str()));
         Ok(Planned {
             scope: Digest::of_json(&scope),
             summary,
-            change: PushChange { database, files, before },
+            change: PushChange { database, files, orphans, before },
         })
     }
 
@@ -303,8 +327,9 @@ impl Deployer for Push {
     ///
     /// # Errors
     /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when something before what failed
-    /// was: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`,
-    /// `.deadline`; `run.interrupted`; `database.*`. With [`Effect::Unknown`], `migration.cannot_tell`.
+    /// was: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`, `.deadline`,
+    /// `.orphaned` of a push [that leaves orphans](Push::leaving_orphans); `run.interrupted`; `database.*`. With
+    /// [`Effect::Unknown`], `migration.cannot_tell`.
     async fn apply(
         &self,
         cx: &ApplyContext,
@@ -312,6 +337,13 @@ impl Deployer for Push {
         _: Option<&PushReceipt>,
     ) -> Result<PushReceipt> {
         self.is_of_database(change)?;
+        if !change.orphans.is_empty() {
+            let versions: Vec<_> = change.orphans.iter().map(String::as_str).collect();
+            return Err(Error::new(code::ORPHANED, ORPHANED)
+                .with_effect(Effect::None)
+                .with_context("versions", several(&versions))
+                .with_context("database", &change.database));
+        }
         let files = self.files(change)?;
         let mut receipt = PushReceipt::default();
         let mut has_written = false;
@@ -377,7 +409,7 @@ impl PendingFiles for Push {
 }
 
 /// The first of them, and how many more there are.
-fn several(names: &[&str]) -> String {
+pub(super) fn several(names: &[&str]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let named = names.get(..names.len() - more).unwrap_or_default().join(", ");
     if more == 0 { named } else { format!("{named} and {more} more") }
