@@ -195,4 +195,31 @@ gatekit_core::codes! {
     /// Secrets are not set that the functions need.
     SECRETS_MISSING = "secrets.missing",
         next: "set those that are named, by `supabase secrets set` or in the dashboard; ship again";
+    /// A repair names no version.
+    NO_VERSIONS = "migration.no_versions",
+        next: "name the versions; see whether a variable is empty";
+    /// A repair names versions that the history, or the folder, does not have. None was repaired.
+    UNKNOWN_VERSION = "migration.unknown_version",
+        next: "see the versions that are there, and name these";
+    /// That a file is applied is not proven.
+    UNPROVEN = "migration.unproven",
+        next: "see what was looked up; give a probe where the objects do not tell";
+    /// The probe that is to prove that a file is applied cannot be asked.
+    PROBE = "migration.probe",
+        next: "give a query that only reads, and gives one row of one column, true or false";
+    /// What a row was before its repair is not kept any more.
+    NOT_KEPT = "migration.not_kept",
+        next: "see who has altered `supabase_migrations.gatekit_repairs`; write the row by hand";
+    /// Nothing of versions that no file has is in the database, and they may not be removed without a person.
+    ORPHANS_ABSENT = "migration.orphans_absent",
+        next: "remove their rows by `repair --status reverted`, or allow it without a person";
+    /// What versions have created that no file has, is in the database.
+    ORPHANS_PRESENT = "migration.orphans_present",
+        next: "bring their files here, commit them, and ship again";
+    /// Whether what versions have created that no file has is in the database, cannot be told.
+    ORPHANS_UNCLEAR = "migration.orphans_unclear",
+        next: "look whether they are applied: bring their files here, or remove their rows";
+    /// The statements of the history cannot be written as files.
+    NOT_WRITTEN = "migration.not_written",
+        next: "see the path that is named; write the file by hand";
 }

@@ -2,10 +2,12 @@
 //! destroy.
 //!
 //! Files, names and order are those of the Supabase CLI, so that it and gatekit can be used in turn on one
-//! database. [`Push`] applies them, and [`list()`] shows them beside what is applied.
+//! database. [`Push`] applies them, and [`list()`] shows them beside what is applied. [`Repair`] says what is
+//! applied, and [`Orphans`] is about what no file has.
 
 mod alone;
 mod apply;
+mod catalog;
 mod change;
 mod destructive;
 mod down;
@@ -19,10 +21,13 @@ mod lex;
 mod list;
 mod merge;
 mod mode;
+mod objects;
+mod orphans;
 mod place;
 mod pooler;
 mod progress;
 mod push;
+mod repair;
 mod split;
 
 pub use change::{Before, Pending, PushChange, PushReceipt};
@@ -34,5 +39,9 @@ pub use kind::Kind;
 pub use list::{Agreement, Detail, MigrationList, MigrationRow, list};
 pub use merge::{Applied, Merge, is_same_text, merge};
 pub use mode::Mode;
+pub use orphans::{Diagnosis, Orphan, Orphans, Remains, Unattended};
 pub use push::Push;
+pub use repair::{
+    Proof, Repair, RepairChange, RepairReceipt, RestoreRows, RowBefore, RowChange, RowWish, Status,
+};
 pub use split::{Statement, split};

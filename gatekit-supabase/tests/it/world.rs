@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gatekit_core::ledger::MemoryLedger;
-use gatekit_core::{Candidate, Engine, Outcome, Pipeline, RunId, RunReport};
+use gatekit_core::{
+    Candidate, Code, Engine, Finding, GateSlot, Outcome, Pipeline, RunId, RunReport, Verdict, enforced,
+    gate_fn,
+};
 use gatekit_peers::{Via, new_database};
 use gatekit_supabase::Database;
 use gatekit_supabase::migrations::Push;
@@ -65,9 +68,21 @@ impl World {
     }
 
     pub(crate) async fn client(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.direct, NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
+        client(&self.direct).await
+    }
+
+    /// A gate that does `sql`, as somebody else would, and then fails.
+    pub(crate) fn fails_after(&self, sql: &'static str) -> GateSlot {
+        let url = self.direct.clone();
+        let gate = gate_fn("fails", move |_| {
+            let url = url.clone();
+            async move {
+                client(&url).await.batch_execute(sql).await.unwrap();
+                let code = Code::new("test.fails");
+                Ok(Verdict::Fail(Finding::new(code, "it is to be undone")))
+            }
+        });
+        enforced(gate.unwrap())
     }
 
     pub(crate) async fn run(&self, sql: &str) {
@@ -118,6 +133,12 @@ impl World {
         };
         tokio::time::timeout(Duration::from_secs(20), found).await.unwrap()
     }
+}
+
+async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 pub(crate) fn version(number: u32) -> String {
