@@ -12,7 +12,7 @@ use gatekit_supabase::migrations::{Repair, RestoreRows};
 
 use super::world::{World, end, engine, version, why};
 
-const BOTH: [Via; 2] = [Via::Server, Via::Pooler];
+pub(crate) const BOTH: [Via; 2] = [Via::Server, Via::Pooler];
 
 /// A history as the hosted service may have it: more columns, and rows that say nothing.
 const HOSTED: &str = "
@@ -32,7 +32,7 @@ const HOSTED: &str = "
     delete from supabase_migrations.schema_migrations where version = '20260101000001';
     insert into supabase_migrations.schema_migrations (version, at) values ('20260101000001', null);";
 
-const TABLE: &str = "supabase_migrations.schema_migrations";
+pub(crate) const TABLE: &str = "supabase_migrations.schema_migrations";
 
 pub(crate) fn pipeline(repair: Repair) -> Pipeline {
     let back = RestoreRows::of(&repair);
@@ -50,7 +50,7 @@ pub(crate) async fn run(pipeline: &Pipeline) -> RunReport {
     engine().ship(pipeline, Candidate::new()).await
 }
 
-fn reverted(world: &World, numbers: &[u32]) -> Repair {
+pub(crate) fn reverted(world: &World, numbers: &[u32]) -> Repair {
     Repair::reverted(world.database(), numbers.iter().map(|it| version(*it))).unwrap()
 }
 
@@ -59,7 +59,7 @@ async fn rows(world: &World) -> Vec<String> {
     world.texts(&format!("SELECT m::text FROM {TABLE} m ORDER BY version")).await
 }
 
-async fn shipped(via: Via, numbers: u32) -> World {
+pub(crate) async fn shipped(via: Via, numbers: u32) -> World {
     let world = World::via(via);
     for number in 1..=numbers {
         world.file(number, &format!("create table t{number} (); select 'CANARY{number}';"));
@@ -335,68 +335,4 @@ async fn what_rows_say_is_not_journalled() {
     assert!(journal.contains("create table t1 ()"), "the rows are shown");
     assert!(!journal.contains("CANARY"), "{journal}");
     assert!(world.history().await[0].contains("CANARY1"));
-}
-
-#[test]
-fn a_repair_that_is_killed_at_any_moment_is_resumed_with_what_is_true() {
-    use tokio::runtime::Builder;
-    let runtime = || Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    for via in BOTH {
-        let mut random = fastrand::Rng::with_seed(13);
-        for _ in 0..5 {
-            let world = runtime().block_on(shipped(via, 2));
-            // The server takes its time over the row, so that there is a middle to be killed in.
-            runtime().block_on(world.run(&format!(
-                "create function slow() returns trigger language plpgsql as \
-                 $$ begin perform pg_sleep(0.15); return old; end $$; \
-                 create trigger slow before delete on {TABLE} for each row execute function slow()"
-            )));
-            let engine = Engine::new(Arc::new(MemoryLedger::new()))
-                .with_deadline(Duration::from_secs(60))
-                .with_lease(Duration::from_secs(1))
-                .unwrap();
-            let moment = Duration::from_millis(random.u64(..400));
-            let dies = runtime();
-            let id = dies.block_on(async {
-                let running = engine.ship(&pipeline(reverted(&world, &[1, 2])), Candidate::new());
-                tokio::time::sleep(moment).await;
-                running.run()
-            });
-            dies.shutdown_background();
-            runtime().block_on(async {
-                let rows = world.history().await.len();
-                assert!(rows == 0 || rows == 2, "all or none: {rows}");
-                let repair = pipeline(reverted(&world, &[1, 2]));
-                let mut report = engine.resume(&repair, id).await;
-                if report.outcome == Outcome::Refused {
-                    report = engine.ship(&repair, Candidate::new()).await;
-                }
-                let good = [Outcome::Released, Outcome::Unchanged].contains(&report.outcome);
-                assert!(good, "{via:?} {moment:?}: {:?} {}", end(&report), why(&report));
-                assert_eq!(world.history().await.len(), 0, "{via:?} {moment:?}");
-            });
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repair_whose_answer_is_lost_is_read_and_never_guessed() {
-    for via in BOTH {
-        let world = shipped(via, 1).await;
-        world
-            .run(&format!(
-                "create function slow() returns trigger language plpgsql as \
-                 $$ begin perform pg_sleep(1); return null; end $$; \
-                 create constraint trigger slow after delete on {TABLE} deferrable initially deferred \
-                 for each row execute function slow()"
-            ))
-            .await;
-        let running = engine().ship(&pipeline(reverted(&world, &[1])), Candidate::new());
-        // In the middle of its commit.
-        let pid = world.works_at("COMMIT").await;
-        world.run(&format!("SELECT pg_terminate_backend({pid})")).await;
-        let report = running.await;
-        assert_eq!(report.outcome, Outcome::RolledBack, "{via:?}: {}", why(&report));
-        assert_eq!(world.history().await.len(), 1, "{via:?}");
-    }
 }
