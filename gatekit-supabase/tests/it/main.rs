@@ -17,6 +17,7 @@ mod push;
 mod repair;
 mod repair_applied;
 mod repair_conformance;
+mod repair_explored;
 mod repair_trouble;
 mod together;
 mod trouble;
