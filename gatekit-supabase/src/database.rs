@@ -67,8 +67,9 @@ impl Database {
         Ok(Self { address: Address::parse(&url, &DATABASE)? })
     }
 
-    /// Host and name, whoever asks.
-    pub(crate) fn name(&self) -> String {
+    /// Host, port and name, whoever asks: without user and password.
+    #[must_use]
+    pub fn name(&self) -> String {
         self.address.database()
     }
 

@@ -4,6 +4,7 @@
 use gatekit_core::Digest;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
 
 use super::apply::Way;
 use super::file::File;
@@ -157,7 +158,8 @@ pub(super) async fn forget(client: &Client, version: &str) -> Answer<()> {
         return Ok(());
     }
     let table = "supabase_migrations.gatekit_progress";
-    client.batch_execute(&format!("DELETE FROM {table} WHERE version = '{version}'")).await?;
+    let sql = format!("DELETE FROM {table} WHERE version = $1");
+    client.execute_typed(&sql, &[(&version, Type::TEXT)]).await?;
     let sql = format!("SELECT EXISTS (SELECT FROM {table})");
     if !client.query_typed_one(&sql, &[]).await?.try_get(0)? {
         client.batch_execute(&format!("DROP TABLE {table}")).await?;

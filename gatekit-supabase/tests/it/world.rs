@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gatekit_core::ledger::MemoryLedger;
 use gatekit_core::{
-    Candidate, Code, Engine, Finding, GateSlot, Outcome, Pipeline, RunId, RunReport, Verdict, enforced,
-    gate_fn,
+    Candidate, Code, Engine, Finding, GateSlot, Outcome, Pipeline, RunId, RunReport, Verdict,
+    enforced, gate_fn,
 };
 use gatekit_peers::{Via, new_database};
 use gatekit_supabase::Database;

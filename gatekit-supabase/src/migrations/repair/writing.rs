@@ -11,7 +11,7 @@ use super::rows::{self, PLAIN, Seen};
 use crate::code;
 use crate::database::{Database, Session};
 use crate::migrations::file::File;
-use crate::migrations::history;
+use crate::migrations::{history, progress};
 
 const DOING: &str = "repair the history of the migrations";
 
@@ -206,6 +206,10 @@ impl Writing<'_> {
                 let by = (&*self.change.repair, self.change.status.as_str());
                 for version in &versions {
                     rows::keep(client, by, version, seen.rows.get(version)).await?;
+                }
+                for version in &versions {
+                    // How far a file was that allows no transaction: that is said otherwise now.
+                    progress::forget(client, version).await?;
                 }
                 match self.change.status {
                     Status::Reverted => {
