@@ -2,59 +2,67 @@
 
 use gatekit_peers::SupabaseVersion::{self, Go, V3};
 
+use super::alone;
 use super::case::{Case, Step};
 
 /// Differences by name, of the current command line and of the Go one.
-type Expected<'a> = &'a [(SupabaseVersion, &'static str)];
+pub(crate) type Expected<'a> = &'a [(SupabaseVersion, &'static str)];
 
-fn steps(name: &str, expected: Expected<'_>, steps: Vec<Step>) -> Case {
+pub(crate) fn steps(name: &str, expected: Expected<'_>, steps: Vec<Step>) -> Case {
     Case { name: name.to_owned(), steps, expected: Some(expected.to_vec()) }
 }
 
 /// One push of these files.
-fn folder(name: &str, expected: Expected<'_>, files: &[(&str, &str)]) -> Case {
+pub(crate) fn folder(name: &str, expected: Expected<'_>, files: &[(&str, &str)]) -> Case {
     steps(name, expected, vec![Step::of(files)])
 }
 
 /// One push of one file.
-fn file(name: &str, expected: Expected<'_>, sql: &str) -> Case {
+pub(crate) fn file(name: &str, expected: Expected<'_>, sql: &str) -> Case {
     folder(name, expected, &[(A, sql)])
 }
 
-const A: &str = "20260101000001_a.sql";
+/// One push of so many files, by numbers.
+pub(crate) fn files(name: &str, expected: Expected<'_>, texts: &[&str]) -> Case {
+    let names: Vec<_> =
+        (1..=texts.len()).map(|at| format!("{}_n.sql", 20_260_101_000_000 + at)).collect();
+    let files: Vec<_> = names.iter().map(String::as_str).zip(texts.iter().copied()).collect();
+    folder(name, expected, &files)
+}
+
+pub(crate) const A: &str = "20260101000001_a.sql";
 const B: &str = "20260101000002_b.sql";
 const C: &str = "20260101000003_c.sql";
 
-const TABLE: &str = "create table a (i int);";
+pub(crate) const TABLE: &str = "create table a (i int);";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [texts(), statements(), files(), histories()].concat()
+    [texts(), statements(), alone::cases(), names(), histories()].concat()
 }
 
 /// How files are split.
 fn texts() -> Vec<Case> {
     vec![
-        file(
-            "plain",
+        files(
+            "what all take alike",
             &[],
-            "-- one\ncreate table a (i int primary key, t text default 'x;y');\n\n\
-             insert into a values (1), (2);\nselect * from a;\ncomment on table a is 'it''s; a';\n",
-        ),
-        file(
-            "comments that nest",
-            &[],
-            "/* a /* ; */ ; */ create table a (i int); /* b; */\n-- c; d\ncreate table b (); -- e;\n/* f",
-        ),
-        file(
-            "dollars in dollars",
-            &[],
-            "create function f() returns text language plpgsql as $a$ begin execute $b$ select $$;$$ $b$; \
-             return '$a'; end; $a$;\ndo $$ begin raise notice 'x;'; end; $$;\ncreate table a ();",
-        ),
-        file(
-            "names in quotes",
-            &[],
-            "create table \"a;\"\"b\" (\"c;\" int); create table fn_atomic (atomic int, \"begin atomic\" int);",
+            &[
+                "-- one\ncreate table a (i int primary key, t text default 'x;y');\n\n\
+                 insert into a values (1), (2);\nselect * from a;\ncomment on table a is 'it''s; a';\n",
+                "/* a /* ; */ ; */ create table b (i int); /* b; */\n-- c; d\ncreate table c (); -- e;\n/* f",
+                "create function f() returns text language plpgsql as $a$ begin execute $b$ select $$;$$ $b$; \
+                 return '$a'; end; $a$;\ndo $$ begin raise notice 'x;'; end; $$;\ncreate table d ();",
+                "create table \"a;\"\"b\" (\"c;\" int); create table fn_atomic (atomic int, \"begin atomic\" int);",
+                "create function g() returns int language sql begin atomic select 1; select 2; end;\n\
+                 create table e (i int);",
+                "create table h (\r\n  i int\r\n);\r\n\r\n-- c\r\ncreate table i ();\r\n",
+                "-- one;\n/* two; */",
+                "create table j ();\u{a0}",
+                &format!(
+                    "create table k (t text);\ninsert into k values ('{}');",
+                    "x;".repeat(300_000)
+                ),
+            ],
         ),
         file(
             "escapes",
@@ -70,12 +78,6 @@ fn texts() -> Vec<Case> {
             "what allows no transaction first",
             &[(V3, "mixed"), (Go, "mixed, as a whole")],
             &[(A, "vacuum; create table a ();"), (B, TABLE)],
-        ),
-        file(
-            "a body in sql",
-            &[],
-            "create function f() returns int language sql begin atomic select 1; select 2; end;\n\
-             create table a (i int);",
         ),
         file(
             "a body in sql with a case",
@@ -111,37 +113,40 @@ fn texts() -> Vec<Case> {
             "create table a (i int); -- one\rcreate table b (i int);\ncreate table c (i int);",
         ),
         file(
-            "line ends of windows",
-            &[],
-            "create table a (\r\n  i int\r\n);\r\n\r\n-- c\r\ncreate table b ();\r\n",
-        ),
-        file(
             "a byte order mark",
             &[(Go, "byte order mark")],
             "\u{feff}create table a ();\ncreate table b ();\n",
         ),
-        file("nothing", &[(Go, "no statements")], ""),
-        file("white space", &[(Go, "no statements")], " \n\t;;\r\n;"),
-        file("comments alone", &[], "-- one;\n/* two; */"),
+        files("nothing", &[(Go, "no statements")], &["", " \n\t;;\r\n;"]),
         file("an odd space at the end", &[(Go, "next line")], "create table a ();\u{85}"),
-        file("a no-break space at the end", &[], "create table a ();\u{a0}"),
         file("a quote that is open", &[], "create table a (); select 'b; create table c ();"),
         file("a parenthesis too many", &[], "create table a (); ) ; create table b ();"),
         file("a parenthesis too few", &[], "create table a (); select (1; create table b ();"),
-        file(
-            "a long file",
-            &[],
-            &format!(
-                "create table a (t text);\ninsert into a values ('{}');",
-                "x;".repeat(300_000)
-            ),
-        ),
     ]
 }
 
 /// What single statements do.
 fn statements() -> Vec<Case> {
     vec![
+        files(
+            "what all do alike",
+            &[],
+            &[
+                "create type t as enum ('a');",
+                "alter type t add value 'b'; create table a ();",
+                "create table b (t t default 'b');",
+                "create schema s; set search_path = s; set my.thing = 'x'; create table c ();",
+                "create table d as select current_setting('my.thing', true) t;",
+                "create table e as select current_setting('transaction_isolation') i, \
+                 current_setting('transaction_read_only') r;",
+                "create table f (); set role pg_monitor; select 1; reset role;",
+                "set local search_path = pg_catalog; create table public.g ();",
+                "do $$ begin raise notice 'a'; raise warning 'b'; end $$; select 1; show search_path; \
+                 create table h ();",
+                "create temp table i (i int); prepare p as select 1;",
+                "create table j as select * from i; execute p;",
+            ],
+        ),
         file(
             "a column that is not there",
             &[],
@@ -164,15 +169,6 @@ fn statements() -> Vec<Case> {
         ),
         file("a variable of psql", &[], "select :x;"),
         folder(
-            "a value of a type, then its use",
-            &[],
-            &[
-                (A, "create type t as enum ('a');"),
-                (B, "alter type t add value 'b'; create table b ();"),
-                (C, "create table c (t t default 'b');"),
-            ],
-        ),
-        folder(
             "a value of a type, used at once",
             &[],
             &[
@@ -180,23 +176,10 @@ fn statements() -> Vec<Case> {
                 (B, "alter type t add value 'b'; create table b (t t default 'b');"),
             ],
         ),
-        folder(
-            "settings",
-            &[],
-            &[
-                (A, "create schema s; set search_path = s; set my.thing = 'x'; create table a ();"),
-                (B, "create table b as select current_setting('my.thing', true) t;"),
-            ],
-        ),
         file(
             "limits",
             &[(V3, "limits"), (Go, "limits")],
             "create table a as select current_setting('lock_timeout') l, current_setting('statement_timeout') s;",
-        ),
-        file(
-            "isolation",
-            &[],
-            "create table a as select current_setting('transaction_isolation') i, current_setting('transaction_read_only') r;",
         ),
         file(
             "an isolation of its own",
@@ -207,19 +190,6 @@ fn statements() -> Vec<Case> {
             "a role",
             &[(V3, "role"), (Go, "role")],
             "create table a (); set role pg_monitor; select 1;",
-        ),
-        file(
-            "a role that is reset",
-            &[],
-            "create table a (); set role pg_monitor; select 1; reset role;",
-        ),
-        folder(
-            "tables of the session",
-            &[],
-            &[
-                (A, "create temp table t (i int); prepare p as select 1;"),
-                (B, "create table b as select * from t; execute p;"),
-            ],
         ),
         file(
             "a lock",
@@ -236,14 +206,8 @@ fn statements() -> Vec<Case> {
             &[(V3, "transaction block"), (Go, "transaction block")],
             "declare c cursor for select 1; create table a ();",
         ),
-        file("set local", &[], "set local search_path = pg_catalog; create table public.a ();"),
         file(
             "a transaction of its own",
-            &[(V3, "transaction control"), (Go, "transaction control")],
-            "begin; create table a (); commit;",
-        ),
-        file(
-            "half of it",
             &[(V3, "transaction control"), (Go, "transaction control")],
             "begin; create table a (); commit; select nope;",
         ),
@@ -256,24 +220,12 @@ fn statements() -> Vec<Case> {
             ],
         ),
         folder(
-            "an index beside",
-            &[(V3, "no transaction"), (Go, "no transaction")],
-            &[(A, TABLE), (B, "create index concurrently i on a (i);")],
-        ),
-        folder(
             "an index within",
             &[(V3, "mixed"), (Go, "mixed, as a whole")],
             &[(
                 A,
                 "create table a (i int); create index concurrently i on a (i); create table b ();",
             )],
-        ),
-        file("vacuum", &[(V3, "no transaction"), (Go, "no transaction")], "vacuum;"),
-        file("discard all", &[(V3, "no transaction"), (Go, "no transaction")], "discard all;"),
-        file(
-            "asked for none",
-            &[(V3, "no transaction"), (Go, "no transaction")],
-            "-- pg-delta: transaction=false\ncreate table a (); create table b ();",
         ),
         file(
             "copied data",
@@ -295,21 +247,22 @@ fn statements() -> Vec<Case> {
             &[(V3, "after the statements"), (Go, "after the statements")],
             "create table a (); drop schema supabase_migrations cascade;",
         ),
-        file(
-            "what it says",
-            &[],
-            "do $$ begin raise notice 'a'; raise warning 'b'; end $$; select 1; show search_path; create table a ();",
-        ),
     ]
 }
 
-/// Names.
-fn files() -> Vec<Case> {
+/// What files are called, and folders.
+fn names() -> Vec<Case> {
     vec![
         folder(
             "names",
             &[],
-            &[("20260101000001_.sql", TABLE), ("20260101000002_b c-d.é.sql", "create table b ();")],
+            &[
+                ("20260101000001_.sql", TABLE),
+                ("20260101000002_b c-d.é.sql", "create table b ();"),
+                ("20260101000003_init.sql", "create table c ();"),
+                ("down/", ""),
+                ("down/20260101000001_.down.sql", "drop table a;"),
+            ],
         ),
         folder(
             "other names",
@@ -329,7 +282,6 @@ fn files() -> Vec<Case> {
             &[],
             &[("20190101000000_a.sql", TABLE), ("20200101000000_init.sql", "create table b ();")],
         ),
-        folder("a new init", &[], &[("20260101000000_init.sql", TABLE)]),
         folder(
             "short versions",
             &[(V3, "version"), (Go, "version")],
@@ -349,11 +301,6 @@ fn files() -> Vec<Case> {
             &[(V3, "way back"), (Go, "way back")],
             &[(A, TABLE), ("20260101000002_a.down.sql", "drop table a;")],
         ),
-        folder(
-            "a way back beside them",
-            &[],
-            &[(A, TABLE), ("down/", ""), ("down/20260101000001_a.down.sql", "drop table a;")],
-        ),
         folder("no folder", &[(V3, "no folder"), (Go, "no folder")], &[]),
         folder("an empty folder", &[], &[("down/", "")]),
     ]
@@ -361,45 +308,56 @@ fn files() -> Vec<Case> {
 
 /// What was applied before.
 fn histories() -> Vec<Case> {
-    let without = |name: &str| Step { files: vec![(name.to_owned(), None)], ..Step::default() };
-    let by_hand = |sql: &str| Step { sql: sql.to_owned(), ..Step::default() };
     let row = "insert into supabase_migrations.schema_migrations (version) values";
-    let ab = || Step::of(&[(A, TABLE), (B, "create table b ();")]);
+    let more = "alter table supabase_migrations.schema_migrations \
+                add column created_by text, add column rollback text[]";
+    let old = "create schema supabase_migrations; \
+               create table supabase_migrations.schema_migrations (version text not null primary key)";
+    let (b, c) = ((B, "create table b ();"), (C, "create table c ();"));
+    let (d, e) = (("20260101000004_d.sql", "select 4;"), ("20260101000005_e.sql", "select 5;"));
+    let ab = || Step::of(&[(A, TABLE), b]);
     vec![
-        steps("twice", &[], vec![ab(), Step::default()]),
-        steps("one more", &[], vec![ab(), Step::of(&[(C, "create table c ();")])]),
-        steps("mended", &[], vec![Step::of(&[(A, TABLE), (B, "nope;")]), Step::of(&[(B, "create table b ();")])]),
-        steps("a file that is gone", &[], vec![ab(), without(A)]),
-        steps("files that are gone, and one more", &[], vec![ab(), Step { files: vec![(A.to_owned(), None), (B.to_owned(), None), (C.to_owned(), Some(b"select 1;".to_vec()))], ..Step::default() }]),
-        steps("a file between", &[], vec![Step::of(&[(A, TABLE), (C, "create table c ();")]), Step::of(&[(B, "create table b ();")])]),
         steps(
-            "a file between, and allowed",
+            "one push after the other",
             &[],
-            vec![Step::of(&[(A, TABLE), (C, "create table c ();")]), Step { all: true, ..Step::of(&[(B, "create table b ();"), ("20260101000004_d.sql", "create table d ();")]) }],
+            vec![
+                ab(),
+                Step::default(),
+                Step::of(&[c]),
+                Step::of(&[(B, "\r\ncreate table b ()\n;\n")]),
+                Step::default().without(A),
+                Step::of(&[(A, TABLE), d]).after(&format!("{row} ('20260101000004')")),
+                Step::of(&[e]).without(A).without(B),
+                Step::of(&[(A, TABLE), b]).after(more),
+                Step::default().after(&format!("{row} ('20260101000006')")),
+            ],
         ),
-        steps("gone and between", &[], vec![Step::of(&[(A, TABLE), (C, "create table c ();")]), Step { all: true, files: vec![(A.to_owned(), None), (B.to_owned(), Some(Vec::new()))], ..Step::default() }]),
-        steps("edited", &[(V3, "edited"), (Go, "edited")], vec![ab(), Step::of(&[(B, "create table b (i int);")])]),
-        steps("edited white space", &[], vec![ab(), Step::of(&[(B, "\r\ncreate table b ()\n;\n")])]),
-        steps("a row by hand", &[], vec![ab(), by_hand(&format!("{row} ('20260101000003')"))]),
         steps(
-            "a row by hand of a file",
-            &[],
-            vec![ab(), Step { sql: format!("{row} ('20260101000003')"), ..Step::of(&[(C, "create table c ();")]) }],
+            "out of order",
+            &[(V3, "edited"), (Go, "edited")],
+            vec![
+                Step::of(&[(A, TABLE), c]),
+                Step::of(&[b]),
+                Step { all: true, ..Step::of(&[d]) },
+                Step { all: true, ..Step::of(&[("20260101000000_o.sql", "select 0;")]).without(A) },
+                Step::of(&[(A, "create table a (j int);")]),
+            ],
         ),
+        steps("mended", &[], vec![Step::of(&[(A, TABLE), (B, "nope;")]), Step::of(&[b])]),
         steps(
             "an old history",
             &[],
-            vec![Step {
-                sql: format!("create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text not null primary key); {row} ('20260101000001'); {TABLE}"),
-                ..ab()
-            }],
+            vec![ab().after(&format!("{old}; {row} ('20260101000001'); {TABLE}"))],
         ),
         steps(
-            "a history with more",
-            &[],
-            vec![ab(), Step { sql: "alter table supabase_migrations.schema_migrations add column created_by text, add column rollback text[]".to_owned(), ..Step::of(&[(C, "create table c ();")]) }],
+            "not utf-8",
+            &[(V3, "replaced bytes"), (Go, "bytes of no text")],
+            vec![Step::with(A, b"create table a (); -- caf\xe9\n")],
         ),
-        steps("not utf-8", &[(V3, "replaced bytes"), (Go, "bytes of no text")], vec![Step { files: vec![(A.to_owned(), Some(b"create table a (); -- caf\xe9\n".to_vec()))], ..Step::default() }]),
-        steps("a nul byte", &[(V3, "nul byte"), (Go, "nul byte")], vec![Step { files: vec![(A.to_owned(), Some(b"create table a (); select '\0';".to_vec()))], ..Step::default() }]),
+        steps(
+            "a nul byte",
+            &[(V3, "nul byte"), (Go, "nul byte")],
+            vec![Step::with(A, b"create table a (); select '\0';")],
+        ),
     ]
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gatekit_peers::SupabaseVersion;
 
 use super::differences::{DIFFERENCES, Difference, HISTORY_FIRST, How};
-use super::server::Server;
+use super::server::{Dump, Server};
 use super::tool::{Said, Tool, Tools};
 
 /// One push, and what comes before it.
@@ -33,11 +33,8 @@ pub(crate) struct Case {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) said: Said,
-    /// What is in the database but the history.
-    pub(crate) dump: String,
-    /// The schema of the history.
-    pub(crate) table: String,
-    /// Its rows.
+    pub(crate) dump: Dump,
+    /// The rows of the history.
     pub(crate) history: Vec<String>,
 }
 
@@ -64,6 +61,22 @@ impl Step {
         Self { files: files.collect(), ..Self::default() }
     }
 
+    /// Writes this one, of any bytes.
+    pub(crate) fn with(name: &str, text: &[u8]) -> Self {
+        Self { files: vec![(name.to_owned(), Some(text.to_vec()))], ..Self::default() }
+    }
+
+    /// Removes that file, too.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.files.push((name.to_owned(), None));
+        self
+    }
+
+    /// After somebody has done that by hand.
+    pub(crate) fn after(self, sql: &str) -> Self {
+        Self { sql: sql.to_owned(), ..self }
+    }
+
     pub(crate) fn write(&self, folder: &Path) {
         for (name, text) in &self.files {
             let path = folder.join(name);
@@ -81,11 +94,11 @@ impl Step {
 impl Case {
     /// Lets each tool push it, and judges where they differ.
     pub(crate) fn judge(&self, server: &Server, tools: &Tools, project: &Path) -> Verdict {
-        let gatekit = self.pushed(server, tools, project, Tool::Gatekit);
+        let gatekit: Vec<_> = self.pushed(server, tools, project, Tool::Gatekit).collect();
         let (mut found, mut wrong) = (Vec::new(), String::new());
         for version in SupabaseVersion::ALL {
             let cli = self.pushed(server, tools, project, Tool::Cli(version));
-            match self.compare(version, &cli, &gatekit) {
+            match self.compare(version, cli, &gatekit) {
                 Ok(differences) => found.extend(differences.into_iter().map(|it| (version, it))),
                 Err(told) => wrong += &told,
             }
@@ -108,12 +121,11 @@ impl Case {
     fn compare(
         &self,
         version: SupabaseVersion,
-        cli: &[Seen],
+        cli: impl Iterator<Item = Seen>,
         gatekit: &[Seen],
     ) -> Result<Vec<&'static Difference>, String> {
         let mut found = Vec::new();
-        for (at, (theirs, ours)) in cli.iter().zip(gatekit).enumerate() {
-            let mut theirs = theirs.clone();
+        for (at, (mut theirs, ours)) in cli.zip(gatekit).enumerate() {
             for difference in DIFFERENCES.iter().filter(|it| it.of.contains(&version)) {
                 if let How::Adjusts(adjust) = difference.how
                     && adjust(&mut theirs, ours)
@@ -133,27 +145,26 @@ impl Case {
         Ok(found)
     }
 
-    /// What there is after each step.
-    fn pushed(&self, server: &Server, tools: &Tools, project: &Path, tool: Tool) -> Vec<Seen> {
+    /// What there is after each step, which is taken when it is asked for.
+    fn pushed(
+        &self,
+        server: &Server,
+        tools: &Tools,
+        project: &Path,
+        tool: Tool,
+    ) -> impl Iterator<Item = Seen> {
         let (database, folder) = (server.database(), project.join("supabase/migrations"));
         let _ = std::fs::remove_dir_all(project);
         std::fs::create_dir_all(project).unwrap();
-        let see = |said| {
-            let history = database.history();
-            let table = history.as_ref().map(|_| database.table()).unwrap_or_default();
-            let history = history.unwrap_or_default();
-            Seen { said, dump: database.dump(), table, history }
-        };
-        let mut seen = Vec::new();
-        for step in &self.steps {
+        self.steps.iter().map(move |step| {
             step.write(&folder);
             if !step.sql.is_empty() {
                 database.run(&step.sql);
             }
             let said = tools.push(tool, project, &database.url(), step.all);
-            seen.push(see(said));
-        }
-        seen
+            let history = database.history().unwrap_or_default();
+            Seen { said, dump: database.dump(), history }
+        })
     }
 
     /// The files of the first so many steps.
@@ -195,7 +206,10 @@ impl Gap<'_> {
             Some(before) => {
                 Seen { said: self.gatekit.said.clone(), ..before.clone() } == *self.gatekit
             }
-            None => self.gatekit.table.is_empty() && !self.gatekit.dump.contains("CREATE"),
+            None => {
+                let Dump { rest, history, progress } = &self.gatekit.dump;
+                history.is_empty() && progress.is_empty() && !rest.contains("CREATE")
+            }
         }
     }
 
@@ -223,11 +237,37 @@ impl Gap<'_> {
         let row = format!("[\"{version}\",");
         let applied = |seen: &Seen| seen.history.iter().any(|it| it.starts_with(&row));
         let is_further = match &self.gatekit.said {
-            Said::Failed { file: ours, statement: at, .. } if ours == file => at > statement,
+            Said::Failed { file: ours, statement: at, sqlstate } if ours == file => {
+                at > statement || (at == statement && !states.contains(&&**sqlstate))
+            }
             _ => applied(self.gatekit),
         };
         let is_so = is_further && !applied(self.cli) && self.cli.said.fails(states);
         is_so && self.text(file).is_some_and(|sql| is(&sql))
+    }
+
+    /// Whether the server refused the same to both, in a file of such a text of which gatekit keeps what is done.
+    pub(crate) fn keeps_a_part(&self, is: impl Fn(&str) -> bool) -> bool {
+        let Said::Failed { file, .. } = &self.gatekit.said else { return false };
+        let is_alike =
+            self.cli.said == self.gatekit.said && self.cli.history == self.gatekit.history;
+        is_alike
+            && !self.gatekit.dump.progress.is_empty()
+            && self.text(file).is_some_and(|sql| is(&sql))
+    }
+
+    /// Whether a part of a file was done before, from which gatekit goes on.
+    pub(crate) fn goes_on(&self) -> bool {
+        let is_underway = |seen: &Seen| !seen.dump.progress.is_empty();
+        let is_so = match (&self.cli.said, &self.gatekit.said) {
+            (_, Said::Applied) => !is_underway(self.gatekit),
+            (
+                Said::Failed { file, statement, .. },
+                Said::Failed { file: ours, statement: at, .. },
+            ) => file == ours && statement <= at,
+            _ => false,
+        };
+        is_so && self.before.is_some_and(is_underway)
     }
 
     /// Whether the server refused a statement of gatekit with that state, in a file of such a text.
@@ -253,8 +293,7 @@ impl Gap<'_> {
         for (who, seen, other) in [("cli", cli, ours), ("gatekit", ours, cli)] {
             told.push(format!("  {who} said {:?}", seen.said));
             told.extend(seen.history.iter().map(|row| format!("  {who} has {row}")));
-            let lines = [(&seen.dump, &other.dump), (&seen.table, &other.table)];
-            for (mine, theirs) in lines {
+            for (mine, theirs) in seen.dump.parts().into_iter().zip(other.dump.parts()) {
                 let alone = mine.lines().filter(|line| !theirs.contains(line));
                 told.extend(alone.map(|line| format!("  {who} alone has {line}")));
             }

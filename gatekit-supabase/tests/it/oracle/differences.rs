@@ -36,11 +36,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         name: HISTORY_FIRST,
         of: BOTH,
         cli: "makes the table of the history before the first file, in a transaction of its own",
-        gatekit: "makes it in the transaction of the first file: where that fails, nothing was touched",
+        gatekit: "makes it in the transaction that has the first row: where the first file fails, there is none",
         how: Adjusts(|cli, ours| {
-            let is = ours.table.is_empty() && !cli.table.is_empty() && cli.history.is_empty();
+            let has_table = |seen: &Seen| seen.dump.history.contains("CREATE TABLE");
+            let is = !has_table(ours) && has_table(cli) && cli.history.is_empty();
             if is {
-                cli.table.clear();
+                cli.dump.history.clone_from(&ours.dump.history);
             }
             is
         }),
@@ -163,12 +164,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         cli: "waits for locks and for statements without end",
         gatekit: "waits 10 s for a lock and 10 minutes for a statement, and a file can see that",
         how: Parts(|gap| {
-            let is_all =
-                gap.cli.history == gap.gatekit.history && gap.cli.table == gap.gatekit.table;
-            let is_applied =
-                [&gap.cli.said, &gap.gatekit.said].iter().all(|it| **it == Said::Applied);
-            let is = gap.gatekit.dump.replace("10s\t10min", "0\t0") == gap.cli.dump;
-            is && is_all && is_applied
+            let mut same = gap.gatekit.clone();
+            same.dump.rest = same.dump.rest.replace("10s\t10min", "0\t0");
+            same == *gap.cli && same.said == Said::Applied
         }),
     },
     Difference {
@@ -208,12 +206,68 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         how: Parts(|gap| gap.refuses("migration.transaction_control")),
     },
     Difference {
-        name: "no transaction",
+        name: "pipeline",
+        of: &[Go],
+        cli: "sends a file as a pipeline, in which PostgreSQL refuses what allows no transaction, unless it comes first",
+        gatekit: "applies such a file statement by statement",
+        how: Parts(|gap| {
+            let wants = |sql: &str| ["concurrently", "vacuum"].iter().any(|it| sql.contains(it));
+            gap.cli_stops(&["25001"], wants)
+        }),
+    },
+    Difference {
+        name: "directive",
+        of: &[Go],
+        cli: "does not know `-- pg-delta: transaction=false`, and rolls the file back where it fails",
+        gatekit: "honours it, as version 3 does",
+        how: Parts(|gap| gap.keeps_a_part(|sql| sql.contains("-- pg-delta: transaction=false"))),
+    },
+    Difference {
+        name: "progress",
         of: BOTH,
-        cli: "runs each statement alone",
-        gatekit: "refuses the file: files that allow no transaction are not applied yet",
+        cli: "keeps nowhere how far a file without a transaction was when it failed",
+        gatekit: "keeps that in a table beside the history, which is gone when the file is done",
+        how: Adjusts(|cli, ours| {
+            let has_ended = matches!(ours.said, Said::Applied | Said::UpToDate);
+            let is = !(has_ended || ours.dump.progress.is_empty());
+            if is {
+                cli.dump.progress.clone_from(&ours.dump.progress);
+            }
+            is
+        }),
+    },
+    Difference {
+        name: "gone on with",
+        of: &[V3],
+        cli: "begins a file anew that failed halfway without a transaction: it fails at what is there, or does it twice",
+        gatekit: "goes on after the last statement that is done",
+        how: Parts(|gap| gap.goes_on()),
+    },
+    Difference {
+        name: "unfinished",
+        of: &[V3],
+        cli: "takes a file that was half applied for any other",
+        gatekit: "refuses it when what is done of it was edited since",
+        how: Parts(|gap| gap.refuses("migration.unfinished")),
+    },
+    Difference {
+        name: "not valid",
+        of: BOTH,
+        cli: "records a `CREATE INDEX CONCURRENTLY IF NOT EXISTS` that found an index which is not valid",
+        gatekit: "fails: such an index is of no use",
+        how: Parts(|gap| {
+            let fails = gap.gatekit.said == Said::Refused("migration.failed".to_owned());
+            fails && gap.gatekit.history.is_empty() && gap.cli.said == Said::Applied
+        }),
+    },
+    Difference {
+        name: "discard all",
+        of: BOTH,
+        cli: "runs it",
+        gatekit: "refuses the file before anything is touched: it would let the lock on the migrations go",
         how: Parts(|gap| {
             gap.refuses_and("migration.non_transactional", |cli| *cli == Said::Applied)
+                && gap.has("discard all")
         }),
     },
     Difference {

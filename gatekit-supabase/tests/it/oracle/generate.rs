@@ -46,11 +46,14 @@ fn name(number: u32) -> String {
 impl World {
     /// The text of a file.
     fn text(&mut self) -> Vec<u8> {
-        let mut text = String::new();
+        let (mut text, kind) = (String::new(), self.random.u32(..20));
+        if kind == 0 {
+            text += "-- pg-delta: transaction=false\n";
+        }
         for _ in 0..self.random.u32(0..=5) {
             text +=
                 self.one_of(&["", "", "-- a; b\n", "/* a; /* b; */ ' */ ", "\n\n", "-- it's\n"]);
-            text += &self.statement();
+            text += &if kind == 1 { self.alone() } else { self.statement() };
             text += self.one_of(&[
                 ";\n",
                 ";\n",
@@ -110,6 +113,20 @@ impl World {
             6 => "E'it\\'s;'".to_owned(),
             7 => format!("U&'{}'", text.replace('\\', "\\\\")),
             _ => format!("'{text}'"),
+        }
+    }
+
+    /// A statement that allows no transaction, or a setting.
+    fn alone(&mut self) -> String {
+        let name = self.new_name();
+        let Some(table) = self.any(|it| &it.tables) else { return "vacuum".to_owned() };
+        match self.random.u32(..8) {
+            0..=2 => format!("create index concurrently i{name} on t{table} (s)"),
+            3 => format!("create unique index concurrently i{name} on t{table} (s)"),
+            4 => format!("drop index concurrently if exists i{}", self.random.u32(..name)),
+            5 => format!("reindex table concurrently t{table}"),
+            6 => format!("vacuum t{table}"),
+            _ => "set maintenance_work_mem = '2MB'".to_owned(),
         }
     }
 

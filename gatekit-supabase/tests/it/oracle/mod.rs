@@ -1,6 +1,7 @@
 //! The command lines of Supabase as an oracle: the same folders through them and through gatekit, each into
 //! a database of its own.
 
+mod alone;
 mod by_hand;
 mod case;
 mod differences;

@@ -103,6 +103,8 @@ impl Tools {
     ) -> (String, bool) {
         let mut command = self.cli.command(version, &self.home);
         command.current_dir(project).args(verb).args(more).arg("--yes");
+        // Version 3 works at that for half of its time, and ends before it is of use.
+        command.env("BUN_JSC_useDFGJIT", "0");
         match version {
             SupabaseVersion::V3 => command.arg(format!("--remote={url}")),
             SupabaseVersion::Go => command.args(["--db-url", url]),
