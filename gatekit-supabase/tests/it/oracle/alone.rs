@@ -11,6 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     let mended = |first: &str| format!("{directive}\r\n{first}\r\nselect 1;\r\n");
     let one = "create table a (i int);";
     let again = "create table if not exists a (i int); insert into a values (1);";
+    let two = "create index concurrently i on a (i); create unique index concurrently u on a (i);";
     let halfway: Expected<'_> =
         &[(V3, "progress"), (V3, "gone on with"), (Go, "progress"), (Go, "directive")];
     vec![
@@ -33,11 +34,18 @@ pub(crate) fn cases() -> Vec<Case> {
                 TABLE,
                 "create index concurrently i on a (i); create index concurrently j on a (i); -- done",
                 "set maintenance_work_mem = '2MB'; vacuum a;",
-                &format!("{directive}\n{}", "create table b (i int); create index concurrently k on b (i); insert into b values (1);"),
                 "create table c as select current_setting('maintenance_work_mem') t;",
+                &format!(
+                    "{directive}\ncreate table b (i int); create index concurrently k on b (i); \
+                     insert into b values (1);"
+                ),
             ],
         ),
-        file("vacuum as another role", &[(V3, "role"), (Go, "pipeline")], "set role pg_monitor; vacuum;"),
+        file(
+            "vacuum as another role",
+            &[(V3, "role"), (Go, "pipeline")],
+            "set role pg_monitor; vacuum;",
+        ),
         file(
             "a lock without a transaction",
             &[(V3, "transaction block"), (Go, "transaction block")],
@@ -47,13 +55,16 @@ pub(crate) fn cases() -> Vec<Case> {
         steps(
             "what allows no transaction is refused",
             &[],
-            vec![Step::of(&[(A, "create index concurrently i on nope (i);")]), Step::of(&[(A, TABLE)])],
+            vec![
+                Step::of(&[(A, "create index concurrently i on nope (i);")]),
+                Step::of(&[(A, TABLE)]),
+            ],
         ),
         steps(
             "an index that cannot be",
             &[(V3, "progress"), (V3, "gone on with"), (Go, "progress"), (Go, "pipeline")],
             vec![
-                Step::of(&[(A, "create index concurrently i on a (i); create unique index concurrently u on a (i);")])
+                Step::of(&[(A, two)])
                     .after("create table a (i int); insert into a values (1), (1)"),
                 Step::default().after("delete from a where ctid = '(0,1)'"),
             ],
@@ -61,12 +72,10 @@ pub(crate) fn cases() -> Vec<Case> {
         steps(
             "an index that is not valid",
             &[(V3, "not valid"), (Go, "not valid")],
-            vec![
-                Step::of(&[(A, "create index concurrently if not exists i on a (i);")]).after(
-                    "create table a (i int); create index i on a (i); \
+            vec![Step::of(&[(A, "create index concurrently if not exists i on a (i);")]).after(
+                "create table a (i int); create index i on a (i); \
                      update pg_index set indisvalid = false where indexrelid = 'i'::regclass",
-                ),
-            ],
+            )],
         ),
         steps(
             "without a transaction, and gone on with",
