@@ -224,9 +224,12 @@ impl Gap<'_> {
     }
 
     /// The same, where the command line said such a thing: unless there are more files, of which an earlier one
-    /// may have had it say another.
+    /// may have had it say another, or a string before that the Go version does not see the end of.
     pub(crate) fn refuses_and(&self, code: &str, is: impl Fn(&Said) -> bool) -> bool {
-        self.refuses(code) && (self.files.len() > 1 || is(&self.cli.said))
+        let is_torn = self.version == SupabaseVersion::Go
+            && self.cli.said.fails(&["42601"])
+            && self.has("\\'");
+        self.refuses(code) && (self.files.len() > 1 || is_torn || is(&self.cli.said))
     }
 
     /// Whether the server refused a statement of the command line, with one of these states, in a file of such
