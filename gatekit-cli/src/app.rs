@@ -141,7 +141,7 @@ impl App {
     ///
     /// Arguments that have the same name as one of the pipeline's must be of the same type.
     pub fn variant<A, S>(
-        mut self,
+        self,
         verb: &'static str,
         about: &'static str,
         build: impl AsyncFn(A, Env) -> Result<S> + 'static,
@@ -150,16 +150,13 @@ impl App {
         A: Args + Serialize + DeserializeOwned + 'static,
         S: Into<Shipment> + 'static,
     {
-        if let Some(pipeline) = self.pipelines.last_mut() {
-            pipeline.recipes.push(of(verb, about, false, build));
-        }
-        self
+        self.recipe(of(verb, about, false, build))
     }
 
     /// As [`variant`](Self::variant), of one that may also be the first that is done to a target, like a
     /// repair of what was there before.
     pub fn variant_at_any_time<A, S>(
-        mut self,
+        self,
         verb: &'static str,
         about: &'static str,
         build: impl AsyncFn(A, Env) -> Result<S> + 'static,
@@ -168,8 +165,12 @@ impl App {
         A: Args + Serialize + DeserializeOwned + 'static,
         S: Into<Shipment> + 'static,
     {
+        self.recipe(of(verb, about, true, build))
+    }
+
+    fn recipe(mut self, recipe: Shared) -> Self {
         if let Some(pipeline) = self.pipelines.last_mut() {
-            pipeline.recipes.push(of(verb, about, true, build));
+            pipeline.recipes.push(recipe);
         }
         self
     }

@@ -58,6 +58,9 @@ gatekit_core::codes! {
     /// A file needs a session of its own, and a pooler gives it none.
     POOLED = "migration.pooled",
         next: "name the server itself, or the pooler's port for sessions";
+    /// The session that applied a file has lost the lock on the migrations.
+    LOCK_LOST = "migration.lock_lost",
+        next: "`resume`: it goes on from where the file is; see who ended the session, or shares it";
     /// A part of a file is applied, and it is not what the file says now.
     UNFINISHED = "migration.unfinished",
         next: "restore the file's beginning as it was applied: see `supabase_migrations.gatekit_progress`";

@@ -88,13 +88,13 @@ impl SupabaseCli {
     }
 
     /// The program of a version. It reads nothing, tells nobody of its use, and keeps what it keeps in
-    /// `home`.
+    /// `home`, where it is run unless that is changed.
     #[must_use]
     pub fn command(&self, version: SupabaseVersion, home: &Path) -> Command {
         let packages = self.folder.join(version.number()).join("root/node_modules");
         let program = packages.join("@supabase/cli-linux-x64/bin").join(version.program());
         let mut command = command(&program, &[]);
-        command.env("HOME", home).stdin(Stdio::null());
+        command.env("HOME", home).current_dir(home).stdin(Stdio::null());
         for name in ["DO_NOT_TRACK", "SUPABASE_TELEMETRY_DISABLED", "CI", "NO_COLOR"] {
             command.env(name, "1");
         }

@@ -255,7 +255,7 @@ impl Run<'_, '_> {
             return Ok(permit);
         }
         let what = "the session has lost the lock on the migrations";
-        Err(Stop::Refused(refused(code::POOLED, what, run)))
+        Err(Stop::Refused(refused(code::LOCK_LOST, what, run)))
     }
 
     /// Keeps how far it is; nothing where that is nowhere.

@@ -1,5 +1,7 @@
 //! What orphans are, by what is in the database.
 
+use std::path::Path;
+
 use gatekit_core::Result;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -10,7 +12,6 @@ use crate::migrations::folder::Folder;
 use crate::migrations::head::head;
 use crate::migrations::history;
 use crate::migrations::merge::{Applied, merge};
-use std::path::Path;
 
 /// What is in the database of an orphan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
