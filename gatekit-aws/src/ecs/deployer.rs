@@ -236,21 +236,23 @@ impl Service {
     ) -> Result<Wished> {
         Ok(match &self.wish {
             Wish::Images(images) => Wished::Images(assigned(images, &definition.images)?),
-            Wish::Revision(name) => {
-                let read = patiently(deadline, || self.site.api().definition(name)).await?;
-                let active = read.filter(|it| it.is_active);
-                Wished::Revision(active.map(|it| it.revision).ok_or_else(|| {
-                    let what = "there is no active revision of that name";
-                    Error::new(code::NO_REVISION, what)
-                        .with_effect(Effect::None)
-                        .with_context("revision", name)
-                })?)
-            }
+            Wish::Revision(name) => Wished::Revision(self.given(deadline, name).await?.revision),
             Wish::Again => Wished::Again,
             Wish::Nothing => {
                 let what = "this deployer was made for reading only";
                 return Err(Error::new(code::NOTHING_TO_SHIP, what).with_effect(Effect::None));
             }
+        })
+    }
+
+    /// The revision of that name.
+    pub(super) async fn given(&self, deadline: Instant, name: &str) -> Result<Definition> {
+        let read = patiently(deadline, || self.site.api().definition(name)).await?;
+        read.filter(|it| it.is_active).ok_or_else(|| {
+            let what = "there is no active revision of that name";
+            Error::new(code::NO_REVISION, what)
+                .with_effect(Effect::None)
+                .with_context("revision", name)
         })
     }
 

@@ -13,15 +13,16 @@ use super::reading::Reading;
 use super::service::{Service, Wish};
 use crate::call::{goes_without, patiently};
 use crate::code;
-use crate::ecr::{Platform, Platforms, Repository};
+use crate::ecr::{Platform, Platforms, Repository, pinned};
 
 /// A gate that looks at everything that can be seen beforehand to be in the way of a release, and
 /// tells all of it at once.
 ///
 /// It fails when the service is missing, not active or of another controller; when another deployment
 /// is under way; when no task is desired; when it cannot be told which container gets an image, or a
-/// revision is not there; when an image is not in its repository, or for another platform; and when an
-/// alarm of the service fires already, because ECS ignores such an alarm during the deployment.
+/// revision is not there; when an image, also of a revision that is there, is not in its repository, or
+/// for another platform; and when an alarm of the service fires already, because ECS ignores such an
+/// alarm during the deployment.
 ///
 /// What it may not read is advice in its evidence, not a failure; so are a circuit breaker that does
 /// not roll back, and what this caller will have to go without.
@@ -78,6 +79,11 @@ struct Findings {
 }
 
 impl Findings {
+    fn elsewhere(&mut self, image: &str) {
+        let advice = "is not in this region's ECR: nobody has looked whether it is there";
+        self.advice.push(format!("`{image}` {advice}"));
+    }
+
     /// What an answer says; a refusal for want of permission is advice, and any other a problem.
     fn take<T>(&mut self, what: &str, answer: Result<T>) -> Result<Option<T>> {
         match answer {
@@ -182,21 +188,40 @@ impl Preflight {
         definition: &Definition,
         found: &mut Findings,
     ) -> Result<()> {
-        let images: Vec<Image> = match &self.service.wish {
+        match &self.service.wish {
             Wish::Images(wished) => {
                 let assigned = assigned(wished, &definition.images);
                 let assigned = found.take("which container gets an image", assigned)?;
-                assigned.unwrap_or_default().into_values().collect()
+                for image in assigned.unwrap_or_default().values() {
+                    self.look_at_image(image, definition, found).await?;
+                }
+                Ok(())
             }
-            Wish::Revision(_) => {
-                let wished = self.service.wished(deadline, definition).await;
-                found.take("the revision", wished)?;
-                return Ok(());
+            Wish::Revision(name) => {
+                let given = self.service.given(deadline, name).await;
+                match found.take("the revision", given)? {
+                    Some(given) => self.look_at_images_of(&given, found).await,
+                    None => Ok(()),
+                }
             }
-            Wish::Again | Wish::Nothing => return Ok(()),
-        };
-        for image in images {
-            self.look_at_image(&image, definition, found).await?;
+            Wish::Again => self.look_at_images_of(definition, found).await,
+            Wish::Nothing => Ok(()),
+        }
+    }
+
+    /// Looks at what a revision names already: also by tags, which ECS resolves when it deploys.
+    async fn look_at_images_of(&self, definition: &Definition, found: &mut Findings) -> Result<()> {
+        for reference in definition.images.values() {
+            let image = match pinned(self.service.site.aws(), reference).await {
+                Err(error) if [code::IMAGE, code::ECR_CONFIG].contains(error.code()) => {
+                    found.elsewhere(reference);
+                    continue;
+                }
+                pinned => found.take("the image", pinned.and_then(|it| it.parse::<Image>()))?,
+            };
+            if let Some(image) = image {
+                self.look_at_image(&image, definition, found).await?;
+            }
         }
         Ok(())
     }
@@ -209,8 +234,7 @@ impl Preflight {
     ) -> Result<()> {
         let of_image = Repository::of_image(self.service.site.aws(), &image.to_string());
         let Some((repository, digest)) = of_image else {
-            let advice = "is not in this region's ECR: nobody has looked whether it is there";
-            found.advice.push(format!("`{image}` {advice}"));
+            found.elsewhere(&image.to_string());
             return Ok(());
         };
         let platforms = repository.platforms(&digest).await;

@@ -9,11 +9,13 @@ use gatekit_core::{
     Candidate, Digest, Engine, Gate as _, Outcome, Pipeline, StageId, TargetName, Verdict,
     enforced, testing,
 };
-use gatekit_emulators::{Alarm, AlarmState, Aws as Account, Injection, Scenario, Trouble};
+use gatekit_emulators::{Alarm, AlarmState, Aws as Account, Clock, Injection, Scenario, Trouble};
 
 use serde_json::json;
 
-use super::shipping::{account, called, deploy, end, image, register, service, why, with_image};
+use super::shipping::{
+    account, called, deploy, end, image, register, service, serving, why, with_image,
+};
 use crate::account;
 use crate::ecr::world::World;
 
@@ -140,4 +142,62 @@ async fn an_image_has_to_be_in_its_repository_and_for_the_platform_of_the_tasks(
     assert!(told.contains("is for linux/arm64, and the tasks run on linux/amd64"), "{told}");
     let (verdict, told) = look(&of(Digest::of("missing"))).await;
     assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("ecr.no_image"), "{told}");
+}
+
+/// A revision with that image and a sidecar of another registry, for tasks on linux/amd64.
+fn with_sidecar(account: &Account, web: &str) -> String {
+    let container = |name: &str, image: &str| json!({ "name": name, "image": image, "essential": true, "memory": 128 });
+    let definition = json!({
+        "family": "web",
+        "runtimePlatform": { "cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX" },
+        "containerDefinitions": [container("web", web), container("proxy", "docker.io/envoy:1")],
+    });
+    let told = account.with_account(|it| it.call("RegisterTaskDefinition", &definition)).unwrap();
+    told["taskDefinition"]["taskDefinitionArn"].as_str().unwrap().to_owned()
+}
+
+/// In real time: the registry is a real one.
+#[tokio::test]
+async fn images_of_a_revision_that_is_there_are_looked_at_too() {
+    let world = World::new();
+    let (fits, other) = (world.image("fits"), world.image_for("other", "arm64", 512));
+    world.set_tag("live", &fits);
+    let account = account(Scenario::Ok).with_ecr(world.ecr.clone());
+    let listening = account.listen(0).await.unwrap();
+    let aws = account::at(&listening.url());
+    let host = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    let of = |named: &str| {
+        let revision = with_sidecar(&account, &format!("{host}/{}{named}", world.repository));
+        service(&aws).revision(revision)
+    };
+    let by_digest = |digest: &Digest| format!("@sha256:{}", digest.hex());
+    for there in [by_digest(&fits), ":live".to_owned()] {
+        let (verdict, told) = look(&of(&there)).await;
+        assert!(verdict.is_pass(), "{told}");
+        assert!(told.contains("`docker.io/envoy:1` is not in this region's ECR"), "{told}");
+    }
+    for (bad, says) in [
+        (by_digest(&Digest::of("missing")), "ecr.no_image"),
+        (":missing".to_owned(), "ecr.no_tag"),
+        (by_digest(&other), "is for linux/arm64"),
+    ] {
+        let (verdict, told) = look(&of(&bad)).await;
+        assert!(matches!(verdict, Verdict::Fail(_)) && told.contains(says), "{bad}: {told}");
+    }
+}
+
+/// In real time: the registry is a real one.
+#[tokio::test]
+async fn what_runs_is_not_deployed_again_when_its_image_is_gone() {
+    let world = World::new();
+    let account = Account::new(Scenario::Ok, Clock::at_speed(1000.0)).with_ecr(world.ecr.clone());
+    let listening = account.listen(0).await.unwrap();
+    let aws = account::at(&listening.url());
+    let host = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    deploy(&account, &with_sidecar(&account, &format!("{host}/{}:gone", world.repository)));
+    while serving(&account).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let (verdict, told) = look(&service(&aws).force()).await;
+    assert!(matches!(verdict, Verdict::Fail(_)) && told.contains("ecr.no_tag"), "{told}");
 }
