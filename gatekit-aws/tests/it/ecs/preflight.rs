@@ -17,7 +17,7 @@ use super::shipping::{
     account, called, deploy, end, image, register, service, serving, why, with_image,
 };
 use crate::account;
-use crate::ecr::world::World;
+use crate::ecr::world::{World, written};
 
 /// What the gate says, and what it found.
 async fn look(service: &Service) -> (Verdict, String) {
@@ -170,7 +170,7 @@ async fn images_of_a_revision_that_is_there_are_looked_at_too() {
         let revision = with_sidecar(&account, &format!("{host}/{}{named}", world.repository));
         service(&aws).revision(revision)
     };
-    let by_digest = |digest: &Digest| format!("@sha256:{}", digest.hex());
+    let by_digest = |digest: &Digest| format!("@{}", written(digest));
     for there in [by_digest(&fits), ":live".to_owned()] {
         let (verdict, told) = look(&of(&there)).await;
         assert!(verdict.is_pass(), "{told}");
