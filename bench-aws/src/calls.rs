@@ -15,23 +15,37 @@ use crate::fleet::Fleet;
 use crate::line::say;
 use crate::world::{Wish, World, config, service, ship};
 
-/// Prints `calls`, of each of so many rollouts of five minutes; and of as many rollouts at once as
-/// `services`, by one account, `together_s` for all of them and the `together_each_s` calls of DescribeServices in each second.
+/// How long a rollout takes whose calls are counted.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Prints `calls` of each of so many rollouts of five minutes, and `blue_green_calls` and `failing_calls` of
+/// ones that take as long; and of as many rollouts at once as `services`, by one account, `together_s` for all
+/// of them and the `together_each_s` calls of DescribeServices in each second.
 pub(crate) fn in_virtual_time(rollouts: usize, services: usize) -> Result<()> {
     let paused = || Builder::new_current_thread().enable_all().start_paused(true).build();
     for _ in 0..rollouts {
-        say("calls", paused()?.block_on(alone())?)?;
+        for (name, scenario, ends) in [
+            ("calls", Scenario::Slow, Outcome::Released),
+            ("blue_green_calls", Scenario::BlueGreenPause, Outcome::Released),
+            ("failing_calls", Scenario::BreakerRollback, Outcome::RolledBack),
+        ] {
+            let (_, took) = paused()?.block_on(alone(scenario, 1.0, ends))?;
+            let speed = took.as_secs_f64() / LONG.as_secs_f64();
+            let (calls, _) = paused()?.block_on(alone(scenario, speed, ends))?;
+            say(name, calls)?;
+        }
     }
     paused()?.block_on(together(services))
 }
 
-async fn alone() -> Result<usize> {
-    let world = World::new(Scenario::Slow, 1.0);
+/// How many calls a release makes, and how long it takes.
+async fn alone(scenario: Scenario, speed: f64, ends: Outcome) -> Result<(usize, Duration)> {
+    let (world, begun) = (World::new(scenario, speed), Instant::now());
     let report = ship(service(&world.in_process(), Wish::Image)?).await?;
-    if report.outcome != Outcome::Released {
-        return Err(format!("{:?}: {:?}", report.outcome, report.failure).into());
+    if report.outcome != ends {
+        return Err(format!("{scenario:?}: {:?}: {:?}", report.outcome, report.failure).into());
     }
-    Ok(world.account.calls().len())
+    Ok((world.account.calls().len(), begun.elapsed()))
 }
 
 async fn together(services: usize) -> Result<()> {

@@ -38,12 +38,14 @@ async fn given_up(scenario: Scenario, third: Duration, reason: &str) -> Result<(
         calls.iter().find(of).map(|it| it.at).ok_or(format!("{scenario}: no {name}"))
     };
     let third = first("UpdateService")? + third;
-    // The first thing that is done about it. Each poll that knows of a stop lists the stopped tasks,
-    // and nothing else does so in between.
+    // The first thing that is done about it.
     let given_up = first("StopServiceDeployment")?;
-    let polls =
-        calls.iter().filter(|it| it.operation == "ListTasks" && it.at >= third && it.at < given_up);
-    say("polls", polls.count())?;
+    let reads = calls.iter().filter(|it| it.operation == "DescribeServices").map(|it| it.at);
+    let reads: Vec<_> = reads.filter(|at| (third..given_up).contains(at)).collect();
+    // Between two polls is more than a second; those that follow at once are of the same one, or of the way
+    // back.
+    let pauses = reads.windows(2).filter(|it| it[1] - it[0] >= Duration::from_secs(1));
+    say("polls", 1 + pauses.count())?;
     say("after_s", given_up.saturating_sub(third).as_secs_f64())?;
     let why = report.failure.as_ref().map(ToString::to_string).unwrap_or_default();
     say("told", u8::from(why.contains(reason)))

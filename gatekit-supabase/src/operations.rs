@@ -95,6 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_each_with_its_scope() {
+        for it in ALL {
+            let row = format!("| `{it}` | `{}` |", it.scope);
+            assert!(include_str!("../README.md").contains(&row), "{row}");
+        }
+    }
+
+    #[test]
     fn names_stand_in_the_place_of_their_braces() {
         let path = FUNCTION_BODY.segments("abc", "hello").join("/");
         assert_eq!(path, "v1/projects/abc/functions/hello/body");

@@ -1,7 +1,6 @@
 //! Following a deployment: one poll.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use aws_sdk_ecs::types::DesiredStatus;
 use gatekit_core::{Pause, PlanContext, Result, Rollout};
@@ -65,7 +64,8 @@ impl Site {
         };
         if let Some(mine) = mine {
             watch.saw(mine);
-            let crashes = watch.may_crash(mine);
+            let newest = reading.events.iter().map(|(at, _)| *at).max().unwrap_or_default();
+            let crashes = watch.may_crash(mine, newest);
             if look_around || crashes || has_failed || is_displaced {
                 self.count_stops(&mine.id, watch).await.unwrap_or_default();
             }
@@ -238,6 +238,3 @@ fn progress(reading: &Reading, mine: &Deployment, receipt: &Receipt, watch: &Wat
     }
     told
 }
-
-/// How often a rollback is looked at.
-pub(super) const POLL_BACK: Duration = Duration::from_millis(1500);

@@ -8,10 +8,10 @@ use gatekit_core::{
 use super::change::{Change, Receipt, Revision, WayBack, Wished};
 use super::definition::Role;
 use super::deployer::{cannot_tell, elsewhere};
-use super::follow::POLL_BACK;
 use super::reading::{Deployment, Mine, Reading, RolloutState};
 use super::service::Service;
 use super::site::Site;
+use super::watch::FREQUENT;
 use crate::call::{goes_without, patiently};
 use crate::code;
 use crate::operations::{STOP_SERVICE_DEPLOYMENT, UPDATE_SERVICE};
@@ -76,14 +76,16 @@ impl Rollback<Service> for PreviousRevision {
         change: &Change,
         receipt: Option<&Receipt>,
     ) -> Result<Rollout> {
-        let under_way = Rollout::InProgress { poll_after: POLL_BACK };
-        Ok(match self.site.locate(cx, change, receipt).await? {
+        let (location, reading) = self.site.stand(cx, change, receipt).await?;
+        Ok(match location {
             Location::Before => Rollout::Settled,
             Location::Elsewhere(live) => Rollout::Superseded { by: live.to_string() },
             Location::Unknown(why) => Rollout::Failed(why),
             _ => {
-                let Some(reading) = self.site.read_once().await? else { return Ok(under_way) };
-                let Some(primary) = reading.primary() else { return Ok(under_way) };
+                let reading = reading.unwrap_or_default();
+                let Some(primary) = reading.primary() else {
+                    return Ok(Rollout::InProgress { poll_after: FREQUENT });
+                };
                 let is_mine = receipt.is_some_and(|it| it.deployment.as_ref() == Some(&primary.id));
                 let is_over =
                     matches!(primary.rollout, RolloutState::Failed | RolloutState::Completed);
@@ -101,7 +103,11 @@ impl Rollback<Service> for PreviousRevision {
                     return Ok(Rollout::Failed(why));
                 }
                 cx.progress(back(&reading, primary));
-                under_way
+                let mut watch = self.site.watch_of(&primary.id, None);
+                watch.saw(primary);
+                let poll_after = watch.poll_after();
+                self.site.remember(&primary.id, watch);
+                Rollout::InProgress { poll_after }
             }
         })
     }

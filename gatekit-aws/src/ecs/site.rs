@@ -29,6 +29,8 @@ pub(super) struct Site {
     pub(super) cluster: String,
     pub(super) service: String,
     watches: Arc<Mutex<BTreeMap<DeploymentId, Watch>>>,
+    /// The revision that was judged last: what it says never changes.
+    judged: Arc<Mutex<Option<Definition>>>,
     /// Until when reads may be older than what that run has written.
     lag: Arc<Mutex<Option<(RunId, Instant)>>>,
 }
@@ -36,7 +38,8 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(aws: &Aws, cluster: &str, service: &str) -> Self {
         let (cluster, service) = (cluster.to_owned(), service.to_owned());
-        Self { aws: aws.clone(), cluster, service, watches: Arc::default(), lag: Arc::default() }
+        let (watches, judged, lag) = (Arc::default(), Arc::default(), Arc::default());
+        Self { aws: aws.clone(), cluster, service, watches, judged, lag }
     }
 
     pub(super) fn aws(&self) -> &Aws {
@@ -49,9 +52,17 @@ impl Site {
 
     /// What is remembered of a deployment; until it is given back, nothing is.
     pub(super) fn watch(&self, receipt: &Receipt) -> Watch {
+        let course = receipt.service_deployment.clone();
+        match &receipt.deployment {
+            Some(deployment) => self.watch_of(deployment, course),
+            None => Watch::new(course),
+        }
+    }
+
+    /// The same, by what the deployment is called, and its course where that is known.
+    pub(super) fn watch_of(&self, deployment: &DeploymentId, course: Option<String>) -> Watch {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = receipt.deployment.as_ref().and_then(|id| watches.remove(id));
-        known.unwrap_or_else(|| Watch::new(receipt.service_deployment.clone()))
+        watches.remove(deployment).unwrap_or_else(|| Watch::new(course))
     }
 
     pub(super) fn remember(&self, deployment: &DeploymentId, watch: Watch) {
@@ -160,7 +171,7 @@ impl Site {
         change: &Change,
         receipt: Option<&Receipt>,
     ) -> Result<Location> {
-        let definition = self.definition(deadline, primary).await?;
+        let definition = self.known_definition(deadline, primary).await?;
         if receipt.is_none() && reading.is_wished(primary, &definition.images, change) {
             return Ok(reading.arrived(primary, Location::After, true));
         }
@@ -236,6 +247,19 @@ impl Site {
                 .with_effect(Effect::None)
                 .with_context("revision", &of.revision)
         })
+    }
+
+    /// The same, without another call for the one that was read last: whether it is still active may have
+    /// changed since.
+    async fn known_definition(&self, deadline: Instant, of: &Deployment) -> Result<Definition> {
+        let judged = || self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = judged().clone().filter(|it| it.revision == of.revision);
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let read = self.definition(deadline, of).await?;
+        *judged() = Some(read.clone());
+        Ok(read)
     }
 
     /// The images that the tasks of a deployment run, by container; `None` when not every container's

@@ -22,7 +22,9 @@ const NEAR_THE_END: Duration = Duration::from_secs(120);
 /// otherwise. What takes longer than that has a bake time of hours.
 const LATE: Range<Duration> = Duration::from_secs(300)..Duration::from_secs(1800);
 
-const FREQUENT: Duration = Duration::from_millis(1400);
+pub(super) const FREQUENT: Duration = Duration::from_millis(1400);
+/// While tasks crash: that may go on for long, and each poll may take more than one call.
+const CRASHING: Duration = Duration::from_millis(2500);
 const RARE: Duration = Duration::from_millis(4500);
 /// Those who began together do not stay together.
 const JITTER: Duration = Duration::from_millis(500);
@@ -31,7 +33,11 @@ const JITTER: Duration = Duration::from_millis(500);
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
 /// How often it is asked how far the stages of a rollout are.
-const ASK_FOR_COURSE: Duration = Duration::from_secs(4);
+const ASK_FOR_COURSE: Duration = Duration::from_secs(5);
+
+/// At how many polls it is asked which tasks stopped, after the service was seen to change: the list of them may
+/// be older than that.
+const LOOKS: u8 = 2;
 
 /// After how long without another stop a deployment is no longer watched for the next.
 const CALM: Duration = Duration::from_secs(90);
@@ -50,6 +56,11 @@ pub(super) struct Watch {
     asked_for_course: Option<Instant>,
     /// How many of its tasks had failed at the last look.
     failed: i32,
+    /// What the last reading showed of its tasks: how many run, are pending and have failed, and when the
+    /// service last said something.
+    shown: Option<(i32, i32, i32, i64)>,
+    /// At how many more polls it is to be asked which tasks stopped.
+    looks: u8,
     /// Since when no more of them have failed or stopped.
     calm_since: Instant,
     /// Whether it was seen to be over, and well.
@@ -80,6 +91,8 @@ impl Watch {
             last_course: None,
             asked_for_course: None,
             failed: 0,
+            shown: None,
+            looks: 0,
             calm_since: Instant::now(),
             has_settled: false,
             looked_around: None,
@@ -116,15 +129,22 @@ impl Watch {
         is_time
     }
 
-    /// Whether tasks may have stopped that were not looked at: more of them have failed, or some had
-    /// stopped a short while ago, and not all run again.
-    pub(super) fn may_crash(&mut self, mine: &Deployment) -> bool {
+    /// Whether tasks may have stopped that were not looked at: more of them have failed, or some had stopped a
+    /// short while ago, not all run again, and the service shows something else than it did.
+    pub(super) fn may_crash(&mut self, mine: &Deployment, newest_event_ms: i64) -> bool {
         let more = mine.failed > self.failed;
         self.failed = mine.failed;
         if more {
             self.calm_since = Instant::now();
         }
-        more || (mine.running < mine.desired && self.crashed_lately())
+        let shown = (mine.running, mine.pending, mine.failed, newest_event_ms);
+        if self.shown.replace(shown) != Some(shown) {
+            self.looks = LOOKS;
+        }
+        let may_crash = more || (mine.running < mine.desired && self.crashed_lately());
+        let is_time = may_crash && self.looks > 0;
+        self.looks -= u8::from(is_time);
+        is_time
     }
 
     /// Notes that tasks have stopped.
@@ -150,9 +170,12 @@ impl Watch {
     pub(super) fn poll_after(&self) -> Duration {
         let elapsed = self.since.elapsed();
         let near = |since: Instant| since.elapsed() < NEAR_THE_END || LATE.contains(&elapsed);
-        let is_frequent =
-            elapsed < BEGINNING || self.all_run_since.is_some_and(near) || self.crashed_lately();
-        let pause = if is_frequent { FREQUENT } else { RARE };
+        let is_frequent = elapsed < BEGINNING || self.all_run_since.is_some_and(near);
+        let pause = match (is_frequent, self.crashed_lately()) {
+            (true, _) => FREQUENT,
+            (false, true) => CRASHING,
+            (false, false) => RARE,
+        };
         pause + JITTER.mul_f64(fastrand::f64())
     }
 }
