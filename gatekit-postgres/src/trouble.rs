@@ -20,6 +20,8 @@ pub enum Trouble {
     Tls {
         /// What to do about it.
         next: &'static str,
+        /// Whether doing without protection is another way, where nobody else can listen.
+        or_plaintext: bool,
     },
     /// The server does not let this user in.
     Login,
@@ -94,7 +96,7 @@ impl Trouble {
 
     fn untold(error: &Error) -> Self {
         if let Some(distrust) = distrust(error) {
-            return Self::Tls { next: trusting(distrust) };
+            return trusting(distrust);
         }
         let is_late = is_of_kind(error, "timeout waiting for server");
         if error.is_closed() || is_late || io_error(error).is_some() {
@@ -102,9 +104,7 @@ impl Trouble {
         }
         if is_of_kind(error, "error performing TLS handshake") {
             // It speaks none.
-            let next =
-                "switch TLS on in the server; where nobody else can listen, say `?sslmode=disable`";
-            return Self::Tls { next };
+            return Self::Tls { next: "switch TLS on in the server", or_plaintext: true };
         }
         let is_login = ["authentication error", "invalid configuration"];
         let is_login = is_login.iter().any(|it| is_of_kind(error, it));
@@ -139,8 +139,8 @@ fn is_of_kind(error: &Error, kind: &str) -> bool {
     error.to_string().starts_with(kind)
 }
 
-fn trusting(distrust: &Distrust) -> &'static str {
-    match distrust {
+fn trusting(distrust: &Distrust) -> Trouble {
+    let next = match distrust {
         Distrust::InvalidCertificate(
             Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
         ) => "name the host in the URL as the server's certificate names it",
@@ -148,9 +148,10 @@ fn trusting(distrust: &Distrust) -> &'static str {
             "renew the server's certificate; see that the clock here is right"
         }
         Distrust::InvalidCertificate(_) => {
-            "name the authority of the server's certificate by `?sslrootcert=FILE`; where nobody \
-             else can listen, say `?sslmode=disable`"
+            let next = "name the authority of the server's certificate by `?sslrootcert=FILE`";
+            return Trouble::Tls { next, or_plaintext: true };
         }
         _ => "see the cause: certificate and key, of the server or by `?sslcert=` and `?sslkey=`",
-    }
+    };
+    Trouble::Tls { next, or_plaintext: false }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use gatekit_core::{Code, Effect, Error, Result};
+use gatekit_core::{Code, Effect, Error, NextAction, Result};
 use gatekit_postgres::{Address, Connected, Hosts, Purpose, Trouble};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -118,8 +118,10 @@ impl Database {
             _ => (code::DATABASE_FAILED, "the database failed"),
         };
         let mut error = self.error(code, what, doing);
-        if let Trouble::Tls { next } = trouble {
-            error = error.with_next(gatekit_core::NextAction::outside(next));
+        if let Trouble::Tls { next, or_plaintext } = trouble {
+            let otherwise = "; where nobody else can listen, allow plaintext";
+            let next = format!("{next}{}", if or_plaintext { otherwise } else { "" });
+            error = error.with_next(NextAction::outside(next));
         }
         if matches!(trouble, Trouble::Unreachable | Trouble::Busy) {
             error = error.retry_later();

@@ -44,6 +44,11 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
+    /// What they are called.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.functions
+    }
+
     /// The deploy of the functions, and the gate on secrets, where any are named.
     ///
     /// # Errors

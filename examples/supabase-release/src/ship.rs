@@ -1,14 +1,15 @@
 //! `ship`: the migrations that are pending, and the functions after them.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use gatekit_cli::{Env, Shipment};
-use gatekit_core::{Approval, Pipeline, Replan, Result, enforced, on};
+use gatekit_core::{Approval, Candidate, Pipeline, Replan, Result, enforced, on};
 use gatekit_supabase::code;
 use gatekit_supabase::functions::Restore;
 use gatekit_supabase::migrations::{
-    Destructive, Down, Orphans, Push, Repair, RestoreRows, Unattended,
+    Destructive, Down, FolderReader, Orphans, Push, Repair, RestoreRows, Unattended,
 };
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,22 @@ pub(crate) async fn shipment(mut ship: Ship, env: Env) -> Result<Shipment> {
         let restore = Restore::of(&deploy);
         pipeline = pipeline.deploy(deploy).rollback_with(restore);
     }
-    let shipment = Shipment::new(pipeline.build()?).with_arguments(&ship)?;
+    let (migrations, functions) = (ship.site.migrations(), ship.functions.names().join(","));
+    let shipment = Shipment::new(pipeline.build()?)
+        .with_candidate(move || candidate(migrations, &functions))
+        .with_arguments(&ship)?;
     Ok(shipment.with_note(DATABASE, noted))
+}
+
+/// What is shipped, by the newest of its migrations.
+fn candidate(migrations: PathBuf, functions: &str) -> Result<Candidate> {
+    let newest = FolderReader::of(migrations).list()?.entries.pop();
+    let mut candidate = Candidate::new();
+    if let Some(newest) = newest {
+        candidate = candidate.with_version(format!("{}_{}", newest.version, newest.name));
+    }
+    if !functions.is_empty() {
+        candidate = candidate.with_input("functions", functions);
+    }
+    Ok(candidate)
 }

@@ -122,7 +122,7 @@ fn sql(place: &str, doing: &str, source: tokio_postgres::Error) -> Error {
     let code = source.code().cloned();
     let is_of = |class: &str| code.as_ref().is_some_and(|code| code.code().starts_with(class));
     let error = match Trouble::of(&source) {
-        Trouble::Tls { next } => tls(place, next),
+        Trouble::Tls { next, or_plaintext } => tls(place, next, or_plaintext),
         Trouble::Login => login(place),
         Trouble::Denied => denied(place, doing),
         Trouble::ReadOnly => {
@@ -264,7 +264,9 @@ fn denied(place: &str, doing: &str) -> Error {
         )
 }
 
-fn tls(place: &str, next: &'static str) -> Error {
+fn tls(place: &str, next: &str, or_plaintext: bool) -> Error {
+    let otherwise = "; where nobody else can listen, say `?sslmode=disable`";
+    let next = format!("{next}{}", if or_plaintext { otherwise } else { "" });
     error(code::LEDGER_TLS, "no protected connection to the ledger can be made", place)
         .with_next(NextAction::outside(next))
 }

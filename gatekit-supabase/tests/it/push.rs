@@ -96,6 +96,9 @@ async fn a_connection_that_others_can_listen_to_has_to_be_asked_for() {
     world.file(1, "create table a ();");
     let report = engine().ship(&pipeline(push), Candidate::new()).await;
     assert_eq!(end(&report), (Outcome::Failed, "database.tls"), "{}", why(&report));
+    // What the URL itself must not say is no way on.
+    let next = format!("{:?}", report.failure.unwrap().next);
+    assert!(next.contains("allow plaintext") && !next.contains("sslmode"), "{next}");
 }
 
 /// Errors and what is journalled go to many.

@@ -18,6 +18,8 @@ fn what_is_pending_is_listed_planned_and_shipped_once() {
     assert!(summary.contains("_m1.sql") && summary.contains("_m2.sql"), "{summary}");
     site.json(&["ship"]).expect(0, "released", None);
     assert_eq!(site.tables(), ["a", "b"]);
+    let told = site.people(&["log"]).stdout;
+    assert!(told.contains(&format!("candidate {}_m2", version(2))), "{told}");
     site.json(&["ship"]).expect(0, "unchanged", None);
     let people = site.people(&["list", "--texts", "--allow-plaintext"]);
     let lines: Vec<_> = people.stdout.lines().collect();

@@ -151,7 +151,8 @@ async fn who_is_not_let_in_is_told_why() {
     assert!(error.is_temporary());
     let plain = database.url().replace("?sslmode=disable", "");
     let error = cannot_open(&plain, &code::LEDGER_TLS).await;
-    assert!(format!("{:?}", error.to_failure().next).contains("switch TLS on"), "{error:?}");
+    let next = format!("{:?}", error.to_failure().next);
+    assert!(next.contains("switch TLS on") && next.contains("sslmode=disable"), "{next}");
 
     // A pooler has no codes for it.
     let pooled = Database::empty(Via::Pooler).await.url();
