@@ -77,12 +77,24 @@ async fn only_files_that_destroy_nothing_pass() {
 }
 
 #[tokio::test]
-async fn what_is_told_is_short_and_the_evidence_has_it_all() {
+async fn what_is_told_is_short_and_the_evidence_has_the_places() {
     let many: &'static str = Box::leak("drop table a;\n".repeat(12).into_boxed_str());
     let Verdict::Fail(finding) = verdict(&[many]).await else { panic!() };
     assert!(finding.message.ends_with("; and 2 more"), "{}", finding.message);
     assert_eq!(finding.evidence[0].facts()["concerns"].as_array().unwrap().len(), 12);
     assert_eq!(finding.next.len(), 1, "each safe way is told once");
+
+    // Too long for an evidence, if all were said of each.
+    let hundreds: &'static str = Box::leak("drop table a;\n".repeat(400).into_boxed_str());
+    let files = vec![hundreds; 200];
+    let Verdict::Fail(finding) = verdict(&files).await else { panic!() };
+    let facts = finding.evidence[0].facts();
+    assert_eq!(
+        (&facts["pending_in_all"], &facts["concerns_in_all"]),
+        (&200.into(), &80_000.into())
+    );
+    assert_eq!(facts["concerns"].as_array().unwrap().len(), 50);
+    assert_eq!(facts["concerns"][1]["line"], 2);
 }
 
 #[tokio::test]

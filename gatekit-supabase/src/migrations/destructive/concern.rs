@@ -118,6 +118,7 @@ mod tests {
             ("delete from t where true", "delete-without-where"),
             ("delete from t where 1 = 1 returning a", "delete-without-where"),
             ("delete from t where (true)", "delete-without-where"),
+            ("with d as (delete from t where true) select * from d", "delete-without-where"),
             ("delete from t using (select a from u where a = 1) x", "delete-without-where"),
             (
                 "with d as (delete from t returning *) select * from d where a",
@@ -153,6 +154,8 @@ mod tests {
             ("drop sequence s", "drop"),
             ("drop unheard_of x", "drop"),
             ("alter table t drop column c", "drop-column"),
+            ("alter table t drop identity", "drop-column"),
+            ("alter table only t drop expression", "drop-column"),
             ("alter table if exists only t add a int, drop if exists c", "drop-column"),
             ("alter table t drop constraint c", "drop-constraint"),
             ("alter type t drop attribute a", "drop-column"),

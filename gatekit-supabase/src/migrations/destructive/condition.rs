@@ -48,10 +48,13 @@ impl Scan<'_, '_> {
     /// Whether the condition that follows lets everything through: `true`, `1 = 1`.
     pub(super) fn is_always_true(&self) -> bool {
         let mut ahead = self.lexer;
-        let mut words = Vec::with_capacity(4);
+        let (mut words, mut open) = (Vec::with_capacity(4), 0_u8);
         for _ in 0..8 {
             match ahead.next_significant() {
-                Some(token) if matches!(token.text, "(" | ")") => {}
+                Some(token) if token.text == "(" => open += 1,
+                Some(token) if token.text == ")" && open > 0 => open -= 1,
+                // The statement that it is a condition of ends there.
+                Some(token) if token.text == ")" => break,
                 Some(token) if !token.is_symbol(";") && !token.is("RETURNING") => words.push(token),
                 _ => break,
             }

@@ -84,7 +84,9 @@ impl<'a> Scan<'a, '_> {
                 self.hit(rules::DROP_CONSTRAINT, at);
             } else if self.is_next(&["TABLE", "TABLES"]) {
                 self.hit(rules::DROP_OTHER, at);
-            } else if !self.is_next(&["NOT", "DEFAULT", "IDENTITY", "EXPRESSION"]) {
+            } else if !(self.is_next(&["NOT", "DEFAULT"])
+                || names_column && self.is_next(&["IDENTITY", "EXPRESSION"]))
+            {
                 self.hit(rules::DROP_COLUMN, at);
             }
         } else if token.is("RENAME") {

@@ -13,8 +13,12 @@ use super::concern::{Concern, Sort, review};
 use crate::code;
 use crate::migrations::File;
 
-/// How many concerns are told in words. The evidence has them all.
+/// How many concerns are told in words.
 const TOLD: usize = 10;
+
+/// Of how many files and concerns the evidence has the place: it is cut off as a whole where it is too long. Its
+/// digest is that of all.
+const KEPT: usize = 50;
 
 /// Says which migrations are to be applied.
 #[async_trait]
@@ -169,12 +173,23 @@ impl Report {
         if let Some(more) = concerns.len().checked_sub(TOLD).filter(|more| *more > 0) {
             let _ = write!(words, "; and {more} more");
         }
-        let names: Vec<_> = files
-            .iter()
-            .map(|file| json!({"file": file.file_name(), "digest": file.digest}))
-            .collect();
-        let facts = json!({"pending": names, "concerns": concerns});
-        let evidence = Evidence::read("migrations: pending files", facts.to_string(), facts);
+        let pending = |most| -> Vec<_> {
+            let files = files.iter().take(most);
+            files.map(|it| json!({"file": it.file_name(), "digest": it.digest})).collect()
+        };
+        let all = json!({"pending": pending(usize::MAX), "concerns": concerns});
+        let places: Vec<_> = concerns.iter().take(KEPT).map(place).collect();
+        let facts = json!({
+            "pending": pending(KEPT), "pending_in_all": files.len(),
+            "concerns": places, "concerns_in_all": concerns.len(),
+        });
+        let evidence = Evidence::read("migrations: pending files", all.to_string(), facts);
         Self { worst: concerns.iter().map(|it| it.sort).min(), words, nexts, evidence }
     }
+}
+
+/// Where a concern is, without what is said of each of its kind.
+fn place(concern: &Concern) -> Value {
+    let Concern { sort, rule, file, line, .. } = concern;
+    json!({"sort": sort, "rule": rule, "file": file, "line": line})
 }
