@@ -1,28 +1,28 @@
 //! The database that is migrated, and connections to it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gatekit_core::{Code, Effect, Error, NextAction, Result};
-use gatekit_postgres::{Address, Connected, Hosts, Purpose, Trouble};
-use tokio::task::JoinHandle;
+use gatekit_postgres::{Address, Hosts, Purpose, Trouble};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{CancelToken, Client, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{NoTls, SimpleQueryRow};
 
 use crate::code;
+use crate::session::{ANSWER, FIRST, Session, Spare};
 
 const DATABASE: Purpose =
     Purpose { name: "database", url: code::DATABASE_URL, tls: code::DATABASE_TLS };
-
-/// How long a server may take to answer a connection, and a request to cancel.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// The pauses between two tries to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// A database of PostgreSQL, as of a project of Supabase. Connects when it has to; shown without the
 /// password.
+///
+/// A connection that a call has left as it was is kept for the next call, of this one or of a clone, for ten
+/// seconds. One that is gone by then is made anew.
 ///
 /// # Example
 /// ```no_run
@@ -36,6 +36,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from
 #[derive(Clone)]
 pub struct Database {
     address: Address,
+    spare: Arc<Spare>,
 }
 
 impl Database {
@@ -50,7 +51,7 @@ impl Database {
             let what = "the URL asks for a connection that others can listen to";
             return Err(Error::new(code::DATABASE_PLAINTEXT, what).with_effect(Effect::None));
         }
-        Ok(Self { address })
+        Ok(Self::of(address))
     }
 
     /// The same without protection, unless the URL asks for it by `sslmode`: where nobody else can listen,
@@ -60,11 +61,15 @@ impl Database {
     /// `database.url`.
     pub fn without_tls(url: &str) -> Result<Self> {
         if url.contains("sslmode=") {
-            return Ok(Self { address: Address::parse(url, &DATABASE)? });
+            return Ok(Self::of(Address::parse(url, &DATABASE)?));
         }
         let separator = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{separator}sslmode=disable");
-        Ok(Self { address: Address::parse(&url, &DATABASE)? })
+        Ok(Self::of(Address::parse(&url, &DATABASE)?))
+    }
+
+    fn of(address: Address) -> Self {
+        Self { address, spare: Arc::default() }
     }
 
     /// Host, port and name, whoever asks: without user and password.
@@ -73,7 +78,34 @@ impl Database {
         self.address.database()
     }
 
-    /// Connects, and again while that fails for a while.
+    /// A session that has answered these statements, and the last row that they gave: the one that was kept,
+    /// or else a new one. They MUST be such that it does no harm when they are lost, or done twice.
+    ///
+    /// # Errors
+    /// `database.*`: those of a new one.
+    pub(crate) async fn session(
+        &self,
+        first: &str,
+        doing: &str,
+        deadline: Instant,
+    ) -> Result<(Session, Option<SimpleQueryRow>)> {
+        if let Some(kept) = self.spare.take().await
+            && let Ok(Ok(said)) = timeout(FIRST, kept.ask(first)).await
+        {
+            return Ok((kept, said));
+        }
+        let session = self.connect(deadline).await?;
+        let said = session.ask(first).await.map_err(|error| self.failed(doing, error))?;
+        Ok((session, said))
+    }
+
+    /// Keeps a session for the next call. It MUST be as a new one is: outside of a transaction, without locks,
+    /// with nothing set, and no statement of a user may have run on it.
+    pub(crate) fn keep(&self, session: Session) {
+        self.spare.put(session);
+    }
+
+    /// Makes a new connection, and tries again while that fails for a while.
     pub(crate) async fn connect(&self, deadline: Instant) -> Result<Session> {
         let mut pause = PAUSES.0;
         loop {
@@ -94,9 +126,8 @@ impl Database {
             None => timeout(ANSWER, Hosts::new(address, NoTls, ANSWER, true).connect()).await,
         };
         let connected = connected.map_err(|_| self.silent("connect"))?;
-        let (client, driver): Connected =
-            connected.map_err(|error| self.failed("connect", error))?;
-        Ok(Session { cancel: client.cancel_token(), client, driver, tls })
+        let connected = connected.map_err(|error| self.failed("connect", error))?;
+        Ok(Session::new(connected, tls))
     }
 
     /// The error of a server that says nothing.
@@ -160,38 +191,6 @@ pub(crate) fn unquoted(code: &str, says: &str) -> String {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Database").field(&self.address).finish()
-    }
-}
-
-/// A connection. Closed when it is dropped.
-pub(crate) struct Session {
-    pub(crate) client: Client,
-    cancel: CancelToken,
-    tls: Option<MakeRustlsConnect>,
-    driver: JoinHandle<()>,
-}
-
-impl Session {
-    /// Asks the server to end the statement that runs. Whether it does is for its answer to show.
-    pub(crate) async fn cancel(&self) {
-        let asked = match self.tls.clone() {
-            Some(tls) => timeout(ANSWER, self.cancel.cancel_query(tls)).await,
-            None => timeout(ANSWER, self.cancel.cancel_query(NoTls)).await,
-        };
-        // One that does not get through leaves the statement to its time-out.
-        drop(asked);
-    }
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").finish_non_exhaustive()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
 

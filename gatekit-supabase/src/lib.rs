@@ -16,6 +16,7 @@ mod management;
 pub mod migrations;
 pub mod operations;
 pub mod secrets;
+mod session;
 
 pub use database::Database;
 pub use management::{Management, Project};

@@ -13,13 +13,13 @@ use tokio::time::{Instant, timeout_at};
 use super::apply::{Applying, Became, DOING, Fault, Step, Way, refused};
 use super::evidence::{Evidence, Trace};
 use super::file::File;
-use super::history;
+use super::history::{self, Shape};
 use super::kind::Kind;
 use super::pooler;
 use super::progress::{self, Progress};
 use super::split::Statement;
 use crate::code;
-use crate::database::Session;
+use crate::session::Session;
 
 /// Refuses a file that cannot be applied so, before anything of it is done.
 ///
@@ -284,7 +284,7 @@ impl Run<'_, '_> {
         client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
         client.batch_execute(progress::BEGIN).await?;
         client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
-        history::provision(client).await?;
+        history::provision(client, Shape::ask(self.session).await?).await?;
         match self.step.way {
             Way::Up => history::add(client, file).await?,
             Way::Down => history::remove(client, &file.version).await?,

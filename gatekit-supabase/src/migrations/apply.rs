@@ -5,18 +5,20 @@ use std::time::Duration;
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::try_join;
 use tokio_postgres::error::ErrorPosition;
 
 use super::alone::unfinished;
 use super::change::PushChange;
 use super::file::File;
-use super::history::{self, History};
+use super::history::{self, History, Shape};
 use super::mode::Mode;
 use super::place::Place;
 use super::progress::{self, Progress};
 use super::split::Statement;
 use crate::code;
-use crate::database::{Database, Session, unquoted};
+use crate::database::{Database, unquoted};
+use crate::session::Session;
 
 /// How long a server is asked what became of a file whose answer was lost.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -85,6 +87,7 @@ impl Way {
 
 /// What a database says of a step, under the lock.
 pub(super) struct Found {
+    shape: Shape,
     pub(super) is_done: bool,
     /// How far its file is, up or down.
     pub(super) underway: Vec<Progress>,
@@ -155,11 +158,11 @@ impl<'a> Applying<'a> {
         if step.run.mode()? == Mode::NonTransactional {
             return self.take_alone(step).await;
         }
-        let Some((session, process)) = self.begin(step).await? else {
+        let Some((session, process, shape)) = self.begin(step).await? else {
             return Ok(Became::DoneBefore);
         };
         let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
-        let run = timeout_at(self.cx.deadline(), self.run(&session, step));
+        let run = timeout_at(self.cx.deadline(), self.run(&session, shape, step));
         match self.cx.cancellation().run_until_cancelled(run).await {
             Some(Ok(Ok(()))) => {}
             Some(Ok(Err(fault))) => return self.rolled_back((session, process), step, fault).await,
@@ -193,27 +196,29 @@ impl<'a> Applying<'a> {
 
     /// Begins the transaction of a step, by which process of the server it tells; `None` when the step has
     /// been taken. Connects anew where the connection of the step before is gone.
-    async fn begin(&mut self, step: Step<'_>) -> Result<Option<(Session, i32)>> {
+    async fn begin(&mut self, step: Step<'_>) -> Result<Option<(Session, i32, Shape)>> {
         let deadline = self.cx.deadline();
         loop {
-            let session = match self.session.take() {
-                Some(session) => session,
-                None => self.database.connect(deadline).await?,
-            };
-            let turn = deadline.min(Instant::now() + self.limits.turn);
+            let before = self.session.take();
             let look = async {
-                let process = history::begin(self.database, &session, "", turn).await?;
+                let (session, process) = match before {
+                    Some(session) => {
+                        let turn = deadline.min(Instant::now() + self.limits.turn);
+                        let process = history::begin_on(self.database, &session, "", turn).await?;
+                        (session, process)
+                    }
+                    None => history::begin(self.database, "", (deadline, self.limits.turn)).await?,
+                };
                 let found = self.found(&session, step).await?;
                 // The rest of it would need a session, and what is done is not the file's beginning.
                 if step.way == Way::Up && !found.underway.is_empty() {
                     return Err(unfinished(step.run));
                 }
-                let is_done = found.is_done;
-                if is_done {
+                if found.is_done {
                     let ended = session.client.batch_execute("ROLLBACK").await;
                     ended.map_err(|error| self.failed(error))?;
                 }
-                Ok::<_, Error>((process, is_done))
+                Ok::<_, Error>((session, process, found))
             };
             let looked = timeout_at(deadline, look);
             let Some(looked) = self.cx.cancellation().run_until_cancelled(looked).await else {
@@ -221,11 +226,13 @@ impl<'a> Applying<'a> {
                 return Err(refused(RUN_INTERRUPTED, what, step.run));
             };
             match looked {
-                Ok(Ok((_, true))) => {
+                Ok(Ok((session, _, found))) if found.is_done => {
                     self.session = Some(session);
                     return Ok(None);
                 }
-                Ok(Ok((process, false))) => return Ok(Some((session, process))),
+                Ok(Ok((session, process, found))) => {
+                    return Ok(Some((session, process, found.shape)));
+                }
                 Ok(Err(error)) if self.may_pass(&error) => sleep(AGAIN).await,
                 Ok(Err(error)) => return Err(error),
                 Err(_) => return Err(self.database.silent(DOING)),
@@ -241,9 +248,12 @@ impl<'a> Applying<'a> {
 
     /// What the database says of it, under the lock.
     pub(super) async fn found(&self, session: &Session, step: Step<'_>) -> Result<Found> {
-        let history = history::read(&session.client).await;
-        let History { rows, underway } =
-            history.map_err(|error| history::unread(self.database, error))?;
+        let read = async {
+            let shape = Shape::ask(session).await?;
+            Ok((shape, history::read(&session.client, shape).await?))
+        };
+        let (shape, History { rows, underway }) =
+            read.await.map_err(|error| history::unread(self.database, error))?;
         let standing = self.change.standing(&rows);
         // What came after it stands on it.
         let after = || standing.beside().filter(|_| step.way == Way::Down);
@@ -260,31 +270,37 @@ impl<'a> Applying<'a> {
         let mine = |it: &Progress| it.version == step.file.version;
         let underway: Vec<_> = underway.into_iter().filter(mine).collect();
         let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();
-        Ok(Found { is_done, underway })
+        Ok(Found { shape, is_done, underway })
     }
 
     /// All of the transaction but its end.
-    async fn run(&self, session: &Session, step: Step<'_>) -> Result<(), Fault> {
+    async fn run(&self, session: &Session, shape: Shape, step: Step<'_>) -> Result<(), Fault> {
         let client = &session.client;
-        client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
-        history::provision(client).await?;
-        client.batch_execute(&self.limits.sql("LOCAL")).await?;
-        let begun = transaction(client).await?;
+        if !shape.is_whole() {
+            client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
+            history::provision(client, shape).await?;
+        }
+        let limits = self.limits.sql("LOCAL");
+        let ((), begun) = try_join!(biased; client.batch_execute(&limits), transaction(client))?;
         for (number, statement) in step.run.statements.iter().enumerate() {
             // One at a time, and by the protocol that takes no two at once.
             let done = client.execute_typed(&statement.text, &[]).await;
             done.map_err(|error| Fault::Statement(Some(number), error))?;
         }
         // What the file has set is not for the next one, nor for another client of a pooler.
-        client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
-        match step.way {
-            Way::Up => history::add(client, step.file).await?,
-            Way::Down => {
-                history::remove(client, &step.file.version).await?;
-                progress::forget(client, &step.file.version).await?;
+        let reset = client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL");
+        let record = async {
+            match step.way {
+                Way::Up => history::add(client, step.file).await,
+                Way::Down => {
+                    history::remove(client, &step.file.version).await?;
+                    progress::forget(client, &step.file.version).await
+                }
             }
-        }
-        if transaction(client).await? == begun { Ok(()) } else { Err(Fault::Escaped) }
+        };
+        // Sent in this order, without waiting for the answers in between.
+        let ((), (), ends) = try_join!(biased; reset, record, transaction(client))?;
+        if ends == begun { Ok(()) } else { Err(Fault::Escaped) }
     }
 
     /// Ends a transaction that failed.

@@ -6,18 +6,23 @@ use gatekit_core::{Digest, Effect, Error, Result};
 use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep};
 use tokio::try_join;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryRow};
 
 use super::file::File;
 use super::merge::Applied;
 use super::progress::{self, Progress};
 use crate::code;
-use crate::database::{Database, Session};
+use crate::database::Database;
+use crate::session::Session;
 
 /// The key of the lock on the migrations of a database: `gatekit` and a 1. Held by a transaction, it is
 /// over when that is, whatever became of whoever began it.
 const LOCK: i64 = 0x6761_7465_6b69_7401;
+
+pub(super) const READING: &str = "read the history of the migrations";
+
+const LOCKING: &str = "lock the history of the migrations";
 
 /// The pauses between two tries to get the lock.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -41,8 +46,12 @@ enum End {
     Terminate,
 }
 
-const COLUMNS: &str = "
-    SELECT array_agg(attname::text) FROM pg_catalog.pg_attribute
+/// Which columns the table has, and whether a file may be half applied.
+pub(super) const SHAPE: &str = "
+    SELECT count(*) FILTER (WHERE attname = 'version') > 0, count(*) FILTER (WHERE attname = 'name') > 0,
+        count(*) FILTER (WHERE attname = 'statements') > 0,
+        to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL
+    FROM pg_catalog.pg_attribute
     WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
 
@@ -60,7 +69,7 @@ const INSERT: &str = "
 /// table is none of the CLI's.
 pub(super) fn unread(database: &Database, source: tokio_postgres::Error) -> Error {
     let is_table = Trouble::of(&source) == Trouble::Other;
-    let error = database.failed("read the history of the migrations", source);
+    let error = database.failed(READING, source);
     if !is_table {
         return error;
     }
@@ -73,22 +82,58 @@ pub(super) fn unread(database: &Database, source: tokio_postgres::Error) -> Erro
 
 pub(super) type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 
-/// What columns there are of the table; none where it is not there.
-pub(super) async fn columns(client: &Client) -> Answer<Vec<String>> {
-    let row = client.query_typed_one(COLUMNS, &[]).await?;
-    Ok(row.try_get::<_, Option<Vec<String>>>(0)?.unwrap_or_default())
+/// What there is of the tables.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) has_version: bool,
+    pub(super) has_name: bool,
+    has_statements: bool,
+    pub(super) has_progress: bool,
+}
+
+impl Shape {
+    pub(super) async fn ask(session: &Session) -> Answer<Self> {
+        Self::of(session.ask(SHAPE).await?)
+    }
+
+    /// By the answer to [`SHAPE`].
+    pub(super) fn of(said: Option<SimpleQueryRow>) -> Answer<Self> {
+        let is = |at| said.as_ref().map_or(Ok(false), |row| Ok(row.try_get(at)? == Some("t")));
+        Ok(Self {
+            has_version: is(0)?,
+            has_name: is(1)?,
+            has_statements: is(2)?,
+            has_progress: is(3)?,
+        })
+    }
+
+    pub(super) fn is_whole(self) -> bool {
+        self.has_version && self.has_name && self.has_statements
+    }
+}
+
+/// What a database says of its migrations.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) rows: Vec<Applied>,
+    /// The files that are half applied, or half taken back.
+    pub(super) underway: Vec<Progress>,
+}
+
+/// All of it.
+pub(super) async fn read(client: &Client, shape: Shape) -> Answer<History> {
+    let (rows, underway) = try_join!(rows(client, shape), progress::all(client, shape))?;
+    Ok(History { rows, underway })
 }
 
 /// All rows, by version; none where there is no table.
-pub(super) async fn rows(client: &Client) -> Answer<Vec<Applied>> {
-    let columns = columns(client).await?;
-    let has = |name: &str| columns.iter().any(|it| it == name);
-    if !has("version") {
+pub(super) async fn rows(client: &Client, shape: Shape) -> Answer<Vec<Applied>> {
+    if !shape.has_version {
         return Ok(Vec::new());
     }
     // Old tables have fewer, and those of the hosted service may have more.
-    let name = if has("name") { "name" } else { "NULL::text" };
-    let statements = if has("statements") { "statements" } else { "NULL::text[]" };
+    let name = if shape.has_name { "name" } else { "NULL::text" };
+    let statements = if shape.has_statements { "statements" } else { "NULL::text[]" };
     let sql = format!(
         "SELECT version, {name}, {statements} FROM supabase_migrations.schema_migrations \
          ORDER BY version COLLATE \"C\""
@@ -107,18 +152,10 @@ pub(super) async fn rows(client: &Client) -> Answer<Vec<Applied>> {
         .collect()
 }
 
-/// What a database says of its migrations.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    pub(super) rows: Vec<Applied>,
-    /// The files that are half applied, or half taken back.
-    pub(super) underway: Vec<Progress>,
-}
-
-/// All of it.
-pub(super) async fn read(client: &Client) -> Answer<History> {
-    let (rows, underway) = try_join!(rows(client), progress::all(client))?;
-    Ok(History { rows, underway })
+/// The same by a session of which nothing is known yet.
+pub(super) async fn look(session: &Session) -> Answer<History> {
+    let shape = Shape::ask(session).await?;
+    read(&session.client, shape).await
 }
 
 /// Adds the row of a file, in the transaction that applies it.
@@ -136,11 +173,8 @@ pub(super) async fn remove(client: &Client, version: &str) -> Answer<()> {
 }
 
 /// Makes the table where there is none, in the transaction that applies the first file.
-pub(super) async fn provision(client: &Client) -> Answer<()> {
-    let columns = columns(client).await?;
-    let is_whole =
-        ["version", "name", "statements"].iter().all(|it| columns.iter().any(|c| c == it));
-    if is_whole { Ok(()) } else { client.batch_execute(PROVISION).await }
+pub(super) async fn provision(client: &Client, shape: Shape) -> Answer<()> {
+    if shape.is_whole() { Ok(()) } else { client.batch_execute(PROVISION).await }
 }
 
 /// Begins a transaction that holds the lock, and tells by which process of the server. `how` is `READ ONLY`
@@ -149,21 +183,29 @@ pub(super) async fn provision(client: &Client) -> Answer<()> {
 /// Whoever has it may be sure that no other push is under way: also none of a process that is gone.
 ///
 /// # Errors
-/// `migration.locked` when somebody else still has it at `deadline`.
+/// `migration.locked` when somebody else still has it after a `turn`, or at `deadline`.
 pub(super) async fn begin(
+    database: &Database,
+    how: &str,
+    (deadline, turn): (Instant, Duration),
+) -> Result<(Session, i32)> {
+    let take = Take::transaction(how);
+    let (session, said) = database.session(&take.sql, LOCKING, deadline).await?;
+    let until = deadline.min(Instant::now() + turn);
+    let process = take.turn(database, &session, said, until).await?;
+    Ok((session, process))
+}
+
+/// The same on a session that is there.
+pub(super) async fn begin_on(
     database: &Database,
     session: &Session,
     how: &str,
     deadline: Instant,
 ) -> Result<i32> {
-    // Whatever the database has by default, what is read under the lock is younger than the lock.
-    // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not kept for
-    // a client that has vanished without a word.
-    let begin = format!(
-        "BEGIN ISOLATION LEVEL READ COMMITTED {how}; RESET ALL; SET LOCAL idle_in_transaction_session_timeout = '60s'"
-    );
-    let take = Take { begin: &begin, lock: "pg_try_advisory_xact_lock", give_up: "ROLLBACK" };
-    take.turn(database, &session.client, deadline).await
+    let take = Take::transaction(how);
+    let said = take.again(database, session).await?;
+    take.turn(database, session, said, deadline).await
 }
 
 /// The same for a session: the lock is held until [`unlock_session`], or its end. No pooler may be between.
@@ -172,11 +214,9 @@ pub(super) async fn lock_session(
     session: &Session,
     deadline: Instant,
 ) -> Result<i32> {
-    // Older servers do not know that limit.
-    let begin = "RESET ALL; SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
-                 WHERE name = 'idle_session_timeout'";
-    let take = Take { begin, lock: "pg_try_advisory_lock", give_up: "" };
-    take.turn(database, &session.client, deadline).await
+    let take = Take::session();
+    let said = take.again(database, session).await?;
+    take.turn(database, session, said, deadline).await
 }
 
 /// Lets the lock of a session go.
@@ -193,24 +233,59 @@ pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
 }
 
 /// How the lock is taken.
-struct Take<'a> {
-    begin: &'a str,
-    lock: &'a str,
-    /// What undoes `begin` when somebody else has it.
-    give_up: &'a str,
+struct Take {
+    /// Tries it, and tells whether it is had, and by which process of the server.
+    sql: String,
+    /// What undoes that when somebody else has it.
+    give_up: &'static str,
 }
 
-impl Take<'_> {
-    /// Tries until it is had, and tells by which process of the server.
-    async fn turn(&self, database: &Database, client: &Client, deadline: Instant) -> Result<i32> {
-        let failed = |error| database.failed("lock the history of the migrations", error);
-        let sql = format!("SELECT {}($1), pg_backend_pid()", self.lock);
+impl Take {
+    fn transaction(how: &str) -> Self {
+        // Whatever the database has by default, what is read under the lock is younger than the lock.
+        // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not kept
+        // for a client that has vanished without a word.
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; RESET ALL;
+             SET LOCAL idle_in_transaction_session_timeout = '60s';
+             SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid()"
+        );
+        Self { sql, give_up: "ROLLBACK" }
+    }
+
+    fn session() -> Self {
+        // Older servers do not know that limit.
+        let sql = format!(
+            "RESET ALL; SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
+             WHERE name = 'idle_session_timeout';
+             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"
+        );
+        Self { sql, give_up: "" }
+    }
+
+    async fn again(
+        &self,
+        database: &Database,
+        session: &Session,
+    ) -> Result<Option<SimpleQueryRow>> {
+        session.ask(&self.sql).await.map_err(|error| database.failed(LOCKING, error))
+    }
+
+    /// Tries until it is had, and tells by which process of the server. `said` is the answer to the first try.
+    async fn turn(
+        &self,
+        database: &Database,
+        session: &Session,
+        mut said: Option<SimpleQueryRow>,
+        deadline: Instant,
+    ) -> Result<i32> {
+        let (client, failed) = (&session.client, |error| database.failed(LOCKING, error));
         let mut pause = PAUSES.0;
         loop {
-            client.batch_execute(self.begin).await.map_err(failed)?;
-            let row = client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await.map_err(failed)?;
-            if row.try_get(0).map_err(failed)? {
-                return row.try_get(1).map_err(failed);
+            let row = said.ok_or_else(|| database.silent(LOCKING))?;
+            if row.try_get(0).map_err(failed)? == Some("t") {
+                let process = row.try_get(1).map_err(failed)?.and_then(|it| it.parse().ok());
+                return process.ok_or_else(|| database.silent(LOCKING));
             }
             let is_late = Instant::now() + pause >= deadline;
             let holder = if is_late { holder(client).await.map_err(failed)? } else { None };
@@ -228,6 +303,7 @@ impl Take<'_> {
             }
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             pause = (pause * 2).min(PAUSES.1);
+            said = self.again(database, session).await?;
         }
     }
 }
@@ -244,10 +320,10 @@ pub(super) async fn regain(database: &Database, process: i32, until: Instant) ->
         ended.map_err(|error| database.failed("end a transaction whose answer was lost", error))
     };
     end(End::Cancel).await?;
-    match begin(database, &session, "READ ONLY", Instant::now() + GRACE).await {
+    match begin_on(database, &session, "READ ONLY", Instant::now() + GRACE).await {
         Err(error) if *error.code() == code::LOCKED => {
             end(End::Terminate).await?;
-            begin(database, &session, "READ ONLY", until).await?;
+            begin_on(database, &session, "READ ONLY", until).await?;
         }
         begun => drop(begun?),
     }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
 use super::folder::FolderReader;
-use super::history::{self, columns};
+use super::history::{self, READING, SHAPE, Shape};
 use super::merge::merge;
 use crate::database::Database;
 
@@ -104,19 +104,19 @@ pub async fn list(
     patience: Duration,
 ) -> Result<MigrationList> {
     let deadline = Instant::now() + patience;
-    let session = database.connect(deadline).await?;
+    let unread = |error| history::unread(database, error);
     let read = async {
-        match detail {
+        let (session, said) = database.session(SHAPE, READING, deadline).await?;
+        let (client, shape) = (&session.client, Shape::of(said).map_err(unread)?);
+        let list = match detail {
             Detail::Versions => {
                 let local = folder.list()?.entries.into_iter().map(|it| (it.version, it.name));
-                let remote = names(&session.client).await;
-                let remote = remote.map_err(|error| history::unread(database, error))?;
-                Ok(MigrationList::of(local, remote))
+                let remote = names(client, shape).await.map_err(unread)?;
+                MigrationList::of(local, remote)
             }
             Detail::Texts => {
                 let files = folder.read()?.files;
-                let rows = history::rows(&session.client).await;
-                let rows = rows.map_err(|error| history::unread(database, error))?;
+                let rows = history::rows(client, shape).await.map_err(unread)?;
                 let local = files.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let remote = rows.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let mut list = MigrationList::of(local, remote);
@@ -129,9 +129,11 @@ pub async fn list(
                     let other = others.get(row.version.as_str()).copied();
                     row.agreement = Some(other.unwrap_or(Agreement::Same));
                 }
-                Ok(list)
+                list
             }
-        }
+        };
+        database.keep(session);
+        Ok(list)
     };
     timeout_at(deadline, read).await.unwrap_or_else(|_| Err(database.silent("list the migrations")))
 }
@@ -139,13 +141,12 @@ pub async fn list(
 /// Version and name of each row of the history.
 async fn names(
     client: &Client,
+    shape: Shape,
 ) -> std::result::Result<Vec<(String, Option<String>)>, tokio_postgres::Error> {
-    let columns = columns(client).await?;
-    let has = |name: &str| columns.iter().any(|it| it == name);
-    if !has("version") {
+    if !shape.has_version {
         return Ok(Vec::new());
     }
-    let name = if has("name") { "name" } else { "NULL::text" };
+    let name = if shape.has_name { "name" } else { "NULL::text" };
     let sql = format!("SELECT version, {name} FROM supabase_migrations.schema_migrations");
     let rows = client.query_typed(&sql, &[]).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()

@@ -6,7 +6,8 @@ use tokio_postgres::Client;
 
 use super::history::Answer;
 use crate::code;
-use crate::database::{Database, Session};
+use crate::database::Database;
+use crate::session::Session;
 
 /// How many other connections are looked at.
 const OTHERS: usize = 3;

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::apply::Way;
 use super::file::File;
-use super::history::{Answer, content};
+use super::history::{Answer, Shape, content};
 
 /// How far a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,13 +118,9 @@ fn said(run: &File, count: usize) -> Digest {
     content(&statements.map(|it| it.text.as_str()).collect::<Vec<_>>())
 }
 
-async fn is_there(client: &Client) -> Answer<bool> {
-    client.query_typed_one(IS_THERE, &[]).await?.try_get(0)
-}
-
 /// All that is under way.
-pub(super) async fn all(client: &Client) -> Answer<Vec<Progress>> {
-    if !is_there(client).await? {
+pub(super) async fn all(client: &Client, shape: Shape) -> Answer<Vec<Progress>> {
+    if !shape.has_progress {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, way, done, said, begun FROM supabase_migrations.gatekit_progress \
@@ -154,7 +150,7 @@ pub(super) async fn all(client: &Client) -> Answer<Vec<Progress>> {
 
 /// Forgets a file, and the table with the last.
 pub(super) async fn forget(client: &Client, version: &str) -> Answer<()> {
-    if !is_there(client).await? {
+    if !client.query_typed_one(IS_THERE, &[]).await?.try_get(0)? {
         return Ok(());
     }
     let table = "supabase_migrations.gatekit_progress";

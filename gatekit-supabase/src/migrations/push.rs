@@ -17,7 +17,7 @@ use super::apply::{Applying, Became, Limits, Step, Way};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
 use super::folder::Folder;
-use super::history::{self, History};
+use super::history::{self, History, READING, SHAPE, Shape};
 use super::merge::{Applied, merge};
 use super::mode::Mode;
 use super::pooler;
@@ -149,18 +149,25 @@ impl Push {
 
     /// What the database says. Under the lock, in a transaction of its own, no push is under way.
     async fn history(&self, deadline: Instant, is_locked: bool) -> Result<History> {
-        let session = self.database.connect(deadline).await?;
-        if is_locked {
-            let turn = deadline.min(Instant::now() + self.limits.turn);
-            history::begin(&self.database, &session, "READ ONLY", turn).await?;
-        }
-        let history = history::read(&session.client).await;
-        if is_locked {
+        let database = &self.database;
+        let unread = |error| history::unread(database, error);
+        let (session, history) = if is_locked {
+            let turn = (deadline, self.limits.turn);
+            let (session, _) = history::begin(database, "READ ONLY", turn).await?;
+            let history = history::look(&session).await;
             // A pooler closes the connection to the server of a client that leaves in a transaction.
             let ended = session.client.batch_execute("ROLLBACK").await;
-            ended.map_err(|error| self.database.failed("let the history go", error))?;
-        }
-        history.map_err(|error| history::unread(&self.database, error))
+            ended.map_err(|error| database.failed("let the history go", error))?;
+            (session, history)
+        } else {
+            let (session, said) = database.session(SHAPE, READING, deadline).await?;
+            let shape = Shape::of(said).map_err(unread)?;
+            let history = history::read(&session.client, shape).await;
+            (session, history)
+        };
+        let history = history.map_err(unread)?;
+        database.keep(session);
+        Ok(history)
     }
 
     /// Refuses what cannot be applied, and what was left half applied and cannot be gone on with.

@@ -1,17 +1,13 @@
 //! Statements that fail, servers that go away, and processes that die.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gatekit_core::{Candidate, Engine, Outcome, RunId};
 use gatekit_peers::Via;
 use gatekit_supabase::migrations::Push;
 use gatekit_supabase::{Database, code};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 
+use super::relay::Relay;
 use super::world::{World, end, engine, killed_at, lives, pipeline, version, why};
 
 #[tokio::test]
@@ -211,50 +207,6 @@ async fn a_connection_that_falls_silent_is_given_up_and_the_history_is_read_by_a
     assert_eq!(end(&report), (Outcome::RolledBack, "migration.deadline"), "{}", why(&report));
     assert_eq!(world.tables().await, Vec::<String>::new());
     assert_eq!(world.history().await, Vec::<String>::new());
-}
-
-/// Passes on what is said, on each connection until it is silenced.
-struct Relay {
-    url: String,
-    round: Arc<AtomicU32>,
-}
-
-impl Relay {
-    async fn open(url: &str) -> Self {
-        let (before, rest) = url.split_once('@').unwrap();
-        let (server, database) = rest.split_once('/').unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("{before}@{}/{database}", listener.local_addr().unwrap());
-        let round = Arc::new(AtomicU32::new(0));
-        let (now, server) = (Arc::clone(&round), server.to_owned());
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let far = TcpStream::connect(&server).await.unwrap();
-                let (near, far) = (near.into_split(), far.into_split());
-                tokio::spawn(carry(near.0, far.1, Arc::clone(&now)));
-                tokio::spawn(carry(far.0, near.1, Arc::clone(&now)));
-            }
-        });
-        Self { url, round }
-    }
-
-    fn silence(&self) {
-        self.round.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, now: Arc<AtomicU32>) {
-    let round = now.load(Ordering::SeqCst);
-    let mut buffer = vec![0; 1 << 14];
-    while let Ok(read) = from.read(&mut buffer).await {
-        if now.load(Ordering::SeqCst) != round {
-            // Neither side hears that the other has gone.
-            std::future::pending::<()>().await;
-        }
-        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Whatever cuts the connection, the history is read and not guessed.

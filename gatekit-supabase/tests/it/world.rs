@@ -36,6 +36,11 @@ impl World {
         Self { url, direct, folder: TempDir::new().unwrap() }
     }
 
+    /// Where it is, whatever is between.
+    pub(crate) fn direct(&self) -> &str {
+        &self.direct
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -135,7 +140,7 @@ impl World {
     }
 }
 
-async fn client(url: &str) -> Client {
+pub(crate) async fn client(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

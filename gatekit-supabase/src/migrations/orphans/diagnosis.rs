@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::migrations::catalog::{Found, look_up};
 use crate::migrations::folder::Folder;
 use crate::migrations::head::head;
-use crate::migrations::history;
+use crate::migrations::history::{self, Shape};
 use crate::migrations::merge::{Applied, merge};
 
 /// What is in the database of an orphan.
@@ -76,13 +76,14 @@ pub(super) async fn diagnose(
     deadline: Instant,
 ) -> Result<Diagnosis> {
     let files = Folder::read(folder)?.files;
-    let session = database.connect(deadline).await?;
-    let client = &session.client;
-    let failed = |error| database.failed("look up what a migration has created", error);
+    let doing = "look up what a migration has created";
+    let failed = |error| database.failed(doing, error);
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; RESET ALL; \
                  SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'";
-    client.batch_execute(begin).await.map_err(failed)?;
-    let rows = history::rows(client).await.map_err(|error| history::unread(database, error))?;
+    let (session, _) = database.session(begin, doing, deadline).await?;
+    let client = &session.client;
+    let read = async { history::rows(client, Shape::ask(&session).await?).await };
+    let rows = read.await.map_err(|error| history::unread(database, error))?;
     let mut diagnosis = Diagnosis::default();
     for row in merge(&rows, &files).orphans {
         let statements = row.statements.as_deref().unwrap_or_default();
@@ -97,6 +98,7 @@ pub(super) async fn diagnose(
         });
     }
     client.batch_execute("ROLLBACK").await.map_err(failed)?;
+    database.keep(session);
     Ok(diagnosis)
 }
 

@@ -10,7 +10,6 @@ use gatekit_core::{
     Planned, Result, Rollout, RunId, StageId, Verb,
 };
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::change::{RepairChange, RepairReceipt, RowChange, RowWish, Status, befores};
 use super::proof::Proof;
@@ -325,8 +324,7 @@ impl Deployer for Repair {
 
     /// Waits until nobody writes the history: what a process that is gone had begun is over then.
     async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
-        let turn = cx.deadline().min(Instant::now() + TURN);
-        writing::look_locked(&self.database, &[], turn).await.map(drop)
+        writing::look_locked(&self.database, &[], (cx.deadline(), TURN)).await.map(drop)
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {

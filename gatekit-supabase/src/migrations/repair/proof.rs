@@ -66,16 +66,16 @@ impl Proof {
         file: &File,
         deadline: Instant,
     ) -> Result<Vec<String>> {
-        let session = database.connect(deadline).await?;
-        let client = &session.client;
-        let failed = |error| database.failed("look up what a migration has created", error);
+        let doing = "look up what a migration has created";
+        let failed = |error| database.failed(doing, error);
         let limit = PROBE.as_millis();
         let begin = format!(
             "BEGIN READ ONLY; RESET ALL; SET LOCAL lock_timeout = {limit}; \
              SET LOCAL statement_timeout = {limit}"
         );
-        client.batch_execute(&begin).await.map_err(failed)?;
-        let proven = match self.probes.get(&file.version) {
+        let (session, _) = database.session(&begin, doing, deadline).await?;
+        let (client, probed) = (&session.client, self.probes.get(&file.version));
+        let proven = match probed {
             Some(query) => {
                 let asked = timeout(PROBE * 2, probe(client, query)).await;
                 asked.map_err(|_| database.silent("ask a probe"))?.map_err(|error| of(error, file))
@@ -84,6 +84,9 @@ impl Proof {
         };
         // One that has ended the transaction by itself has ended the connection's, and no other.
         client.batch_execute("ROLLBACK").await.map_err(failed)?;
+        if probed.is_none() {
+            database.keep(session);
+        }
         proven
     }
 }

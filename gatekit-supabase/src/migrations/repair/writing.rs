@@ -9,9 +9,11 @@ use super::change::{RepairChange, RowChange, Status};
 use super::proof::Proof;
 use super::rows::{self, PLAIN, Seen};
 use crate::code;
-use crate::database::{Database, Session};
+use crate::database::Database;
 use crate::migrations::file::File;
-use crate::migrations::{history, progress};
+use crate::migrations::history::{self, Shape};
+use crate::migrations::progress;
+use crate::session::Session;
 
 const DOING: &str = "repair the history of the migrations";
 
@@ -63,29 +65,32 @@ pub(super) async fn look(
     versions: &[String],
     deadline: Instant,
 ) -> Result<Seen> {
-    let session = database.connect(deadline).await?;
-    let failed = |error| database.failed(DOING, error);
     let begin = format!("BEGIN READ ONLY; RESET ALL; {PLAIN}");
-    session.client.batch_execute(&begin).await.map_err(failed)?;
-    let seen = rows::see(&session.client, database, versions).await;
-    // A pooler closes the connection to the server of a client that leaves in a transaction.
-    session.client.batch_execute("ROLLBACK").await.map_err(failed)?;
-    seen
+    let (session, _) = database.session(&begin, DOING, deadline).await?;
+    see(database, session, versions).await
 }
 
 /// The same under the lock: whatever was under way is over.
 pub(super) async fn look_locked(
     database: &Database,
     versions: &[String],
-    turn: Instant,
+    turn: (Instant, Duration),
 ) -> Result<Seen> {
-    let session = database.connect(turn).await?;
-    history::begin(database, &session, "READ ONLY", turn).await?;
-    let failed = |error| database.failed(DOING, error);
-    session.client.batch_execute(PLAIN).await.map_err(failed)?;
+    let (session, _) = history::begin(database, "READ ONLY", turn).await?;
+    let plain = session.client.batch_execute(PLAIN).await;
+    plain.map_err(|error| database.failed(DOING, error))?;
+    see(database, session, versions).await
+}
+
+/// What there is of these versions, seen in the transaction that the session is in; it ends with that.
+async fn see(database: &Database, session: Session, versions: &[String]) -> Result<Seen> {
     let seen = rows::see(&session.client, database, versions).await;
-    session.client.batch_execute("ROLLBACK").await.map_err(failed)?;
-    seen
+    // A pooler closes the connection to the server of a client that leaves in a transaction.
+    let ended = session.client.batch_execute("ROLLBACK").await;
+    ended.map_err(|error| database.failed(DOING, error))?;
+    let seen = seen?;
+    database.keep(session);
+    Ok(seen)
 }
 
 /// Where the history stands; unknown while somebody else has the lock.
@@ -95,8 +100,7 @@ pub(super) async fn locate(
     change: &RepairChange,
     (is_own, turn): (bool, Duration),
 ) -> Result<Location> {
-    let turn = cx.deadline().min(Instant::now() + turn);
-    match look_locked(database, &change.versions(), turn).await {
+    match look_locked(database, &change.versions(), (cx.deadline(), turn)).await {
         Ok(seen) => Ok(change.locate(&seen, is_own)),
         Err(error) if *error.code() == code::LOCKED => Ok(Location::Unknown(error.to_string())),
         Err(error) => Err(error),
@@ -114,9 +118,8 @@ impl Writing<'_> {
             return Ok(proof);
         }
         let deadline = self.cx.deadline();
-        let session = self.database.connect(deadline).await?;
-        let turn = deadline.min(Instant::now() + self.turn);
-        let process = history::begin(self.database, &session, "", turn).await?;
+        let turn = (deadline, self.turn);
+        let (session, process) = history::begin(self.database, "", turn).await?;
         let found = async {
             session.client.batch_execute(PLAIN).await.map_err(|error| self.failed(error))?;
             let seen = rows::see(&session.client, self.database, &self.change.versions()).await?;
@@ -201,7 +204,7 @@ impl Writing<'_> {
         match way {
             Way::There(files, _) => {
                 if self.change.status == Status::Applied {
-                    history::provision(client).await?;
+                    history::provision(client, Shape::ask(session).await?).await?;
                 }
                 let by = (&*self.change.repair, self.change.status.as_str());
                 for version in &versions {

@@ -1,0 +1,112 @@
+//! A connection, and the one that is kept from a call to the next.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How long a server may take to answer a connection, and a request to cancel.
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept that nobody uses.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// How long after its last answer a connection is taken for alive.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a connection that was kept may take for its first answer: nobody may have heard that it is gone.
+pub(crate) const FIRST: Duration = Duration::from_secs(3);
+
+/// A connection. Closed when it is dropped.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    cancel: CancelToken,
+    tls: Option<MakeRustlsConnect>,
+    driver: JoinHandle<()>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        (client, driver): (Client, JoinHandle<()>),
+        tls: Option<MakeRustlsConnect>,
+    ) -> Self {
+        Self { cancel: client.cancel_token(), client, tls, driver }
+    }
+
+    /// Sends these statements at once, and gives the last row of what they give.
+    pub(crate) async fn ask(
+        &self,
+        sql: &str,
+    ) -> Result<Option<SimpleQueryRow>, tokio_postgres::Error> {
+        let said = self.client.simple_query(sql).await?;
+        Ok(said.into_iter().rev().find_map(|it| match it {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        }))
+    }
+
+    /// Asks the server to end the statement that runs. Whether it does is for its answer to show.
+    pub(crate) async fn cancel(&self) {
+        let asked = match self.tls.clone() {
+            Some(tls) => timeout(ANSWER, self.cancel.cancel_query(tls)).await,
+            None => timeout(ANSWER, self.cancel.cancel_query(NoTls)).await,
+        };
+        // One that does not get through leaves the statement to its time-out.
+        drop(asked);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// At most one connection that nobody uses.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Mutex<Option<Idle>>);
+
+#[derive(Debug)]
+struct Idle {
+    session: Session,
+    since: Instant,
+    /// Closes it in the end.
+    closing: AbortHandle,
+}
+
+impl Spare {
+    /// Keeps it for a while, in the place of the one that is there.
+    pub(crate) fn put(&self, session: Session) {
+        let driver = session.driver.abort_handle();
+        let closing = tokio::spawn(async move {
+            sleep(KEPT).await;
+            driver.abort();
+        });
+        let idle = Idle { session, since: Instant::now(), closing: closing.abort_handle() };
+        drop(self.lock().replace(idle));
+    }
+
+    /// The one that is there, unless it is known to be gone.
+    pub(crate) async fn take(&self) -> Option<Session> {
+        let Idle { session, since, closing } = self.lock().take()?;
+        closing.abort();
+        // What it is asked for may be done although no answer comes: a lock, for nobody.
+        let is_alive =
+            since.elapsed() < FRESH || matches!(timeout(FIRST, session.ask("")).await, Ok(Ok(_)));
+        is_alive.then_some(session)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

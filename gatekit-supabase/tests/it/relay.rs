@@ -1,0 +1,81 @@
+//! What stands between a client and its server, and may fall silent.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Passes on what is said, on each connection until it is silenced.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) url: String,
+    /// Counts how often what clients ask was silenced.
+    asked: Arc<AtomicU32>,
+    /// The same of what they are answered.
+    answered: Arc<AtomicU32>,
+    connections: Arc<AtomicU32>,
+}
+
+impl Relay {
+    /// Before the server of that URL.
+    pub(crate) async fn open(url: &str) -> Self {
+        let (before, rest) = url.split_once('@').unwrap();
+        let (server, database) = rest.split_once('/').unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("{before}@{}/{database}", listener.local_addr().unwrap());
+        let count = || Arc::new(AtomicU32::new(0));
+        let relay = Self { url, asked: count(), answered: count(), connections: count() };
+        let (asked, answered) = (Arc::clone(&relay.asked), Arc::clone(&relay.answered));
+        let (connections, server) = (Arc::clone(&relay.connections), server.to_owned());
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let far = TcpStream::connect(&server).await.unwrap();
+                let (near, far) = (near.into_split(), far.into_split());
+                let both = || [Arc::clone(&asked), Arc::clone(&answered)];
+                tokio::spawn(carry((near.0, far.1), Arc::clone(&asked), both()));
+                tokio::spawn(carry((far.0, near.1), Arc::clone(&answered), both()));
+            }
+        });
+        relay
+    }
+
+    /// On the connections there are, nothing is passed on any more, and nobody is told.
+    pub(crate) fn silence(&self) {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.lose_answers();
+    }
+
+    /// The same for what the server says alone.
+    pub(crate) fn lose_answers(&self) {
+        self.answered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many there were so far.
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Until its own `way` is silenced. Once `either` is, neither side hears that the other has gone.
+async fn carry(
+    (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf),
+    way: Arc<AtomicU32>,
+    either: [Arc<AtomicU32>; 2],
+) {
+    let of_both = || either.each_ref().map(|it| it.load(Ordering::SeqCst));
+    let (round, rounds) = (way.load(Ordering::SeqCst), of_both());
+    let mut buffer = vec![0; 1 << 14];
+    while let Ok(read) = from.read(&mut buffer).await {
+        let is_over = read == 0 && of_both() != rounds;
+        if is_over || way.load(Ordering::SeqCst) != round {
+            pending::<()>().await;
+        }
+        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
