@@ -11,7 +11,7 @@ use tokio_postgres::error::ErrorPosition;
 use super::alone::unfinished;
 use super::change::PushChange;
 use super::file::File;
-use super::history::{self, History, Shape};
+use super::history::{self, History, Shape, Texts};
 use super::mode::Mode;
 use super::place::Place;
 use super::progress::{self, Progress};
@@ -250,7 +250,8 @@ impl<'a> Applying<'a> {
     pub(super) async fn found(&self, session: &Session, step: Step<'_>) -> Result<Found> {
         let read = async {
             let shape = Shape::ask(session).await?;
-            Ok((shape, history::read(&session.client, shape).await?))
+            let texts = self.change.versions();
+            Ok((shape, history::read(&session.client, shape, Texts::Of(&texts)).await?))
         };
         let (shape, History { rows, underway }) =
             read.await.map_err(|error| history::unread(self.database, error))?;

@@ -106,6 +106,10 @@ pub(super) struct Standing<'a> {
 }
 
 impl PushChange {
+    pub(super) fn versions(&self) -> Vec<&str> {
+        self.files.iter().map(|it| it.version.as_str()).collect()
+    }
+
     pub(super) fn standing<'a>(&self, rows: &'a [Applied]) -> Standing<'a> {
         let is_ours = |row: &&Applied| self.files.iter().any(|it| it.version == row.version);
         let (ours, others): (Vec<&Applied>, Vec<&Applied>) = rows.iter().partition(is_ours);

@@ -6,7 +6,7 @@ use gatekit_core::{Digest, Effect, Error, Result};
 use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep};
 use tokio::try_join;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryRow};
 
 use super::file::File;
@@ -120,25 +120,39 @@ pub(super) struct History {
     pub(super) underway: Vec<Progress>,
 }
 
+/// Of which rows the statements are read: they may be megabytes. The others seem to have none.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Texts<'a> {
+    All,
+    Of(&'a [&'a str]),
+}
+
 /// All of it.
-pub(super) async fn read(client: &Client, shape: Shape) -> Answer<History> {
-    let (rows, underway) = try_join!(rows(client, shape), progress::all(client, shape))?;
+pub(super) async fn read(client: &Client, shape: Shape, texts: Texts<'_>) -> Answer<History> {
+    let (rows, underway) = try_join!(rows(client, shape, texts), progress::all(client, shape))?;
     Ok(History { rows, underway })
 }
 
 /// All rows, by version; none where there is no table.
-pub(super) async fn rows(client: &Client, shape: Shape) -> Answer<Vec<Applied>> {
+pub(super) async fn rows(client: &Client, shape: Shape, texts: Texts<'_>) -> Answer<Vec<Applied>> {
     if !shape.has_version {
         return Ok(Vec::new());
     }
     // Old tables have fewer, and those of the hosted service may have more.
     let name = if shape.has_name { "name" } else { "NULL::text" };
     let statements = if shape.has_statements { "statements" } else { "NULL::text[]" };
+    let (statements, versions) = match texts {
+        Texts::All => (statements.to_owned(), None),
+        Texts::Of(versions) => {
+            (format!("CASE WHEN version = ANY($1) THEN {statements} END"), Some(versions))
+        }
+    };
     let sql = format!(
         "SELECT version, {name}, {statements} FROM supabase_migrations.schema_migrations \
          ORDER BY version COLLATE \"C\""
     );
-    let rows = client.query_typed(&sql, &[]).await?;
+    let values = versions.as_ref().map(|it| (it as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
+    let rows = client.query_typed(&sql, values.as_slice()).await?;
     rows.iter()
         .map(|row| {
             let statements: Option<Vec<Option<String>>> = row.try_get(2)?;
@@ -152,16 +166,10 @@ pub(super) async fn rows(client: &Client, shape: Shape) -> Answer<Vec<Applied>> 
         .collect()
 }
 
-/// The same by a session of which nothing is known yet.
-pub(super) async fn look(session: &Session) -> Answer<History> {
-    let shape = Shape::ask(session).await?;
-    read(&session.client, shape).await
-}
-
 /// Adds the row of a file, in the transaction that applies it.
 pub(super) async fn add(client: &Client, file: &File) -> Answer<()> {
     let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
-    let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+    let values: [(&(dyn ToSql + Sync), Type); 3] =
         [(&file.version, Type::TEXT), (&file.name, Type::TEXT), (&statements, Type::TEXT_ARRAY)];
     client.execute_typed(INSERT, &values).await.map(drop)
 }
@@ -338,8 +346,7 @@ async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
         End::Terminate => "pg_terminate_backend",
     };
     let sql = format!("SELECT {call}(pid) FROM pg_catalog.pg_locks WHERE {HELD} AND pid = $2");
-    let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-        [(&LOCK, Type::INT8), (&process, Type::INT4)];
+    let values: [(&(dyn ToSql + Sync), Type); 2] = [(&LOCK, Type::INT8), (&process, Type::INT4)];
     client.query_typed(&sql, &values).await.map(drop)
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
 use super::folder::FolderReader;
-use super::history::{self, READING, SHAPE, Shape};
+use super::history::{self, READING, SHAPE, Shape, Texts};
 use super::merge::merge;
 use crate::database::Database;
 
@@ -116,7 +116,7 @@ pub async fn list(
             }
             Detail::Texts => {
                 let files = folder.read()?.files;
-                let rows = history::rows(client, shape).await.map_err(unread)?;
+                let rows = history::rows(client, shape, Texts::All).await.map_err(unread)?;
                 let local = files.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let remote = rows.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let mut list = MigrationList::of(local, remote);

@@ -17,7 +17,7 @@ use super::apply::{Applying, Became, Limits, Step, Way};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
 use super::folder::Folder;
-use super::history::{self, History, READING, SHAPE, Shape};
+use super::history::{self, History, READING, SHAPE, Shape, Texts};
 use super::merge::{Applied, merge};
 use super::mode::Mode;
 use super::pooler;
@@ -147,26 +147,28 @@ impl Push {
         self
     }
 
-    /// What the database says. Under the lock, in a transaction of its own, no push is under way.
-    async fn history(&self, deadline: Instant, is_locked: bool) -> Result<History> {
-        let database = &self.database;
-        let unread = |error| history::unread(database, error);
-        let (session, history) = if is_locked {
-            let turn = (deadline, self.limits.turn);
-            let (session, _) = history::begin(database, "READ ONLY", turn).await?;
-            let history = history::look(&session).await;
-            // A pooler closes the connection to the server of a client that leaves in a transaction.
-            let ended = session.client.batch_execute("ROLLBACK").await;
-            ended.map_err(|error| database.failed("let the history go", error))?;
-            (session, history)
-        } else {
-            let (session, said) = database.session(SHAPE, READING, deadline).await?;
-            let shape = Shape::of(said).map_err(unread)?;
-            let history = history::read(&session.client, shape).await;
-            (session, history)
-        };
-        let history = history.map_err(unread)?;
-        database.keep(session);
+    /// What the database says.
+    async fn history(&self, deadline: Instant, texts: Texts<'_>) -> Result<History> {
+        let unread = |error| history::unread(&self.database, error);
+        let (session, said) = self.database.session(SHAPE, READING, deadline).await?;
+        let shape = Shape::of(said).map_err(unread)?;
+        let history = history::read(&session.client, shape, texts).await.map_err(unread)?;
+        self.database.keep(session);
+        Ok(history)
+    }
+
+    /// The same under the lock, in a transaction of its own: no push is under way.
+    async fn history_locked(&self, deadline: Instant, texts: Texts<'_>) -> Result<History> {
+        let turn = (deadline, self.limits.turn);
+        let (session, _) = history::begin(&self.database, "READ ONLY", turn).await?;
+        let read =
+            async { history::read(&session.client, Shape::ask(&session).await?, texts).await };
+        let history = read.await;
+        // A pooler closes the connection to the server of a client that leaves in a transaction.
+        let ended = session.client.batch_execute("ROLLBACK").await;
+        ended.map_err(|error| self.database.failed("let the history go", error))?;
+        let history = history.map_err(|error| history::unread(&self.database, error))?;
+        self.database.keep(session);
         Ok(history)
     }
 
@@ -249,7 +251,8 @@ impl Push {
         change: &PushChange,
     ) -> Result<Location> {
         self.is_of_database(change)?;
-        match self.history(cx.deadline(), true).await {
+        let texts = change.versions();
+        match self.history_locked(cx.deadline(), Texts::Of(&texts)).await {
             Ok(history) => Ok(change.locate(&history)),
             Err(error) if *error.code() == code::LOCKED => Ok(Location::Unknown(error.to_string())),
             Err(error) => Err(error),
@@ -280,7 +283,7 @@ impl Deployer for Push {
     /// `migration`; `database.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
         let files = self.read()?;
-        let History { rows, underway } = self.history(cx.deadline(), false).await?;
+        let History { rows, underway } = self.history(cx.deadline(), Texts::All).await?;
         let before = Before::of(rows.iter().map(|row| row.version.as_str()));
         // Without those that are left to a recovery: what is pending is the same before it and after it.
         let is_left = |row: &Applied| {
@@ -393,11 +396,11 @@ impl Deployer for Push {
 
     /// Waits until no push is under way: what a process that is gone had begun is over then.
     async fn fence_off(&self, cx: &ApplyContext) -> Result<()> {
-        self.history(cx.deadline(), true).await.map(drop)
+        self.history_locked(cx.deadline(), Texts::Of(&[])).await.map(drop)
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
-        let rows = self.history(cx.deadline(), false).await?.rows;
+        let rows = self.history(cx.deadline(), Texts::Of(&[])).await?.rows;
         Ok(rows.iter().max_by(|a, b| a.version.cmp(&b.version)).map(live))
     }
 }
@@ -410,7 +413,7 @@ impl PendingFiles for Push {
 
     async fn pending(&self, cx: &PlanContext) -> Result<Vec<File>> {
         let files = self.read()?;
-        let rows = self.history(cx.deadline(), false).await?.rows;
+        let rows = self.history(cx.deadline(), Texts::All).await?.rows;
         Ok(merge(&rows, &files).unapplied().into_iter().cloned().collect())
     }
 }

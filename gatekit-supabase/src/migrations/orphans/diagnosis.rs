@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::migrations::catalog::{Found, look_up};
 use crate::migrations::folder::Folder;
 use crate::migrations::head::head;
-use crate::migrations::history::{self, Shape};
+use crate::migrations::history::{self, Shape, Texts};
 use crate::migrations::merge::{Applied, merge};
 
 /// What is in the database of an orphan.
@@ -82,7 +82,7 @@ pub(super) async fn diagnose(
                  SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'";
     let (session, _) = database.session(begin, doing, deadline).await?;
     let client = &session.client;
-    let read = async { history::rows(client, Shape::ask(&session).await?).await };
+    let read = async { history::rows(client, Shape::ask(&session).await?, Texts::All).await };
     let rows = read.await.map_err(|error| history::unread(database, error))?;
     let mut diagnosis = Diagnosis::default();
     for row in merge(&rows, &files).orphans {
