@@ -40,6 +40,8 @@ impl Pooler {
             "server_round_robin = 1".to_owned(),
             "default_pool_size = 4".to_owned(),
             "max_client_conn = 2000".to_owned(),
+            // A server that was restarted is found again soon.
+            "server_login_retry = 1".to_owned(),
         ];
         fs::write(dir.path().join("pgbouncer.ini"), lines.join("\n"))?;
         fs::write(dir.path().join("users"), "\"gatekit\" \"\"\n")?;
@@ -53,8 +55,9 @@ impl Pooler {
     /// # Errors
     /// It does not start within a minute.
     pub fn go_on(&mut self) -> Result<()> {
-        let mut running =
-            self.programs.pgbouncer().args(["pgbouncer.ini"]).start(self.dir.path())?;
+        let running = self.programs.pgbouncer().args(["pgbouncer.ini"]).start(self.dir.path())?;
+        // It has nothing to lose, and may heed nothing else: it leaves an ignored signal ignored.
+        let mut running = running.ended_by(Signal::KILL);
         running.listens(self.port)?;
         self.running = Some(running);
         Ok(())

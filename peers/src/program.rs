@@ -20,6 +20,10 @@ const NOBODY: u32 = 65_534;
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// How long a server may take to end, before it is killed: it may have been started where that signal is
+/// ignored.
+const END: Duration = Duration::from_secs(20);
+
 /// Gives a file or folder to whom the programs run as.
 pub(crate) fn give_away(path: &Path) -> Result<()> {
     if geteuid().is_root() { chown(path, Some(NOBODY), Some(NOBODY)) } else { Ok(()) }
@@ -130,9 +134,25 @@ impl Running {
     }
 
     /// Sends it a signal, and waits until it has ended.
+    ///
+    /// # Errors
+    /// It did not end for a while, and was killed.
     pub(crate) fn end(mut self, signal: Signal) -> Result<()> {
+        self.end_within(signal, END)
+    }
+
+    fn end_within(&mut self, signal: Signal, patience: Duration) -> Result<()> {
         self.signal(signal)?;
-        self.child.wait().map(drop)
+        let began = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if began.elapsed() > patience {
+                self.child.kill()?;
+                self.child.wait()?;
+                return Err(failed(format!("the server does not heed {signal:?}: it was killed")));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Errs with the end of its log when it has ended.
@@ -148,8 +168,27 @@ impl Drop for Running {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             // Nothing is left to be done about it.
-            let _ = self.signal(self.last);
-            let _ = self.child.wait();
+            let _ = self.end_within(self.last, END);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_ignores_its_signal_is_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "trap '' QUIT; touch ready; while :; do sleep 1; done";
+        let server = Program::own(Path::new("sh")).args(["-c", script]);
+        let mut running = server.start(folder.path()).unwrap();
+        while !folder.path().join("ready").exists() {
+            running.check().unwrap();
+            thread::sleep(Duration::from_millis(5));
+        }
+        let ended = running.end_within(Signal::QUIT, Duration::from_millis(50));
+        assert!(ended.unwrap_err().to_string().contains("was killed"));
+        assert!(running.check().is_err(), "it has ended");
     }
 }
