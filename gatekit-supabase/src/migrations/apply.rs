@@ -369,10 +369,15 @@ impl<'a> Applying<'a> {
         self.session = None;
         let until = Instant::now() + SETTLING;
         let read = async {
-            let session = history::regain(self.database, process, until).await?;
-            let is_done = self.found(&session, step).await?.is_done;
-            session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
-            Ok::<_, Error>((is_done, session))
+            loop {
+                match self.read_again(process, step, until).await {
+                    // A pooler hands out connections that were cut together with the one that was lost.
+                    Err(error) if error.is_temporary() && *error.code() != code::LOCKED => {
+                        sleep(AGAIN).await;
+                    }
+                    read => return read,
+                }
+            }
         };
         match timeout_at(until, read).await {
             Ok(Ok((is_done, session))) => {
@@ -391,6 +396,19 @@ impl<'a> Applying<'a> {
                     .with_source(error))
             }
         }
+    }
+
+    /// Whether a step has been taken, by a new session that has the lock after the lost one.
+    async fn read_again(
+        &self,
+        process: i32,
+        step: Step<'_>,
+        until: Instant,
+    ) -> Result<(bool, Session)> {
+        let session = history::regain(self.database, process, until).await?;
+        let is_done = self.found(&session, step).await?.is_done;
+        session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
+        Ok((is_done, session))
     }
 
     fn failed(&self, error: tokio_postgres::Error) -> Error {

@@ -9,6 +9,7 @@ mod destructive;
 mod down;
 mod folder;
 mod functions;
+mod lines;
 mod list;
 mod oracle;
 mod orphans;
