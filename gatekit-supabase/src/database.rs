@@ -121,13 +121,13 @@ impl Database {
 
     async fn try_connect(&self) -> Result<Session> {
         let (address, tls) = (self.address.clone(), self.address.connector()?);
-        let connected = match tls.clone() {
+        let connected = match tls {
             Some(tls) => timeout(ANSWER, Hosts::new(address, tls, ANSWER, true).connect()).await,
             None => timeout(ANSWER, Hosts::new(address, NoTls, ANSWER, true).connect()).await,
         };
         let connected = connected.map_err(|_| self.silent("connect"))?;
         let connected = connected.map_err(|error| self.failed("connect", error))?;
-        Ok(Session::new(connected, tls))
+        Ok(Session::new(connected))
     }
 
     /// The error of a server that says nothing.

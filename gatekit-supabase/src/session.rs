@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{CancelToken, Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-/// How long a server may take to answer a connection, and a request to cancel.
+/// How long a server may take to answer a connection.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 
 /// How long a connection is kept that nobody uses.
@@ -24,17 +23,12 @@ pub(crate) const FIRST: Duration = Duration::from_secs(3);
 /// A connection. Closed when it is dropped.
 pub(crate) struct Session {
     pub(crate) client: Client,
-    cancel: CancelToken,
-    tls: Option<MakeRustlsConnect>,
     driver: JoinHandle<()>,
 }
 
 impl Session {
-    pub(crate) fn new(
-        (client, driver): (Client, JoinHandle<()>),
-        tls: Option<MakeRustlsConnect>,
-    ) -> Self {
-        Self { cancel: client.cancel_token(), client, tls, driver }
+    pub(crate) fn new((client, driver): (Client, JoinHandle<()>)) -> Self {
+        Self { client, driver }
     }
 
     /// Sends these statements at once, and gives the last row of what they give.
@@ -47,16 +41,6 @@ impl Session {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         }))
-    }
-
-    /// Asks the server to end the statement that runs. Whether it does is for its answer to show.
-    pub(crate) async fn cancel(&self) {
-        let asked = match self.tls.clone() {
-            Some(tls) => timeout(ANSWER, self.cancel.cancel_query(tls)).await,
-            None => timeout(ANSWER, self.cancel.cancel_query(NoTls)).await,
-        };
-        // One that does not get through leaves the statement to its time-out.
-        drop(asked);
     }
 }
 

@@ -23,9 +23,6 @@ use crate::session::Session;
 /// How long a server is asked what became of a file whose answer was lost.
 const SETTLING: Duration = Duration::from_secs(60);
 
-/// How soon a transaction is over whose statement was cancelled.
-const SOON: Duration = Duration::from_secs(2);
-
 /// How long a commit may take at least.
 const COMMIT: Duration = Duration::from_secs(60);
 
@@ -346,21 +343,16 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// Ends a transaction that is to be stopped.
+    /// Ends a transaction that is to be stopped: by another connection, which knows its process. The request
+    /// of the protocol does not wait, and there are poolers that lose it, or end themselves by it.
     pub(super) async fn stopped(
         &mut self,
         (session, process): (Session, i32),
         step: Step<'_>,
         error: Error,
     ) -> Result<Became> {
-        session.cancel().await;
-        match timeout(SOON, session.client.batch_execute("ROLLBACK")).await {
-            Ok(Ok(())) => {
-                self.session = Some(session);
-                Err(error)
-            }
-            _ => self.settle(process, step, error).await,
-        }
+        drop(session);
+        self.settle(process, step, error).await
     }
 
     /// Finds out what became of a file whose transaction nobody has seen the end of. It is ended where

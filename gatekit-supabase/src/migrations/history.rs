@@ -39,7 +39,7 @@ const HELD: &str = "locktype = 'advisory' AND granted AND objsubid = 1
 /// How a process of the server is ended that holds the lock.
 #[derive(Debug, Clone, Copy)]
 enum End {
-    /// Its statement alone. Poolers may lose the request of the protocol that does the same.
+    /// Its statement alone.
     Cancel,
     /// Itself, and with it a transaction whose client nobody hears of any more: it may wait for that one
     /// for hours. A commit that has begun comes to its end.

@@ -95,3 +95,19 @@ async fn what_became_of_a_file_is_asked_again_when_the_next_connection_is_lost_t
     assert_eq!(end(&report), (Outcome::RolledBack, "database.unreachable"), "{}", why(&report));
     assert_eq!(world.tables().await, Vec::<String>::new());
 }
+
+/// That request does not wait for an answer, and a `PgBouncer` of 1.18 or 1.19 may end by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_does_not_ask_by_the_protocol_to_cancel() {
+    let world = World::new();
+    world.file(1, "create table a (); select pg_sleep(30);");
+    let line = Line::open(&world.url).await;
+    let running = engine().ship(&pipeline(line.push(&world)), Candidate::new());
+    let interrupter = running.interrupter();
+    world.works_at("select pg_sleep").await;
+    interrupter.interrupt();
+    let report = running.await;
+    assert_eq!(end(&report), (Outcome::RolledBack, "run.interrupted"), "{}", why(&report));
+    assert_eq!(line.cancels.load(Ordering::SeqCst), 0);
+    assert_eq!(world.tables().await, Vec::<String>::new());
+}
