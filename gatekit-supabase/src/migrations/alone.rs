@@ -188,7 +188,7 @@ impl Run<'_, '_> {
         let trace = Trace::of(statement);
         let was_begun = self.progress.was_begun(run).ok_or_else(|| unfinished(run))?;
         let seen = trace.look(client).await?;
-        let _permit = self.permit(number).await?;
+        let _permit = self.permit(&self.doing(number)).await?;
         match (was_begun, &seen) {
             (true, Evidence::Done) => {
                 return self.keep(self.progress.with_done(run, number + 1)).await;
@@ -230,7 +230,7 @@ impl Run<'_, '_> {
     async fn in_transaction(&mut self, number: usize, statement: &Statement) -> Result<(), Stop> {
         let client = &self.session.client;
         let next = self.progress.with_done(self.step.run, number + 1);
-        let _permit = self.permit(number).await?;
+        let _permit = self.permit(&self.doing(number)).await?;
         client.batch_execute(progress::BEGIN).await?;
         let done = async {
             self.send(statement).await?;
@@ -246,16 +246,19 @@ impl Run<'_, '_> {
     }
 
     /// Asks for leave to write, and sees that the lock is still held.
-    async fn permit(&self, number: usize) -> Result<Permit, Stop> {
+    async fn permit(&self, what: &str) -> Result<Permit, Stop> {
         let (run, client) = (self.step.run, &self.session.client);
-        let what = format!("apply statement {} of {}", number + 1, run.file_name());
-        let permit = self.applying.cx.permit(&what).await?;
+        let permit = self.applying.cx.permit(what).await?;
         let is_ours = pooler::process(client).await? == self.process;
         if is_ours && history::has_lock(client).await? {
             return Ok(permit);
         }
         let what = "the session has lost the lock on the migrations";
         Err(Stop::Refused(refused(code::LOCK_LOST, what, run)))
+    }
+
+    fn doing(&self, number: usize) -> String {
+        format!("apply statement {} of {}", number + 1, self.step.run.file_name())
     }
 
     /// Keeps how far it is; nothing where that is nowhere.
@@ -278,8 +281,7 @@ impl Run<'_, '_> {
     /// Its row in the history, in the transaction that forgets how far it was.
     async fn finish(&mut self) -> Result<(), Stop> {
         let (client, file) = (&self.session.client, self.step.file);
-        let what = format!("record {}", self.step.run.file_name());
-        let _permit = self.applying.cx.permit(&what).await?;
+        let _permit = self.permit(&format!("record {}", self.step.run.file_name())).await?;
         // What the file has set is not for the next one.
         client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
         client.batch_execute(progress::BEGIN).await?;

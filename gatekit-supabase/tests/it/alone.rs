@@ -14,16 +14,16 @@ const INDEXES: &str =
     FROM pg_index WHERE indrelid = 'a'::regclass ORDER BY 1";
 
 /// A table with two rows that are alike.
-async fn table(world: &World) {
+pub(super) async fn table(world: &World) {
     world.run("create table a (i int); insert into a values (1), (1)").await;
 }
 
-async fn indexes(world: &World) -> Vec<String> {
+pub(super) async fn indexes(world: &World) -> Vec<String> {
     world.texts(INDEXES).await
 }
 
 /// How far files are: nothing where there is no such table.
-async fn progress(world: &World) -> Vec<String> {
+pub(super) async fn progress(world: &World) -> Vec<String> {
     let there = "SELECT tablename::text FROM pg_tables WHERE tablename = 'gatekit_progress'";
     if world.texts(there).await.is_empty() {
         return Vec::new();
@@ -251,47 +251,6 @@ fn a_statement_that_shows_nothing_is_not_guessed_at() {
 }
 
 #[tokio::test]
-async fn how_far_a_file_is_is_kept_whoever_it_acts_as() {
-    let world = World::new();
-    table(&world).await;
-    let role = world.texts("select 'role_' || current_database()").await.remove(0);
-    world.run(&format!("create role {role}; grant all on schema public to {role}; alter table a owner to {role}")).await;
-    world.file(
-        1,
-        &format!(
-            "set role {role}; set search_path = public, pg_catalog; \
-             create index concurrently i on a (i); create unique index concurrently u on a (i);"
-        ),
-    );
-    let report = world.ship().await;
-    assert!(
-        why(&report).contains("statement: 3 of 4") || why(&report).contains("statement: 4 of 4"),
-        "{}",
-        why(&report)
-    );
-    assert_eq!(indexes(&world).await, ["i", "u bad"]);
-    assert_eq!(progress(&world).await, [format!("{} up 3 true", version(1))]);
-    world.run("delete from a where ctid = '(0,1)'").await;
-    let report = world.ship().await;
-    assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
-    let owners =
-        "SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname IN ('i', 'u')";
-    assert_eq!(world.texts(owners).await, [role.as_str()], "the settings are made again");
-    world.run(&format!("drop owned by {role}; drop role {role}")).await;
-}
-
-#[tokio::test]
-async fn a_lock_that_the_file_lets_go_is_missed_before_the_next_statement() {
-    let world = World::new();
-    let directive = "-- pg-delta: transaction=false\n";
-    world.file(1, &format!("{directive}select pg_advisory_unlock_all(); create table a ();"));
-    let report = world.ship().await;
-    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
-    assert!(why(&report).contains("has lost the lock"), "{}", why(&report));
-    assert_eq!(world.tables().await, Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn two_pushes_of_one_file_apply_it_once() {
     let world = World::new();
     table(&world).await;
@@ -308,8 +267,9 @@ async fn two_pushes_of_one_file_apply_it_once() {
     let report = first.await;
     assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
     let report = second.await;
-    // It may have planned again when the other was done.
-    let good = [(Outcome::Released, ""), (Outcome::Refused, "plan.changed")];
+    // It may have planned, or planned again, when the other was done.
+    let good =
+        [(Outcome::Released, ""), (Outcome::Unchanged, ""), (Outcome::Refused, "plan.changed")];
     assert!(good.contains(&end(&report)), "{report:?} {}", why(&report));
     assert_eq!(indexes(&world).await, ["i"]);
     assert_eq!(world.history().await.len(), 1);
