@@ -5,10 +5,10 @@ use std::time::Duration;
 use gatekit_core::{Digest, Effect, Error, Result};
 use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep};
-use tokio::try_join;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryRow};
 
+use super::apply::Way;
 use super::file::File;
 use super::merge::Applied;
 use super::progress::{self, Progress};
@@ -127,9 +127,13 @@ pub(super) enum Texts<'a> {
     Of(&'a [&'a str]),
 }
 
-/// All of it.
+/// All of it: one thing at a time, because outside of a transaction poolers take the connection to the server
+/// back with the first answer. A second one would be lost, or be somebody else's.
 pub(super) async fn read(client: &Client, shape: Shape, texts: Texts<'_>) -> Answer<History> {
-    let (rows, underway) = try_join!(rows(client, shape, texts), progress::all(client, shape))?;
+    let rows = rows(client, shape, texts).await?;
+    let mut underway = progress::all(client, shape).await?;
+    // A push records a file and forgets how far it was at once: who else has recorded it, has applied it.
+    underway.retain(|it| it.way == Way::Down || !rows.iter().any(|row| row.version == it.version));
     Ok(History { rows, underway })
 }
 
