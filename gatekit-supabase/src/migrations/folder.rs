@@ -64,6 +64,10 @@ impl FolderReader {
         self
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What is in the folder, by the names alone: no file is opened.
     ///
     /// # Errors
@@ -182,6 +186,36 @@ impl FolderReader {
                 )));
         }
         File::from_bytes(path, version, name, &bytes)
+    }
+}
+
+impl From<PathBuf> for FolderReader {
+    fn from(dir: PathBuf) -> Self {
+        Self::of(dir)
+    }
+}
+
+impl From<&PathBuf> for FolderReader {
+    fn from(dir: &PathBuf) -> Self {
+        Self::of(dir)
+    }
+}
+
+impl From<&Path> for FolderReader {
+    fn from(dir: &Path) -> Self {
+        Self::of(dir)
+    }
+}
+
+impl From<String> for FolderReader {
+    fn from(dir: String) -> Self {
+        Self::of(dir)
+    }
+}
+
+impl From<&str> for FolderReader {
+    fn from(dir: &str) -> Self {
+        Self::of(dir)
     }
 }
 

@@ -1,6 +1,5 @@
 //! `Push`, the deployer of migrations.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +15,7 @@ use super::alone::{self, unfinished};
 use super::apply::{Applying, Became, Limits, Step, Way};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
-use super::folder::Folder;
+use super::folder::FolderReader;
 use super::history::{self, History, READING, SHAPE, Shape, Texts};
 use super::merge::{Applied, merge};
 use super::mode::Mode;
@@ -72,18 +71,19 @@ const ORPHANED: &str = "versions were applied that no file has";
 pub struct Push {
     id: StageId,
     pub(super) database: Database,
-    pub(super) folder: PathBuf,
+    pub(super) folder: FolderReader,
     allows_out_of_order: bool,
     leaves_orphans: bool,
     pub(super) limits: Limits,
 }
 
 impl Push {
-    /// A push of that folder, as `supabase/migrations`. The id of the deploy is `migrations`.
+    /// A push of that folder, as `supabase/migrations`, or of one that is read otherwise than by default: see
+    /// [`FolderReader`]. The id of the deploy is `migrations`.
     ///
     /// # Errors
     /// None as yet: the id is a name that can be.
-    pub fn new(database: Database, folder: impl Into<PathBuf>) -> Result<Self> {
+    pub fn new(database: Database, folder: impl Into<FolderReader>) -> Result<Self> {
         let limits = Limits {
             lock: Duration::from_secs(10),
             statement: Duration::from_secs(600),
@@ -213,7 +213,7 @@ impl Push {
     }
 
     fn read(&self) -> Result<Vec<File>> {
-        Ok(Folder::read(&self.folder)?.files)
+        Ok(self.folder.read()?.files)
     }
 
     /// The files of the change as they are in the folder.
@@ -228,7 +228,7 @@ impl Push {
                 Err(Error::new(code::CHANGED, what)
                     .with_effect(Effect::None)
                     .with_context("version", &changed.version)
-                    .with_context("folder", self.folder.display()))
+                    .with_context("folder", self.folder.dir().display()))
             }
         }
     }

@@ -2,11 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use gatekit_core::Effect;
-use gatekit_supabase::code;
-use gatekit_supabase::migrations::{Folder, FolderReader, Why};
+use gatekit_core::testing::plan_context;
+use gatekit_core::{Candidate, Deployer as _, Effect};
+use gatekit_supabase::migrations::{
+    Folder, FolderReader, LARGEST_FILE, Orphans, Proof, Push, Repair, Why,
+};
+use gatekit_supabase::{Database, code};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -134,10 +139,41 @@ fn a_file_that_is_too_large_is_not_read() {
     assert_eq!(error.code(), &code::TOO_LARGE);
     assert!(error.to_string().contains("bytes: 9, limit: 8"), "{error}");
 
-    // A gibibyte that takes no room.
+    // Bytes that take no room. What is read is refused for them.
     let large = fs::File::create(dir.path().join("20260102000000_b.sql")).unwrap();
-    large.set_len(1024 * 1024 * 1024).unwrap();
-    assert_eq!(Folder::read(dir.path()).unwrap_err().code(), &code::TOO_LARGE);
+    for (size, code) in [
+        (LARGEST_FILE, &code::NUL),
+        (LARGEST_FILE + 1, &code::TOO_LARGE),
+        (1 << 30, &code::TOO_LARGE),
+    ] {
+        large.set_len(size).unwrap();
+        assert_eq!(Folder::read(dir.path()).unwrap_err().code(), code, "{size}");
+    }
+}
+
+/// Whoever reads the folder reads it so.
+#[tokio::test]
+async fn the_limit_is_that_of_the_folder_that_is_given() {
+    let dir = folder(&[("20260101000000_a.sql", "select 1;")]);
+    let database = Database::without_tls("postgres://nobody@127.0.0.1:1/none").unwrap();
+    for (largest, is_large) in [(8, true), (9, false)] {
+        let reader = FolderReader::of(dir.path()).largest_file(largest);
+        let push = Push::new(database.clone(), reader.clone()).unwrap();
+        let orphans = Orphans::of(&push).unwrap();
+        let versions = ["20260101000000"];
+        let repair = Repair::applied(database.clone(), reader, versions, Proof::objects()).unwrap();
+        // It is read before the database, which is not there.
+        let now = Instant::now();
+        let diagnosed = orphans.diagnose(now).await.unwrap_err();
+        let target = "test/db".parse().unwrap();
+        let cx = plan_context(&target, Candidate::new(), &repair.id(), Duration::ZERO);
+        let pushed = push.plan(&cx).await.unwrap_err();
+        let repaired = repair.plan(&cx).await.unwrap_err();
+        for error in [diagnosed, pushed, repaired] {
+            assert_eq!(*error.code() == code::TOO_LARGE, is_large, "{largest}: {error}");
+            assert_eq!(*error.code() == code::DATABASE_UNREACHABLE, !is_large, "{error}");
+        }
+    }
 }
 
 #[cfg(unix)]

@@ -1,5 +1,7 @@
 //! Migrations that are shipped.
 
+use std::fs;
+
 use crate::site::{Site, has_text, version};
 
 #[test]
@@ -75,4 +77,23 @@ fn a_file_that_fails_leaves_the_target_free_and_tells_the_place() {
     assert_eq!(site.tables(), Vec::<String>::new());
     site.migration(1, "create table a ();");
     site.json(&["ship"]).expect(0, "released", None);
+}
+
+/// The program has less memory than the file has bytes.
+#[test]
+fn a_file_that_is_too_large_is_refused_without_being_read() {
+    let site = Site::new();
+    site.migration(1, "create table a ();");
+    let path = site.dir.path().join(format!("supabase/migrations/{}_m1.sql", version(1)));
+    // It takes no room.
+    fs::File::options().write(true).open(path).unwrap().set_len(1 << 30).unwrap();
+    for words in [&["list", "--texts"][..], &["plan"], &["ship"]] {
+        let mut command = site.limited(900_000);
+        command.args(words).args(["--output", "json", "--allow-plaintext"]);
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(!output.status.success());
+        assert!(said.contains("migration.too_large"), "{words:?}: {said} {:?}", output.stderr);
+    }
+    assert_eq!(site.tables(), Vec::<String>::new());
 }

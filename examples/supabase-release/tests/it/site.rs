@@ -42,6 +42,8 @@ impl Done {
     }
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_supabase-release");
+
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
@@ -74,7 +76,17 @@ impl Site {
     }
 
     pub(crate) fn program(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_supabase-release"));
+        self.here(Command::new(PROGRAM))
+    }
+
+    /// The program with so many KiB of memory.
+    pub(crate) fn limited(&self, kib: u32) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -v {kib} && exec \"$0\" \"$@\""), PROGRAM]);
+        self.here(shell)
+    }
+
+    fn here(&self, mut command: Command) -> Command {
         command.current_dir(&self.dir).env("SUPABASE_DB_URL", &self.url).env("USER", "ann");
         command.env("GATEKIT_LEDGER", format!("sqlite:{}", self.ledger().display()));
         for unset in ["GATEKIT_ACTOR", "GITHUB_ACTIONS", "SUPABASE_ACCESS_TOKEN", "PGPASSWORD"] {

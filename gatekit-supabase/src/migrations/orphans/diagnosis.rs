@@ -1,14 +1,12 @@
 //! What orphans are, by what is in the database.
 
-use std::path::Path;
-
 use gatekit_core::Result;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::database::Database;
 use crate::migrations::catalog::{Found, look_up};
-use crate::migrations::folder::Folder;
+use crate::migrations::folder::FolderReader;
 use crate::migrations::head::head;
 use crate::migrations::history::{self, Shape, Texts};
 use crate::migrations::merge::{Applied, merge};
@@ -72,10 +70,10 @@ impl Diagnosis {
 /// Reads folder and history, and looks up what the orphans have created.
 pub(super) async fn diagnose(
     database: &Database,
-    folder: &Path,
+    folder: &FolderReader,
     deadline: Instant,
 ) -> Result<Diagnosis> {
-    let files = Folder::read(folder)?.files;
+    let files = folder.read()?.files;
     let doing = "look up what a migration has created";
     let failed = |error| database.failed(doing, error);
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; RESET ALL; \

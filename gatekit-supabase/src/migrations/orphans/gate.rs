@@ -16,6 +16,7 @@ use super::files;
 use super::unattended::Unattended;
 use crate::code;
 use crate::database::Database;
+use crate::migrations::folder::FolderReader;
 use crate::migrations::push::Push;
 
 /// How many orphans are told in words. The evidence has them all.
@@ -66,7 +67,7 @@ const TOLD: usize = 10;
 pub struct Orphans {
     id: StageId,
     pub(in crate::migrations) database: Database,
-    folder: PathBuf,
+    folder: FolderReader,
     unattended: Unattended,
     writes: bool,
 }
@@ -134,8 +135,8 @@ impl Orphans {
             let error = Error::new(code::ORPHANS_UNCLEAR, what).with_effect(Effect::None);
             return Err(error.with_context("versions", diagnosis.versions().join(", ")));
         }
-        let made = files::make(&self.folder, &diagnosis.orphans)?;
-        files::write(&self.folder, &made)?;
+        let made = files::make(self.folder.dir(), &diagnosis.orphans)?;
+        files::write(self.folder.dir(), &made)?;
         Ok(made.into_iter().map(|it| it.path).collect())
     }
 

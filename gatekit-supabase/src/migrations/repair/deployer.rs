@@ -1,7 +1,6 @@
 //! `Repair`, the deployer of a history that is told to be another one.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +17,7 @@ use super::writing::{self, Way, Writing};
 use crate::code;
 use crate::database::Database;
 use crate::migrations::file::File;
-use crate::migrations::folder::Folder;
+use crate::migrations::folder::FolderReader;
 use crate::migrations::history::content;
 use crate::migrations::orphans::Orphans;
 use crate::migrations::push::several;
@@ -68,7 +67,7 @@ pub struct Repair {
 #[derive(Debug, Clone)]
 enum What {
     Reverted(Vec<String>),
-    Applied { versions: Vec<String>, folder: PathBuf, proof: Proof },
+    Applied { versions: Vec<String>, folder: FolderReader, proof: Proof },
     Orphans(Box<Orphans>),
 }
 
@@ -92,7 +91,7 @@ impl Repair {
     /// As [`Repair::reverted`].
     pub fn applied<V: Into<String>>(
         database: Database,
-        folder: impl Into<PathBuf>,
+        folder: impl Into<FolderReader>,
         versions: impl IntoIterator<Item = V>,
         proof: Proof,
     ) -> Result<Self> {
@@ -142,7 +141,7 @@ impl Repair {
     async fn applying(
         &self,
         cx: &PlanContext,
-        (versions, folder, proof): (&[String], &Path, &Proof),
+        (versions, folder, proof): (&[String], &FolderReader, &Proof),
     ) -> Result<Vec<RowChange>> {
         let files = self.files(versions, folder)?;
         let seen = writing::look(&self.database, versions, cx.deadline()).await?;
@@ -157,8 +156,8 @@ impl Repair {
         Ok(rows)
     }
 
-    fn files(&self, versions: &[String], folder: &Path) -> Result<Vec<File>> {
-        let mut files = Folder::read(folder)?.files;
+    fn files(&self, versions: &[String], folder: &FolderReader) -> Result<Vec<File>> {
+        let mut files = folder.read()?.files;
         files.retain(|file| versions.contains(&file.version));
         let has = |it: &&String| files.iter().any(|file| file.version == **it);
         let unknown: Vec<_> = versions.iter().filter(|it| !has(it)).map(String::as_str).collect();
@@ -167,7 +166,7 @@ impl Repair {
         }
         let what = "no file has these versions: nothing was repaired";
         let error = self.refused(code::UNKNOWN_VERSION, what, &unknown);
-        Err(error.with_context("folder", folder.display()))
+        Err(error.with_context("folder", folder.dir().display()))
     }
 
     /// The files of the change, as they are in the folder now.
