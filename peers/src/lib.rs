@@ -19,6 +19,8 @@ mod install;
 mod pooler;
 mod program;
 mod programs;
+#[cfg(feature = "databases")]
+mod proxy;
 mod registry;
 mod shared;
 mod skopeo;
@@ -37,6 +39,8 @@ pub use cluster::Cluster;
 pub use database::{Via, new_database};
 pub use pooler::Pooler;
 pub use programs::Programs;
+#[cfg(feature = "databases")]
+pub use proxy::{Proxy, Way};
 pub use registry::Registry;
 pub use shared::Shared;
 pub use skopeo::Skopeo;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gatekit_core::ledger::{Ledger, MemoryLedger};
 use gatekit_core::{Candidate, Digest, TargetName};
-use gatekit_peers::Via;
+use gatekit_peers::{Proxy, Via, Way};
 use gatekit_supabase::Database;
 use gatekit_supabase::migrations::{Down, Push};
 use gatekit_testkit::conformance::deployer::{
@@ -40,7 +40,11 @@ impl DeployerSubject for Kind {
     fn capability(&self) -> Capability {
         // What is pending depends on what is applied. What somebody else applies comes on top, and takes
         // nobody's place: `together` and `down` have that.
-        Capability::new().starting_empty().with_scope_of_before().going_only_forward()
+        Capability::new()
+            .starting_empty()
+            .with_scope_of_before()
+            .losing_answers()
+            .going_only_forward()
     }
 
     async fn world(&self, live: Start) -> Site {
@@ -55,7 +59,8 @@ impl DeployerSubject for Kind {
         }
         let new = tempfile::tempdir().unwrap();
         write(new.path(), &[1, 2], self.head());
-        Site { world, new, ledger: Arc::new(MemoryLedger::new()) }
+        let proxy = Proxy::before(&world.url).await.unwrap();
+        Site { world, new, proxy, ledger: Arc::new(MemoryLedger::new()) }
     }
 }
 
@@ -76,13 +81,16 @@ struct Site {
     /// With the folder of the old release.
     world: World,
     new: tempfile::TempDir,
+    /// What conforms reaches the database by it.
+    proxy: Proxy,
     ledger: Arc<MemoryLedger>,
 }
 
 impl Site {
     fn push(&self, release: Release) -> Push {
         let folder = if release == Release::Old { self.world.folder() } else { self.new.path() };
-        let url = self.world.url.replace("gatekit@", "gatekit:CANARY@");
+        let url = self.proxy.url(&self.world.url).unwrap();
+        let url = url.replace("gatekit@", "gatekit:CANARY@");
         Push::new(Database::without_tls(&url).unwrap(), folder).unwrap()
     }
 }
@@ -126,6 +134,11 @@ impl DeployerWorld for Site {
     async fn trace(&self) -> Trace {
         let (history, tables) = (self.world.history().await, self.world.tables().await);
         Trace::of_state(Digest::of(format!("{history:?} {tables:?}")))
+    }
+
+    /// A write has landed when it is committed; each permit is of one transaction.
+    async fn lose_answer(&self, after: u64) {
+        self.proxy.set(Way::LoseCommit(after));
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatekit_core::{Candidate, Engine, Outcome, RunId};
-use gatekit_peers::Via;
+use gatekit_peers::{Proxy, Via};
 use gatekit_supabase::migrations::Push;
 use gatekit_supabase::{Database, code};
 
@@ -197,12 +197,13 @@ async fn a_database_that_cannot_be_written_or_read_is_told_as_it_is() {
 async fn a_connection_that_falls_silent_is_given_up_and_the_history_is_read_by_another() {
     let world = World::new();
     world.file(1, "create table a (); select pg_sleep(1); select 1;");
-    let relay = Relay::open(&world.url).await;
-    let push = Push::new(Database::without_tls(&relay.url).unwrap(), world.folder()).unwrap();
+    let proxy = Proxy::before(&world.url).await.unwrap();
+    let url = proxy.url(&world.url).unwrap();
+    let push = Push::new(Database::without_tls(&url).unwrap(), world.folder()).unwrap();
     let engine = engine().with_deadline(Duration::from_secs(4));
     let running = engine.ship(&pipeline(push), Candidate::new());
     world.works_at("select pg_sleep").await;
-    relay.silence();
+    proxy.silence();
     let report = running.await;
     assert_eq!(end(&report), (Outcome::RolledBack, "migration.deadline"), "{}", why(&report));
     assert_eq!(world.tables().await, Vec::<String>::new());

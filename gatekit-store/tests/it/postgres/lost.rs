@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 
 use gatekit_core::ledger::{Ledger as _, LockState};
 use gatekit_core::{Effect, Outcome};
-use gatekit_peers::{Cluster, Pooler, Programs};
+use gatekit_peers::{Cluster, Pooler, Programs, Proxy, Way};
 use gatekit_store::{PostgresLedger, code};
 
 use super::database::{Database, Via};
-use super::proxy::{Proxy, Way};
 use crate::support::*;
 
 async fn behind(database: &Database) -> (Proxy, PostgresLedger) {
-    let proxy = Proxy::before(&database.url()).await;
-    let builder = PostgresLedger::builder(&proxy.url(&database.url())).unwrap();
+    let proxy = Proxy::before(&database.url()).await.unwrap();
+    let builder = PostgresLedger::builder(&proxy.url(&database.url()).unwrap()).unwrap();
     let builder = builder.connections(1).call_timeout(Duration::from_millis(400));
     let ledger = builder.patience(Duration::from_secs(3)).build().await.unwrap();
     (proxy, ledger)

@@ -10,7 +10,6 @@ mod harm;
 mod lost;
 mod moved;
 mod open;
-mod proxy;
 mod roles;
 mod standby;
 mod tls;

@@ -9,11 +9,11 @@ use gatekit_core::ledger::{
     Acquired, ChainVerifier, Claim, Ledger, LockState, Record, TargetState, WAITER_TTL,
 };
 use gatekit_core::{Effect, Outcome, Result, RunId, TargetName};
+use gatekit_peers::{Proxy, Way};
 use gatekit_store::{LedgerMove, Moved, PostgresLedger, PostgresLedgerBuilder, code};
 use tokio::sync::Notify;
 
 use super::database::{Database, Via};
-use super::proxy::{Proxy, Way};
 use crate::child::dead_process;
 use crate::support::*;
 
@@ -307,8 +307,8 @@ async fn a_move_that_was_cut_off_is_completed_by_the_same_call() {
     {
         let (place, database) = (Place::new(), Database::new(via).await);
         let history = used(&place).await;
-        let proxy = Arc::new(Proxy::before(&database.url()).await);
-        let to = builder(&proxy.url(&database.url())).patience(Duration::from_millis(200));
+        let proxy = Arc::new(Proxy::before(&database.url()).await.unwrap());
+        let to = builder(&proxy.url(&database.url()).unwrap()).patience(Duration::from_millis(200));
         let (begun, at) = (Arc::new(Notify::new()), Arc::clone(&proxy));
         let told = Arc::clone(&begun);
         let cut = LedgerMove::new(place.builder(), to).on_progress(move |_, _| {
@@ -356,8 +356,8 @@ async fn a_move_that_was_cut_off_is_completed_by_no_other_copy() {
     let history = used(&place).await;
     let copy = copy_of(&place);
     append_open(&place.open(), claim().run, queued()).await.unwrap();
-    let proxy = Arc::new(Proxy::before(&database.url()).await);
-    let to = builder(&proxy.url(&database.url())).patience(Duration::from_millis(200));
+    let proxy = Arc::new(Proxy::before(&database.url()).await.unwrap());
+    let to = builder(&proxy.url(&database.url()).unwrap()).patience(Duration::from_millis(200));
     let at = Arc::clone(&proxy);
     let cut = LedgerMove::new(place.builder(), to).on_progress(move |_, _| at.set(Way::Closed));
     cut.run().await.unwrap_err();
@@ -440,10 +440,10 @@ async fn a_commit_whose_answer_was_lost_is_found_to_have_happened() {
     for via in [Via::Server, Via::Pooler] {
         let (place, database) = (Place::new(), Database::new(via).await);
         let history = used(&place).await;
-        let proxy = Arc::new(Proxy::before(&database.url()).await);
-        let (to, at) = (builder(&proxy.url(&database.url())), Arc::clone(&proxy));
-        let lost =
-            LedgerMove::new(place.builder(), to).on_progress(move |_, _| at.set(Way::LoseCommit));
+        let proxy = Arc::new(Proxy::before(&database.url()).await.unwrap());
+        let (to, at) = (builder(&proxy.url(&database.url()).unwrap()), Arc::clone(&proxy));
+        let lost = LedgerMove::new(place.builder(), to)
+            .on_progress(move |_, _| at.set(Way::LoseCommit(0)));
         assert_eq!(lost.run().await.unwrap().targets.len(), 3);
         assert!(proxy.is_through(), "no answer was lost");
         goes_on(&database.ledger().await, &history).await;

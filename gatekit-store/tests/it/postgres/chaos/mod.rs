@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use gatekit_core::process::ProcessIdentity;
-use gatekit_peers::{Cluster, Pooler, Programs};
+use gatekit_peers::{Cluster, Pooler, Programs, Proxy, Way};
 use gatekit_store::PostgresLedger;
 use tempfile::TempDir;
 use tokio::time::sleep;
 use tokio_postgres::NoTls;
 
 use super::lost::programs;
-use super::proxy::{Proxy, Way};
 use judge::Judge;
 use witness::epoch;
 
@@ -87,9 +86,9 @@ impl Chaos {
         let cluster = Cluster::start(&programs, &["fsync = on"]).unwrap();
         let pooler = Pooler::start(&programs, &cluster).unwrap();
         let direct = format!("{}/postgres?sslmode=disable", cluster.url());
-        let proxy = Proxy::before(&direct).await;
+        let proxy = Proxy::before(&direct).await.unwrap();
         let pooled = format!("{}/postgres?sslmode=disable", pooler.url());
-        let urls = [direct.clone(), pooled, proxy.url(&direct)];
+        let urls = [direct.clone(), pooled, proxy.url(&direct).unwrap()];
         let ledger = PostgresLedger::builder(&direct).unwrap().build().await.unwrap();
         let mut chaos = Self {
             settings,
