@@ -14,25 +14,12 @@ use gatekit_testkit::explorer::doubles::{PathLedger, in_memory};
 use gatekit_testkit::explorer::{Act, Explorer, Scene, Truth, Write};
 use serde_json::json;
 
-use super::world::World;
+use super::explored::Lent;
 
-/// Each transaction that writes is noted in itself: a permit is for all of it.
 const SETUP: &str = "
-    create schema supabase_migrations;
-    create table supabase_migrations.schema_migrations
-        (version text primary key, statements text[], name text);
-    insert into supabase_migrations.schema_migrations values
+    INSERT INTO supabase_migrations.schema_migrations VALUES
         ('20260101000001', array['create table t1 ()'], 'm1'), ('20260101000002', null, 'm2'),
-        ('20260101000003', '{}', 'm3'), ('20260101000004', array['select 1'], 'm4');
-    create schema seen;
-    create table seen.writes (number serial, what text, of xid8 unique);
-    create function seen.write() returns trigger language plpgsql as $$ begin
-        insert into seen.writes (what, of)
-        values (tg_op || ' ' || coalesce(new.name, old.name), pg_current_xact_id())
-        on conflict do nothing;
-        return null; end $$;
-    create trigger seen after insert or update or delete on supabase_migrations.schema_migrations
-        for each row execute function seen.write();";
+        ('20260101000003', '{}', 'm3'), ('20260101000004', array['select 1'], 'm4')";
 
 fn candidate(version: &str) -> Candidate {
     Candidate::new().with_version(version)
@@ -48,9 +35,7 @@ impl Scene for Rows {
     }
 
     fn world(&self) -> Arc<dyn gatekit_testkit::explorer::World> {
-        let world = World::new();
-        wait(world.run(SETUP));
-        Arc::new(Site { world, ledger: in_memory()() })
+        Arc::new(Site { lent: Lent::new(SETUP), ledger: in_memory()() })
     }
 
     fn act(&self) -> Act {
@@ -72,17 +57,8 @@ impl Scene for Rows {
 
 #[derive(Debug)]
 struct Site {
-    world: World,
+    lent: Lent,
     ledger: PathLedger,
-}
-
-/// Waits on a thread of its own: the explorer asks within a runtime, and without.
-fn wait<T: Send>(work: impl Future<Output = T> + Send) -> T {
-    let run = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.unwrap().block_on(work)
-    };
-    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
 }
 
 #[async_trait]
@@ -92,7 +68,7 @@ impl gatekit_testkit::explorer::World for Site {
         if candidate.version.as_deref() == Some("three") {
             versions.push("20260101000004");
         }
-        let repair = Repair::reverted(self.world.database(), versions).unwrap();
+        let repair = Repair::reverted(self.lent.world().database(), versions).unwrap();
         let back = RestoreRows::of(&repair);
         let works = gate_fn("works", |_| async {
             Ok(Verdict::pass([Evidence::read("the table", "works", json!({ "works": true }))]))
@@ -115,9 +91,8 @@ impl gatekit_testkit::explorer::World for Site {
     }
 
     fn truth(&self) -> Truth {
-        let rows = wait(self.world.history());
-        let names: Vec<_> = rows.iter().filter_map(|it| it.split(' ').nth(1)).collect();
-        match names.as_slice() {
+        let names = self.lent.names();
+        match names.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["m1", "m2", "m3", "m4"] => Truth::Old,
             ["m1", "m4"] => Truth::New,
             ["m1"] => Truth::Next,
@@ -127,9 +102,8 @@ impl gatekit_testkit::explorer::World for Site {
 
     fn writes(&self, from: usize) -> Vec<Write> {
         let stage = StageId::new("repair").unwrap();
-        let seen = wait(self.world.texts("SELECT what FROM seen.writes ORDER BY number"));
         let write = |what| Write { stage: stage.clone(), what, fence: None, wrong: None };
-        seen.into_iter().skip(from).map(write).collect()
+        self.lent.writes(from).into_iter().map(write).collect()
     }
 }
 
