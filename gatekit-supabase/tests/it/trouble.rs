@@ -7,7 +7,6 @@ use gatekit_peers::{Proxy, Via};
 use gatekit_supabase::migrations::Push;
 use gatekit_supabase::{Database, code};
 
-use super::relay::Relay;
 use super::world::{World, end, engine, killed_at, lives, pipeline, version, why};
 
 #[tokio::test]
