@@ -58,13 +58,16 @@ gatekit_core::codes! {
     /// A file needs a session of its own, and a pooler gives it none.
     POOLED = "migration.pooled",
         next: "name the server itself, or the pooler's port for sessions";
+    /// A file that allows no transaction cannot be gone on with: what it has set up in its session is gone.
+    SESSION_GONE = "migration.session_gone",
+        next: "write the rest of the file as a new one, and repair the history for this one";
     /// The session that applied a file has lost the lock on the migrations.
     LOCK_LOST = "migration.lock_lost",
         next: "`resume`: it goes on from where the file is; see who ended the session, or shares it";
     /// A part of a file is applied, and it is not what the file says now.
     UNFINISHED = "migration.unfinished",
         next: "restore the file's beginning as it was applied: see `supabase_migrations.gatekit_progress`";
-    /// The server refused a statement; nothing of its file was applied.
+    /// The server refused a statement. Of a file that allows no transaction, what was done before it stays.
     FAILED = "migration.failed",
         next: "see the place that is named; mend the file and ship again";
     /// The history is another one than when the change was planned.
@@ -73,7 +76,7 @@ gatekit_core::codes! {
     /// Somebody else applies migrations.
     LOCKED = "migration.locked",
         next: "wait until the session that is named has ended, or end it";
-    /// A file took longer than there was time; nothing of it was applied.
+    /// A file took longer than there was time. Of one that allows no transaction, what is done stays.
     DEADLINE = "migration.deadline",
         next: "allow more time, or see what holds the locks that it waits for";
     /// The server went away, and it cannot be read whether a file was applied.

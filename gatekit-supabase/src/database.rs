@@ -177,12 +177,17 @@ impl Database {
     }
 }
 
-/// What a server says, without the values that it quotes: in errors of data all, and elsewhere those that
-/// were strings.
+/// What a server says, without the values that it quotes: in errors of data all that is between the first quote and
+/// the last, because values may have quotes in them; and elsewhere those that were strings.
 pub(crate) fn unquoted(code: &str, says: &str) -> String {
-    let is_of_data = code.starts_with("22");
+    if let Some((first, last)) = says.find('"').zip(says.rfind('"'))
+        && code.starts_with("22")
+        && first < last
+    {
+        return format!("{}\"…{}", &says[..first], &says[last..]);
+    }
     let parts = says.split('"').enumerate().map(|(number, part)| {
-        let is_value = number % 2 == 1 && (is_of_data || part.contains(['\'', '$']));
+        let is_value = number % 2 == 1 && part.contains(['\'', '$']);
         if is_value { "…" } else { part }
     });
     parts.collect::<Vec<_>>().join("\"")
@@ -208,7 +213,8 @@ mod tests {
                 "invalid input syntax for type integer: \"pass\"",
                 "invalid input syntax for type integer: \"…\"",
             ),
-            ("22P02", "value \"pa\"ss\" is bad", "value \"…\"ss\"…"),
+            ("22P02", "value \"pa\"ss\" is bad", "value \"…\" is bad"),
+            ("22P02", "for type uuid: \"{\"key\":\"pass\"}\"", "for type uuid: \"…\""),
         ] {
             assert_eq!(unquoted(code, says), told);
         }

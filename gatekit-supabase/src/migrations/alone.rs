@@ -10,7 +10,7 @@ use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{Effect, Error, NextAction, Permit, Result};
 use tokio::time::{Instant, timeout_at};
 
-use super::apply::{Applying, Became, DOING, Fault, Step, Way, refused};
+use super::apply::{Applying, Became, DOING, Fault, Step, Way, is_refusal, refused};
 use super::evidence::{Evidence, Trace};
 use super::file::File;
 use super::history::{self, Shape};
@@ -170,7 +170,11 @@ impl Run<'_, '_> {
                 Kind::Setting => {
                     self.send(statement).await.map_err(Stop::from).map_err(named)?;
                 }
-                _ if number < self.progress.done => {}
+                _ if number < self.progress.done => {
+                    if statement.prepares_session() {
+                        return Err(Stop::Refused(unprepared(self.step.run, number, statement)));
+                    }
+                }
                 Kind::NonTransactional => self.alone(number, statement).await?,
                 _ => self.in_transaction(number, statement).await?,
             }
@@ -203,13 +207,12 @@ impl Run<'_, '_> {
             // What is there already is not from this statement, whatever becomes of it.
             (false, Evidence::Done | Evidence::Unfinished(_)) => {}
             (false, _) => self.keep(self.progress.begins(run)).await?,
-            (true, Evidence::NotDone) => {}
+            (true, Evidence::NotDone | Evidence::HalfGone) => {}
         }
         if let Err(error) = self.send(statement).await {
-            // Where the server is gone, or an index is left behind, it stays begun.
-            if let Ok(Evidence::NotDone | Evidence::Done | Evidence::CannotTell) =
-                trace.look(client).await
-            {
+            // Where the server is gone, or something is left behind, it stays begun.
+            let is_left = trace.may_leave_something() && !is_of_the_statement(&error);
+            if !is_left && trace.look(client).await.is_ok_and(|now| now == seen) {
                 self.keep(self.progress.without_next()).await?;
             }
             return Err(Stop::Fault(Fault::Statement(Some(number), error)));
@@ -239,8 +242,14 @@ impl Run<'_, '_> {
         if let Err(error) = done.await {
             return Err(Stop::Fault(Fault::Statement(Some(number), error)));
         }
-        self.has_begun.store(true, Ordering::Relaxed);
-        client.batch_execute("COMMIT").await?;
+        let had_begun = self.has_begun.swap(true, Ordering::Relaxed);
+        if let Err(error) = client.batch_execute("COMMIT").await {
+            // A constraint that is checked at the end.
+            if is_refusal(&error) {
+                self.has_begun.store(had_begun, Ordering::Relaxed);
+            }
+            return Err(Stop::Fault(Fault::Statement(Some(number), error)));
+        }
         self.progress = next;
         Ok(())
     }
@@ -267,7 +276,7 @@ impl Run<'_, '_> {
         if progress.is_none() {
             client.batch_execute(progress::BEGIN).await?;
             client.batch_execute(progress::AS_OURSELVES).await?;
-            progress::forget(client, &progress.version).await?;
+            progress::forget(client, &progress.version, &[progress.way]).await?;
             client.batch_execute("COMMIT").await?;
             self.has_begun.store(false, Ordering::Relaxed);
         } else {
@@ -282,19 +291,18 @@ impl Run<'_, '_> {
     async fn finish(&mut self) -> Result<(), Stop> {
         let (client, file) = (&self.session.client, self.step.file);
         let _permit = self.permit(&format!("record {}", self.step.run.file_name())).await?;
-        // What the file has set is not for the next one.
-        client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL").await?;
         client.batch_execute(progress::BEGIN).await?;
+        client.batch_execute(history::AS_BEFORE_THE_FILE).await?;
         client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
         history::provision(client, Shape::ask(self.session).await?).await?;
         match self.step.way {
             Way::Up => history::add(client, file).await?,
             Way::Down => history::remove(client, &file.version).await?,
         }
-        progress::forget(client, &file.version).await?;
+        progress::forget(client, &file.version, &Way::BOTH).await?;
         self.has_begun.store(true, Ordering::Relaxed);
-        client.batch_execute("COMMIT").await?;
-        history::unlock_session(client).await?;
+        // At once: a client that vanishes in between would keep the lock.
+        client.batch_execute(&format!("COMMIT; {}", history::unlock_session())).await?;
         Ok(())
     }
 }
@@ -307,6 +315,19 @@ fn unseen(file: &File, number: usize, statement: &Statement) -> Error {
     at(refused(code::CANNOT_TELL, what, file), file, number, statement)
         .with_effect(Effect::Unknown)
         .with_next(NextAction::outside(next))
+}
+
+/// The error of a statement that is done, and was for a session that is gone.
+fn unprepared(file: &File, number: usize, statement: &Statement) -> Error {
+    let what =
+        "a statement that is done was for its session, which is gone, and what follows may need it";
+    at(refused(code::SESSION_GONE, what, file), file, number, statement)
+}
+
+/// Whether the server refused a statement for what it says, before it did anything of it.
+fn is_of_the_statement(error: &tokio_postgres::Error) -> bool {
+    let class = error.code().and_then(|it| it.code().get(..2));
+    class.is_some_and(|it| ["0A", "22", "25", "3D", "3F", "42"].contains(&it))
 }
 
 fn at(error: Error, file: &File, number: usize, statement: &Statement) -> Error {

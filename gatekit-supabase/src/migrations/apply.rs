@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
+use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio::try_join;
 use tokio_postgres::error::ErrorPosition;
@@ -69,6 +70,8 @@ pub(super) enum Way {
 }
 
 impl Way {
+    pub(super) const BOTH: [Self; 2] = [Self::Up, Self::Down];
+
     /// As it is kept.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -184,7 +187,7 @@ impl<'a> Applying<'a> {
                 self.session = Some(session);
                 Ok(Became::Done)
             }
-            Err(error) if error.as_db_error().is_some() && !error.is_closed() => {
+            Err(error) if is_refusal(&error) => {
                 self.rolled_back((session, process), step, Fault::Commit(error)).await
             }
             Err(error) => self.settle(process, step, self.failed(error)).await,
@@ -285,14 +288,13 @@ impl<'a> Applying<'a> {
             let done = client.execute_typed(&statement.text, &[]).await;
             done.map_err(|error| Fault::Statement(Some(number), error))?;
         }
-        // What the file has set is not for the next one, nor for another client of a pooler.
-        let reset = client.batch_execute("RESET SESSION AUTHORIZATION; RESET ALL");
+        let reset = client.batch_execute(history::AS_BEFORE_THE_FILE);
         let record = async {
             match step.way {
                 Way::Up => history::add(client, step.file).await,
                 Way::Down => {
                     history::remove(client, &step.file.version).await?;
-                    progress::forget(client, &step.file.version).await
+                    progress::forget(client, &step.file.version, &Way::BOTH).await
                 }
             }
         };
@@ -408,6 +410,12 @@ impl<'a> Applying<'a> {
     }
 }
 
+/// Whether the server itself says no: poolers tell by errors of servers, too, that they have lost one.
+pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    let is_lost = error.is_closed() || Trouble::of(error) == Trouble::Unreachable;
+    error.as_db_error().is_some() && !is_lost
+}
+
 /// Which transaction it is.
 async fn transaction(client: &tokio_postgres::Client) -> Result<String, tokio_postgres::Error> {
     let sql = "SELECT pg_current_xact_id()::text";
@@ -447,7 +455,7 @@ fn said(error: Error, source: tokio_postgres::Error) -> Error {
     let error =
         error.with_context("sqlstate", code).with_context("says", unquoted(code, db.message()));
     match db.hint() {
-        Some(hint) => error.with_context("hint", hint),
+        Some(hint) => error.with_context("hint", unquoted(code, hint)),
         None => error,
     }
 }

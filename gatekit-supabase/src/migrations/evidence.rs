@@ -16,8 +16,12 @@ pub(super) enum Trace {
     NoIndex(String),
     /// Nothing, and it may be run again.
     Repeatable,
+    /// The same, of one that takes several steps: where it fails, some are done.
+    RepeatableInSteps,
     /// Nothing.
     None,
+    /// Nothing, of one that takes several steps.
+    InSteps,
 }
 
 /// What the database shows of it.
@@ -27,6 +31,8 @@ pub(super) enum Evidence {
     NotDone,
     /// An index that was not finished, by the name that drops it.
     Unfinished(String),
+    /// An index that is to go, and is of no use any more: to drop it again ends that.
+    HalfGone,
     CannotTell,
 }
 
@@ -43,7 +49,17 @@ impl Trace {
         let is_system = rest.first().is_some_and(|it| it.is("SYSTEM"));
         let is_repeatable = first.is_any(&["REINDEX", "VACUUM", "CLUSTER", "SET", "RESET", "SHOW"])
             || (first.is("ALTER") && is_system);
-        if is_repeatable { Self::Repeatable } else { Self::None }
+        match (is_repeatable, rest.iter().any(|it| it.is("CONCURRENTLY"))) {
+            (true, false) => Self::Repeatable,
+            (true, true) => Self::RepeatableInSteps,
+            (false, false) => Self::None,
+            (false, true) => Self::InSteps,
+        }
+    }
+
+    /// Whether something that cannot be seen may be left where it fails.
+    pub(super) fn may_leave_something(&self) -> bool {
+        matches!(self, Self::RepeatableInSteps | Self::InSteps)
     }
 
     /// Looks, by a session that has the settings of the file.
@@ -64,12 +80,17 @@ impl Trace {
                 Ok(if is_finished { Evidence::Done } else { Evidence::Unfinished(row.try_get(0)?) })
             }
             Self::NoIndex(name) => {
-                let sql = "SELECT to_regclass($1) IS NULL";
+                let sql = "SELECT to_regclass($1) IS NULL, EXISTS (SELECT FROM pg_catalog.pg_index
+                    WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
                 let row = client.query_typed_one(sql, &[(name, Type::TEXT)]).await?;
-                Ok(if row.try_get(0)? { Evidence::Done } else { Evidence::NotDone })
+                Ok(match (row.try_get(0)?, row.try_get(1)?) {
+                    (true, _) => Evidence::Done,
+                    (false, true) => Evidence::HalfGone,
+                    (false, false) => Evidence::NotDone,
+                })
             }
-            Self::Repeatable => Ok(Evidence::NotDone),
-            Self::None => Ok(Evidence::CannotTell),
+            Self::Repeatable | Self::RepeatableInSteps => Ok(Evidence::NotDone),
+            Self::None | Self::InSteps => Ok(Evidence::CannotTell),
         }
     }
 }
@@ -157,9 +178,10 @@ mod tests {
             ("drop index concurrently", Trace::None),
             ("create database d", Trace::None),
             ("drop database d", Trace::None),
-            ("alter table p detach partition q concurrently", Trace::None),
+            ("alter table p detach partition q concurrently", Trace::InSteps),
             ("alter system set work_mem = '1MB'", Trace::Repeatable),
-            ("reindex table concurrently t", Trace::Repeatable),
+            ("reindex table concurrently t", Trace::RepeatableInSteps),
+            ("reindex table t", Trace::Repeatable),
             ("vacuum", Trace::Repeatable),
             ("cluster", Trace::Repeatable),
         ] {

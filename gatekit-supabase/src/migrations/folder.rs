@@ -297,6 +297,14 @@ impl Why {
     }
 }
 
+/// Which of them look like migrations and are none, by their names alone: nothing of them is ever applied.
+pub(super) fn misnamed(skipped: &[Skipped]) -> Vec<String> {
+    let is_sql = |path: &Path| path.extension().is_some_and(|it| it.eq_ignore_ascii_case("sql"));
+    let misnamed = skipped.iter().filter(|it| it.why == Why::Name && is_sql(&it.path));
+    let names = misnamed.filter_map(|it| it.path.file_name());
+    names.map(|it| it.to_string_lossy().into_owned()).collect()
+}
+
 /// The names in a folder by their bytes, and which of them are folders.
 fn names(dir: &Path, code: Code) -> Result<Vec<(OsString, bool)>> {
     let failed = |error| {

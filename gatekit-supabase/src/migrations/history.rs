@@ -1,5 +1,6 @@
 //! The history of a database: the table that the Supabase CLI keeps, and the lock on it.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use gatekit_core::{Digest, Effect, Error, Result};
@@ -10,6 +11,7 @@ use tokio_postgres::{Client, SimpleQueryRow};
 
 use super::apply::Way;
 use super::file::File;
+use super::lex::{Kind, lex};
 use super::merge::Applied;
 use super::progress::{self, Progress};
 use crate::code;
@@ -231,9 +233,9 @@ pub(super) async fn lock_session(
     take.turn(database, session, said, deadline).await
 }
 
-/// Lets the lock of a session go.
-pub(super) async fn unlock_session(client: &Client) -> Answer<()> {
-    client.query_typed("SELECT pg_advisory_unlock($1)", &[(&LOCK, Type::INT8)]).await.map(drop)
+/// The statement that lets the lock of a session go.
+pub(super) fn unlock_session() -> String {
+    format!("SELECT pg_advisory_unlock({LOCK})")
 }
 
 /// Whether the session has the lock.
@@ -243,6 +245,11 @@ pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
     );
     client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await?.try_get(0)
 }
+
+/// Takes back what a file has set, in its transaction: that is not for the next one, nor for another client of a
+/// pooler. And a transaction whose client has vanished without a word does not keep its locks.
+pub(super) const AS_BEFORE_THE_FILE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+    SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// How the lock is taken.
 struct Take {
@@ -255,11 +262,9 @@ struct Take {
 impl Take {
     fn transaction(how: &str) -> Self {
         // Whatever the database has by default, what is read under the lock is younger than the lock.
-        // `RESET ALL`: what an earlier file has set, or another client of a pooler. And the lock is not kept
-        // for a client that has vanished without a word.
+        // Reset is what an earlier file has set, or another client of a pooler.
         let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; RESET ALL;
-             SET LOCAL idle_in_transaction_session_timeout = '60s';
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_BEFORE_THE_FILE};
              SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid()"
         );
         Self { sql, give_up: "ROLLBACK" }
@@ -268,7 +273,7 @@ impl Take {
     fn session() -> Self {
         // Older servers do not know that limit.
         let sql = format!(
-            "RESET ALL; SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
+            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
              SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"
         );
@@ -372,9 +377,43 @@ async fn holder(client: &Client) -> Answer<Option<String>> {
     Ok(Some(format!("process {pid} of the server, `{program}` of user `{user}`{since}")))
 }
 
-/// What a history says, without where it was split: two of one text have one digest.
+/// What a history says, without where it was split: two of one text have one digest. White space counts where it is
+/// in a string, a name or a comment.
 pub(super) fn content<S: AsRef<str>>(statements: &[S]) -> Digest {
-    let said = |it: &char| !(it.is_whitespace() || matches!(it, ';' | '\u{feff}'));
-    let all: String = statements.iter().flat_map(|it| it.as_ref().chars()).filter(said).collect();
+    let mut all = String::new();
+    for token in statements.iter().flat_map(|it| lex(it.as_ref())) {
+        let text = token.text.trim_matches('\u{feff}');
+        let text = if token.kind == Kind::Comment { text.trim_end() } else { text };
+        if token.kind != Kind::Space && !token.is_symbol(";") && !text.is_empty() {
+            // Each with its length: `a b` is not `ab`.
+            // Writing to a text cannot fail.
+            let _ = write!(all, "{}:{text}", text.len());
+        }
+    }
     Digest::of(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_text_has_one_digest_however_it_was_split() {
+        for (one, other) in [
+            (vec!["select 1", "select 2"], vec!["select 1;\nselect 2;"]),
+            (vec!["\u{feff}select\t1"], vec!["select 1 "]),
+            (vec!["select 1 -- one "], vec!["select 1 -- one\r\n"]),
+        ] {
+            assert_eq!(content(&one), content(&other), "{one:?}");
+        }
+        for (one, other) in [
+            ("select 'a b'", "select 'ab'"),
+            ("select 'a;b'", "select 'ab'"),
+            ("-- fix\ndelete from a", "-- fix delete from a"),
+            ("select a b", "select ab"),
+            ("create function f() as $$ select 1; $$", "create function f() as $$ select 1 $$"),
+        ] {
+            assert_ne!(content(&[one]), content(&[other]), "{one}");
+        }
+    }
 }

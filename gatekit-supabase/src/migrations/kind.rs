@@ -73,6 +73,22 @@ impl Statement {
         tokens.any(|token| contains(token.text, HISTORY))
     }
 
+    /// Whether it leaves something to its session that is no setting, as a temporary table: in another session what
+    /// follows would do something else. What a function or a `DO` block leaves cannot be told.
+    pub(super) fn prepares_session(&self) -> bool {
+        let head = first_words(&self.text);
+        let begins = match head.as_slice() {
+            [first, next, ..] if first.is("PREPARE") => !next.is("TRANSACTION"),
+            [first, ..] => first.is_any(&["LISTEN", "LOAD", "DECLARE"]),
+            [] => false,
+        };
+        let is_temporary = head.windows(2).any(|it| {
+            let is_of = it[0].is_any(&["CREATE", "REPLACE", "GLOBAL", "LOCAL", "INTO"]);
+            is_of && it[1].is_any(&["TEMP", "TEMPORARY"])
+        });
+        begins || is_temporary || lex(&self.text).any(|it| names(&it, "set_config"))
+    }
+
     /// Its first words in one line, for people: without comments, and without what strings say.
     #[must_use]
     pub fn head(&self) -> String {
@@ -362,6 +378,27 @@ mod tests {
             "set local",
         ] {
             assert!(!changes(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_a_session_is_known_by_its_words() {
+        let prepares = |text: &str| split(text).iter().any(Statement::prepares_session);
+        for text in [
+            "create temp table t (a int)",
+            "create or replace temporary view v as select 1",
+            "create local temp table t ()",
+            "select * into temp t from u",
+            "prepare p as select 1",
+            "listen l",
+            "load 'auto_explain'",
+            "declare c cursor with hold for select 1",
+            "select pg_catalog.set_config('search_path', 'app', false)",
+        ] {
+            assert!(prepares(text), "{text}");
+        }
+        for text in ["create table temp ()", "set search_path = app", "prepare transaction 'a'"] {
+            assert!(!prepares(text), "{text}");
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
-use super::folder::FolderReader;
+use super::folder::{Folder, FolderReader, Listing, misnamed};
 use super::history::{self, READING, SHAPE, Shape, Texts};
 use super::merge::merge;
 use crate::database::Database;
@@ -45,6 +45,9 @@ pub enum Agreement {
 pub struct MigrationList {
     /// By version, compared as text.
     pub rows: Vec<MigrationRow>,
+    /// Files of SQL in the folder that are no migrations by their names: they are never applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub misnamed: Vec<String>,
 }
 
 /// A migration that is in the folder, or applied, or both.
@@ -110,16 +113,17 @@ pub async fn list(
         let (client, shape) = (&session.client, Shape::of(said).map_err(unread)?);
         let list = match detail {
             Detail::Versions => {
-                let local = folder.list()?.entries.into_iter().map(|it| (it.version, it.name));
+                let Listing { entries, skipped } = folder.list()?;
+                let local = entries.into_iter().map(|it| (it.version, it.name));
                 let remote = names(client, shape).await.map_err(unread)?;
-                MigrationList::of(local, remote)
+                MigrationList::of(local, remote, misnamed(&skipped))
             }
             Detail::Texts => {
-                let files = folder.read()?.files;
+                let Folder { files, skipped, .. } = folder.read()?;
                 let rows = history::rows(client, shape, Texts::All).await.map_err(unread)?;
                 let local = files.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let remote = rows.iter().map(|it| (it.version.clone(), it.name.clone()));
-                let mut list = MigrationList::of(local, remote);
+                let mut list = MigrationList::of(local, remote, misnamed(&skipped));
                 let merged = merge(&rows, &files);
                 let edited = merged.drifted.iter().map(|(file, _)| (*file, Agreement::Edited));
                 let untold = merged.untold.iter().map(|file| (*file, Agreement::Untold));
@@ -156,6 +160,7 @@ impl MigrationList {
     fn of(
         local: impl IntoIterator<Item = (String, String)>,
         remote: impl IntoIterator<Item = (String, Option<String>)>,
+        misnamed: Vec<String>,
     ) -> Self {
         let mut rows = BTreeMap::new();
         for (version, name) in local {
@@ -167,7 +172,7 @@ impl MigrationList {
             let row = row.or_insert_with_key(|version| MigrationRow::new(version, name));
             row.remote = true;
         }
-        Self { rows: rows.into_values().collect() }
+        Self { rows: rows.into_values().collect(), misnamed }
     }
 }
 
@@ -233,6 +238,13 @@ impl fmt::Display for MigrationList {
             let line = format!("{local:width$}  {remote:width$}  {at:time$}  {name}{note}");
             write!(f, "\n{}", line.trim_end())?;
         }
+        for name in &self.misnamed {
+            write!(
+                f,
+                "\n{}: no migration by its name, which is not `<version>_<name>.sql`",
+                plain(name)
+            )?;
+        }
         Ok(())
     }
 }
@@ -283,7 +295,7 @@ mod tests {
             ("7", Some("\u{1b}[31mred\n")),
         ];
         let remote = remote.map(|(version, name)| (version.to_owned(), name.map(str::to_owned)));
-        let mut list = MigrationList::of(local, remote);
+        let mut list = MigrationList::of(local, remote, vec!["20260101-a.sql".to_owned()]);
         list.rows[0].agreement = Some(Agreement::Edited);
         assert_eq!(
             list.to_string(),
@@ -291,11 +303,12 @@ mod tests {
              20260101000000  20260101000000  2026-01-01 00:00:00  a  (edited since)\n\
              \u{20}               20260102000000  2026-01-02 00:00:00\n\
              20260103000000                  2026-01-03 00:00:00\n\
-             \u{20}               7               7                    \u{fffd}[31mred\u{fffd}"
+             \u{20}               7               7                    \u{fffd}[31mred\u{fffd}\n\
+             20260101-a.sql: no migration by its name, which is not `<version>_<name>.sql`"
         );
         let text = serde_json::to_string(&list).unwrap();
         assert_eq!(serde_json::from_str::<MigrationList>(&text).unwrap(), list);
-        let empty = MigrationList { rows: Vec::new() };
+        let empty = MigrationList { rows: Vec::new(), misnamed: Vec::new() };
         assert_eq!(empty.to_string(), "Local   Remote  Time (UTC)  Name");
     }
 }

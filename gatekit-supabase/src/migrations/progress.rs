@@ -148,14 +148,15 @@ pub(super) async fn all(client: &Client, shape: Shape) -> Answer<Vec<Progress>> 
         .collect()
 }
 
-/// Forgets a file, and the table with the last.
-pub(super) async fn forget(client: &Client, version: &str) -> Answer<()> {
+/// Forgets how far a file is, up, down, or both, and the table with the last.
+pub(super) async fn forget(client: &Client, version: &str, ways: &[Way]) -> Answer<()> {
     if !client.query_typed_one(IS_THERE, &[]).await?.try_get(0)? {
         return Ok(());
     }
     let table = "supabase_migrations.gatekit_progress";
-    let sql = format!("DELETE FROM {table} WHERE version = $1");
-    client.execute_typed(&sql, &[(&version, Type::TEXT)]).await?;
+    let ways: Vec<_> = ways.iter().map(|it| it.word()).collect();
+    let sql = format!("DELETE FROM {table} WHERE version = $1 AND way = ANY($2)");
+    client.execute_typed(&sql, &[(&version, Type::TEXT), (&ways, Type::TEXT_ARRAY)]).await?;
     let sql = format!("SELECT EXISTS (SELECT FROM {table})");
     if !client.query_typed_one(&sql, &[]).await?.try_get(0)? {
         client.batch_execute(&format!("DROP TABLE {table}")).await?;

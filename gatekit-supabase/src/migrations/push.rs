@@ -1,5 +1,6 @@
 //! `Push`, the deployer of migrations.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use super::alone::{self, unfinished};
 use super::apply::{Applying, Became, Limits, Step, Way};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::file::File;
-use super::folder::FolderReader;
+use super::folder::{Folder, FolderReader, misnamed};
 use super::history::{self, History, READING, SHAPE, Shape, Texts};
 use super::merge::{Applied, merge};
 use super::mode::Mode;
@@ -212,13 +213,9 @@ impl Push {
         Ok(())
     }
 
-    fn read(&self) -> Result<Vec<File>> {
-        Ok(self.folder.read()?.files)
-    }
-
     /// The files of the change as they are in the folder.
     pub(super) fn files(&self, change: &PushChange) -> Result<Vec<File>> {
-        let mut found = self.read()?;
+        let mut found = self.folder.read()?.files;
         found.retain(|file| change.files.iter().any(|it| it.version == file.version));
         let is_same = |it: &Pending| found.iter().any(|file| Pending::of(file) == *it);
         match change.files.iter().find(|it| !is_same(it)) {
@@ -252,6 +249,14 @@ impl Push {
     ) -> Result<Location> {
         self.is_of_database(change)?;
         let texts = change.versions();
+        // What is recorded stays, where nothing takes it back: somebody else who has the lock changes nothing of
+        // that.
+        if change.files.iter().all(|it| it.down.is_none()) {
+            let history = self.history(cx.deadline(), Texts::Of(&texts)).await?;
+            if change.locate(&history) == Location::After {
+                return Ok(Location::After);
+            }
+        }
         match self.history_locked(cx.deadline(), Texts::Of(&texts)).await {
             Ok(history) => Ok(change.locate(&history)),
             Err(error) if *error.code() == code::LOCKED => Ok(Location::Unknown(error.to_string())),
@@ -282,7 +287,7 @@ impl Deployer for Push {
     /// `migration.orphaned`, `.drifted`, `.out_of_order`, `.history`, `.pooled`, `.unfinished`; what is wrong with a file, of the area
     /// `migration`; `database.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
-        let files = self.read()?;
+        let Folder { files, skipped, .. } = self.folder.read()?;
         let History { rows, underway } = self.history(cx.deadline(), Texts::All).await?;
         let before = Before::of(rows.iter().map(|row| row.version.as_str()));
         // Without those that are left to a recovery: what is pending is the same before it and after it.
@@ -321,10 +326,15 @@ impl Deployer for Push {
         };
         let names: Vec<_> = pending.iter().map(named).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
-        let summary = match names.as_slice() {
+        let mut summary = match names.as_slice() {
             [] => format!("{database}: nothing is pending"),
             names => format!("{database}: {}", several(names)),
         };
+        let misnamed = misnamed(&skipped);
+        if !misnamed.is_empty() {
+            let misnamed: Vec<_> = misnamed.iter().map(String::as_str).collect();
+            let _ = write!(summary, "; no migrations by their names: {}", several(&misnamed));
+        }
         let scope = json!({ "database": database, "files": &files });
         Ok(Planned {
             scope: Digest::of_json(&scope),
@@ -412,7 +422,7 @@ impl PendingFiles for Push {
     }
 
     async fn pending(&self, cx: &PlanContext) -> Result<Vec<File>> {
-        let files = self.read()?;
+        let files = self.folder.read()?.files;
         let rows = self.history(cx.deadline(), Texts::All).await?.rows;
         Ok(merge(&rows, &files).unapplied().into_iter().cloned().collect())
     }

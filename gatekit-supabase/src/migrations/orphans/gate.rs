@@ -11,7 +11,7 @@ use gatekit_core::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::diagnosis::{Diagnosis, Remains, diagnose};
+use super::diagnosis::{Diagnosis, Orphan, Remains, diagnose};
 use super::files;
 use super::unattended::Unattended;
 use crate::code;
@@ -19,8 +19,11 @@ use crate::database::Database;
 use crate::migrations::folder::FolderReader;
 use crate::migrations::push::Push;
 
-/// How many orphans are told in words. The evidence has them all.
+/// How many orphans are told in words.
 const TOLD: usize = 10;
+
+/// How many the evidence names, whose digest is that of all: it is cut off as a whole where it is too long.
+const KEPT: usize = 50;
 
 /// The gate on versions that were applied and that no file has, which no push gets over, and what is done about
 /// them.
@@ -200,12 +203,17 @@ impl Orphans {
 
     /// What the gate saw, with what it has written.
     fn evidence(&self, diagnosis: &Diagnosis, written: &[PathBuf]) -> Evidence {
+        let orphans = &diagnosis.orphans;
+        let written: Vec<_> = written.iter().map(|it| it.display().to_string()).collect();
+        let all = json!({ "orphans": orphans, "written": written });
+        let short = |it: &Orphan| json!({ "version": it.version, "remains": it.remains });
         let facts = json!({
-            "orphans": diagnosis.orphans,
-            "written": written.iter().map(|it| it.display().to_string()).collect::<Vec<_>>(),
+            "orphans": orphans.iter().take(KEPT).map(short).collect::<Vec<_>>(),
+            "orphans_in_all": orphans.len(),
+            "written": written.iter().take(KEPT).collect::<Vec<_>>(),
         });
         let source = format!("supabase_migrations.schema_migrations of {}", self.database.name());
-        Evidence::digested(source, Digest::of_json(&facts), facts)
+        Evidence::digested(source, Digest::of_json(&all), facts)
     }
 }
 

@@ -10,6 +10,7 @@ use super::proof::Proof;
 use super::rows::{self, PLAIN, Seen};
 use crate::code;
 use crate::database::Database;
+use crate::migrations::apply::Way as FileWay;
 use crate::migrations::file::File;
 use crate::migrations::history::{self, Shape};
 use crate::migrations::progress;
@@ -210,14 +211,13 @@ impl Writing<'_> {
                 for version in &versions {
                     rows::keep(client, by, version, seen.rows.get(version)).await?;
                 }
-                for version in &versions {
-                    // How far a file was that allows no transaction: that is said otherwise now.
-                    progress::forget(client, version).await?;
-                }
                 match self.change.status {
                     Status::Reverted => {
                         for version in &versions {
                             history::remove(client, version).await?;
+                            // How far a file was that allows no transaction. Beside a row that counts for
+                            // nothing: what is repaired to be applied has it again when that is undone.
+                            progress::forget(client, version, &FileWay::BOTH).await?;
                         }
                     }
                     Status::Applied => {
