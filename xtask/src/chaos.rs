@@ -50,6 +50,13 @@ pub(crate) fn workers(minutes: u16, seed: Option<u64>) -> Result<()> {
     seeded(test.step()?, seed).env("GATEKIT_CHAOS_SECONDS", seconds.to_string()).run()
 }
 
+/// Hits pushes of `supabase-release`, each on a server that the test starts.
+pub(crate) fn migrations(blows: u16, seed: Option<u64>) -> Result<()> {
+    let name = "chaos::pushes_that_are_hit_at_any_moment_tell_what_is_true_and_end_with_everything_applied";
+    let test = LoneTest { package: "supabase-release", name, profile: "test" };
+    seeded(test.step()?, seed).env("GATEKIT_CHAOS_KILLS", blows.to_string()).run()
+}
+
 fn seeded(step: Step, seed: Option<u64>) -> Step {
     match seed {
         Some(seed) => step.env("GATEKIT_CHAOS_SEED", seed.to_string()),

@@ -172,12 +172,18 @@ Examples:
     /// server is restarted, the pooler killed, connections are cut, answers lost. Fences are unique
     /// and increase, tickets are granted in their order, one at most changes a target, whoever dies
     /// meanwhile leaves it suspect, no acknowledged entry is lost, every chain verifies.
+    ///
+    /// `migrations`: the real `supabase-release`, which pushes to a PostgreSQL server, directly and through
+    /// PgBouncer. SIGKILL and SIGTERM, connections that are cut, restarts of the server, in turn. What each call
+    /// said is true; no file is applied in part or twice; whoever goes on as the program says ends with
+    /// everything applied; nothing stays unknown. Ends with what the calls came to.
     #[command(after_help = "\
 Examples:
   cargo xtask chaos
   cargo xtask chaos releases --kills 20 --seed 7
   cargo xtask chaos releases --ledger pooler  with the ledger on PostgreSQL, behind PgBouncer
-  cargo xtask chaos workers --minutes 5")]
+  cargo xtask chaos workers --minutes 5
+  cargo xtask chaos migrations --kills 40")]
     Chaos {
         /// What is killed.
         #[arg(value_enum, default_value_t = Chaos::Releases)]
@@ -187,7 +193,7 @@ Examples:
         #[arg(long, value_enum, default_value_t = chaos::Ledger::Sqlite)]
         ledger: chaos::Ledger,
 
-        /// How many SIGKILLs, for `releases`.
+        /// How many SIGKILLs, for `releases`; how many blows of all kinds, for `migrations`.
         #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..))]
         kills: u16,
 
@@ -301,6 +307,8 @@ enum Chaos {
     Releases,
     /// Processes that share a ledger on a PostgreSQL server.
     Workers,
+    /// Pushes of `supabase-release`.
+    Migrations,
 }
 
 fn main() -> ExitCode {
@@ -329,6 +337,7 @@ fn main() -> ExitCode {
             chaos::releases(ledger, kills, seed)
         }
         Task::Chaos { what: Chaos::Workers, minutes, seed, .. } => chaos::workers(minutes, seed),
+        Task::Chaos { what: Chaos::Migrations, kills, seed, .. } => chaos::migrations(kills, seed),
         Task::Explore { name, ledger, singles, replay } => {
             explore::run(ledger, name.as_deref(), singles, replay.as_deref())
         }

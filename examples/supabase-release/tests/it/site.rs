@@ -19,7 +19,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             exit: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -52,9 +52,13 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
+        Self::of(&new_database(Via::Server).unwrap())
+    }
+
+    /// One of which the database is that.
+    pub(crate) fn of(url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("supabase/migrations")).unwrap();
-        let url = new_database(Via::Server).unwrap();
         // The server asks for none.
         Self { dir, url: url.replace("gatekit@", "gatekit:CANARY@") }
     }
@@ -101,12 +105,16 @@ impl Site {
 
     /// With `--output json` and `--allow-plaintext`.
     pub(crate) fn json(&self, words: &[&str]) -> Done {
+        Done::of(self.json_command(words).output().unwrap())
+    }
+
+    pub(crate) fn json_command(&self, words: &[&str]) -> Command {
         let mut command = self.program();
         command.args(words).args(["--output", "json"]);
         if ["ship", "plan", "list", "repair"].contains(&words[0]) {
             command.arg("--allow-plaintext");
         }
-        Done::of(command.output().unwrap())
+        command
     }
 
     pub(crate) fn people(&self, words: &[&str]) -> Done {
