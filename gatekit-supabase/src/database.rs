@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gatekit_core::{Code, Effect, Error, NextAction, Result};
+use gatekit_core::{Code, Effect, Error, NextAction, Result, Verb};
 use gatekit_postgres::{Address, Hosts, Purpose, Trouble};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{NoTls, SimpleQueryRow};
@@ -70,6 +70,19 @@ impl Database {
 
     fn of(address: Address) -> Self {
         Self { address, spare: Arc::default() }
+    }
+
+    /// Refuses to do what was planned for another database, by its [`name`](Self::name).
+    pub(crate) fn is_planned(&self, planned: &str) -> Result<()> {
+        let given = self.name();
+        if given == planned {
+            return Ok(());
+        }
+        Err(Error::new(code::DATABASE_URL, "the change was planned for another database")
+            .with_effect(Effect::None)
+            .with_context("planned", planned)
+            .with_context("given", given)
+            .with_next(NextAction::verb(Verb::Resume, &[]).by("operator")))
     }
 
     /// Host, port and name, whoever asks: without user and password.

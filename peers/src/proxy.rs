@@ -188,7 +188,7 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: C
         if connection.is_silent() {
             return std::future::pending().await;
         }
-        let commits = request.windows(COMMIT.len()).any(|it| it == COMMIT);
+        let commits = request.windows(7).any(|it| COMMITS.contains(&it));
         if commits && connection.shared.takes_commit() {
             connection.loses.store(true, Ordering::SeqCst);
         }
@@ -198,8 +198,8 @@ async fn requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: C
     }
 }
 
-/// As a client sends it.
-const COMMIT: &[u8] = b"COMMIT\0";
+/// As a client sends it, alone or with something after it.
+const COMMITS: [&[u8]; 2] = [b"COMMIT\0", b"COMMIT;"];
 
 async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connection: Connection) {
     let mut buffer = vec![0; 65_536];

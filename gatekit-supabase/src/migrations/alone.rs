@@ -212,7 +212,8 @@ impl Run<'_, '_> {
         if let Err(error) = self.send(statement).await {
             // Where the server is gone, or something is left behind, it stays begun.
             let is_left = trace.may_leave_something() && !is_of_the_statement(&error);
-            if !is_left && trace.look(client).await.is_ok_and(|now| now == seen) {
+            let before = if was_begun { Evidence::NotDone } else { seen };
+            if !is_left && trace.look(client).await.is_ok_and(|now| now == before) {
                 self.keep(self.progress.without_next()).await?;
             }
             return Err(Stop::Fault(Fault::Statement(Some(number), error)));

@@ -65,7 +65,7 @@ impl Rollback<Push> for Down {
         change: &PushChange,
         _: Option<&PushReceipt>,
     ) -> Result<()> {
-        self.push.is_of_database(change)?;
+        self.push.database.is_planned(&change.database)?;
         let files = self.push.files(change)?;
         let mut applying = Applying::new(&self.push.database, cx, change, self.push.limits);
         for file in files.iter().rev() {

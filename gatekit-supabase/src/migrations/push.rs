@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::{
-    ApplyContext, Deployer, Digest, Effect, Error, Live, Location, NextAction, PlanContext,
-    Planned, Result, Rollout, StageId, Verb,
+    ApplyContext, Deployer, Digest, Effect, Error, Live, Location, PlanContext, Planned, Result,
+    Rollout, StageId,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -230,24 +230,12 @@ impl Push {
         }
     }
 
-    pub(super) fn is_of_database(&self, change: &PushChange) -> Result<()> {
-        let given = self.database.name();
-        if given == change.database {
-            return Ok(());
-        }
-        Err(Error::new(code::DATABASE_URL, "the change was planned for another database")
-            .with_effect(Effect::None)
-            .with_context("planned", &change.database)
-            .with_context("given", given)
-            .with_next(NextAction::verb(Verb::Resume, &[]).by("operator")))
-    }
-
     pub(super) async fn where_it_stands(
         &self,
         cx: &PlanContext,
         change: &PushChange,
     ) -> Result<Location> {
-        self.is_of_database(change)?;
+        self.database.is_planned(&change.database)?;
         let texts = change.versions();
         // What is recorded stays, where nothing takes it back: somebody else who has the lock changes nothing of
         // that.
@@ -356,7 +344,7 @@ impl Deployer for Push {
         change: &PushChange,
         _: Option<&PushReceipt>,
     ) -> Result<PushReceipt> {
-        self.is_of_database(change)?;
+        self.database.is_planned(&change.database)?;
         if !change.orphans.is_empty() {
             let versions: Vec<_> = change.orphans.iter().map(String::as_str).collect();
             return Err(Error::new(code::ORPHANED, ORPHANED)

@@ -33,7 +33,7 @@ pub(super) async fn progress(world: &World) -> Vec<String> {
 }
 
 /// Reads the table for as long as it lives: no index of it can be finished meanwhile.
-async fn reader(world: &World) -> Client {
+pub(super) async fn reader(world: &World) -> Client {
     let reader = world.client().await;
     reader.batch_execute("begin isolation level repeatable read; select * from a").await.unwrap();
     reader

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
 mod alone;
+mod alone_left;
 mod alone_session;
 mod chaos;
 mod conformance;

@@ -19,11 +19,15 @@ use crate::database::Database;
 use crate::migrations::folder::FolderReader;
 use crate::migrations::push::Push;
 
-/// How many orphans are told in words.
+/// How many orphans are told in words, and with what of each the evidence has them: it is cut off as a whole where it
+/// is too long. Its digest is that of all.
 const TOLD: usize = 10;
 
-/// How many the evidence names, whose digest is that of all: it is cut off as a whole where it is too long.
-const KEPT: usize = 50;
+/// How many statements, and things that were looked up, the evidence has of each.
+const OF_EACH: usize = 5;
+
+/// How many more it has the versions of.
+const NAMED: usize = 100;
 
 /// The gate on versions that were applied and that no file has, which no push gets over, and what is done about
 /// them.
@@ -206,11 +210,19 @@ impl Orphans {
         let orphans = &diagnosis.orphans;
         let written: Vec<_> = written.iter().map(|it| it.display().to_string()).collect();
         let all = json!({ "orphans": orphans, "written": written });
-        let short = |it: &Orphan| json!({ "version": it.version, "remains": it.remains });
+        let short = |it: &Orphan| {
+            let statements: Vec<_> = it.statements.iter().take(OF_EACH).collect();
+            let looked_up: Vec<_> = it.looked_up.iter().take(OF_EACH).collect();
+            json!({
+                "version": it.version, "remains": it.remains, "statements": statements,
+                "looked_up": looked_up,
+            })
+        };
+        let others = orphans.iter().skip(TOLD).take(NAMED).map(|it| &it.version);
         let facts = json!({
-            "orphans": orphans.iter().take(KEPT).map(short).collect::<Vec<_>>(),
-            "orphans_in_all": orphans.len(),
-            "written": written.iter().take(KEPT).collect::<Vec<_>>(),
+            "orphans": orphans.iter().take(TOLD).map(short).collect::<Vec<_>>(),
+            "others": others.collect::<Vec<_>>(), "orphans_in_all": orphans.len(),
+            "written": written.iter().take(TOLD).collect::<Vec<_>>(),
         });
         let source = format!("supabase_migrations.schema_migrations of {}", self.database.name());
         Evidence::digested(source, Digest::of_json(&all), facts)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gatekit_core::{
     ApplyContext, Deployer, Digest, Effect, Error, Live, Location, NextAction, PlanContext,
-    Planned, Result, Rollout, RunId, StageId, Verb,
+    Planned, Result, Rollout, RunId, StageId,
 };
 use serde_json::{Value, json};
 
@@ -193,18 +193,6 @@ impl Repair {
             .with_context("database", self.database.name())
     }
 
-    pub(super) fn is_of_database(&self, change: &RepairChange) -> Result<()> {
-        let given = self.database.name();
-        if given == change.database {
-            return Ok(());
-        }
-        Err(Error::new(code::DATABASE_URL, "the repair was planned for another database")
-            .with_effect(Effect::None)
-            .with_context("planned", &change.database)
-            .with_context("given", given)
-            .with_next(NextAction::verb(Verb::Resume, &[]).by("operator")))
-    }
-
     pub(super) fn writing<'a>(
         &'a self,
         cx: &'a ApplyContext,
@@ -219,7 +207,7 @@ impl Repair {
         change: &RepairChange,
         is_own: bool,
     ) -> Result<Location> {
-        self.is_of_database(change)?;
+        self.database.is_planned(&change.database)?;
         writing::locate(&self.database, cx, change, (is_own, TURN)).await
     }
 }
@@ -288,7 +276,7 @@ impl Deployer for Repair {
         change: &RepairChange,
         _: Option<&RepairReceipt>,
     ) -> Result<RepairReceipt> {
-        self.is_of_database(change)?;
+        self.database.is_planned(&change.database)?;
         let files = self.files_of(change)?;
         let objects = Proof::objects();
         let proof = match &self.what {

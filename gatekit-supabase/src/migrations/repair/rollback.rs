@@ -41,7 +41,7 @@ impl Rollback<Repair> for RestoreRows {
         change: &RepairChange,
         _: Option<&RepairReceipt>,
     ) -> Result<()> {
-        self.repair.is_of_database(change)?;
+        self.repair.database.is_planned(&change.database)?;
         self.repair.writing(cx, change).write(Way::Back).await.map(drop)
     }
 
