@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
@@ -40,7 +41,15 @@ struct State {
     calls: Vec<SupabaseCall>,
     /// Before which call of which operation.
     deeds: Vec<(String, u32, Deed)>,
+    late: Vec<Late>,
     repeats_token: bool,
+}
+
+/// How the next call of an operation lands late.
+struct Late {
+    operation: String,
+    after: Duration,
+    status: Option<u16>,
 }
 
 impl fmt::Debug for State {
@@ -95,6 +104,12 @@ impl Supabase {
         self.state().deeds.push((operation.to_owned(), after, Box::new(deed)));
     }
 
+    /// Lets the next call of an operation take effect only after that time. Who made it is answered at once,
+    /// with that status of a gateway, or is cut off.
+    pub fn land_late(&self, operation: &str, after: Duration, status: Option<u16>) {
+        self.state().late.push(Late { operation: operation.to_owned(), after, status });
+    }
+
     /// Repeats the token in what it refuses, as no API should.
     pub fn repeat_token(&self) {
         self.state().repeats_token = true;
@@ -110,6 +125,24 @@ impl Supabase {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a call off that is to land late; the answer is what its caller gets meanwhile.
+    fn put_off(&self, call: &SupabaseCall, body: &Bytes) -> Option<io::Result<Reply>> {
+        let late = {
+            let state = &mut *self.state();
+            let at = state.late.iter().position(|it| it.operation == call.operation)?;
+            state.calls.push(call.clone());
+            state.late.remove(at)
+        };
+        let (emulator, call, body) = (self.clone(), call.clone(), body.clone());
+        let after = self.clock.wait(late.after);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            emulator.state().project.answer(&call, &body);
+        });
+        let told = |status| Reply::refusal(status, "the gateway has given up waiting");
+        Some(late.status.map(told).ok_or_else(listening::cut))
     }
 
     /// What is answered, and what went wrong.
@@ -162,7 +195,10 @@ impl Responds for Supabase {
             json: serde_json::from_slice(&body).unwrap_or_default(),
             trouble: None,
         };
-        let (mut reply, trouble) = self.reply(call, &body, &token);
+        let (mut reply, trouble) = match self.put_off(&call, &body) {
+            Some(meanwhile) => (meanwhile?, None),
+            None => self.reply(call, &body, &token),
+        };
         match trouble {
             Some(Trouble::CutAfter | Trouble::CutBefore) => return Err(listening::cut()),
             Some(Trouble::Silent) => tokio::time::sleep(self.clock.wait(SILENCE)).await,

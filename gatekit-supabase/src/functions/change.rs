@@ -217,6 +217,8 @@ pub(super) enum Standing {
     Gone,
     /// The run has begun, and nobody knows whose it is that is live.
     Unclear,
+    /// It is as it was, and what the run has sent may still take effect.
+    Pending,
 }
 
 impl Standing {
@@ -254,9 +256,14 @@ impl FunctionsChange {
             let receipt = receipt.and_then(|it| it.of(slug));
             let known = keep.bundle(&function.source)?;
             let mut standing = function.standing(live, receipt, known.as_ref());
-            let is_open = receipt.is_none() && keep.has_begun(self.run, slug);
-            if standing == Standing::Elsewhere && is_open {
-                standing = Standing::Unclear;
+            match standing {
+                Standing::Elsewhere if receipt.is_none() && keep.has_begun(self.run, slug) => {
+                    standing = Standing::Unclear;
+                }
+                Standing::Known { is_after: false, .. } if keep.may_land(self.run, slug) => {
+                    standing = Standing::Pending;
+                }
+                _ => {}
             }
             each.push((function, live, standing));
         }
@@ -265,6 +272,13 @@ impl FunctionsChange {
 }
 
 impl Standings<'_, '_> {
+    /// The same for who may send once more what may still land.
+    pub(super) fn regardless_of_pending(mut self) -> Self {
+        let pending = self.each.iter_mut().filter(|(.., it)| *it == Standing::Pending);
+        pending.for_each(|(.., it)| *it = Standing::before());
+        self
+    }
+
     pub(super) fn location(&self) -> Location {
         let all = |is: fn(&Standing) -> bool| self.each.iter().all(|(.., it)| is(it));
         let first = |wanted: Standing| {
@@ -287,6 +301,10 @@ impl Standings<'_, '_> {
         }
         if let Some(slug) = first(Standing::Unclear) {
             let why = format!("no answer told what was deployed as `{slug}`, and something was");
+            return Location::Unknown(why);
+        }
+        if let Some(slug) = first(Standing::Pending) {
+            let why = format!("no answer told what becomes of `{slug}`, which may still change");
             return Location::Unknown(why);
         }
         let after = self.each.iter().filter(|(.., it)| it.is_after()).count();

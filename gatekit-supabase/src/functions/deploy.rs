@@ -1,6 +1,7 @@
 //! `Deploy`, the deployer of edge functions.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gatekit_core::{
@@ -19,6 +20,9 @@ use super::writing::{Writing, agrees, elsewhere};
 use crate::code;
 use crate::management::{Deployed, Project};
 
+/// How long the API may go on with a call after nobody waits for its answer any more.
+const LATENESS: Duration = Duration::from_secs(150);
+
 /// Deploys edge functions of a project: the server bundles their files.
 ///
 /// The files are those that the Supabase CLI finds: the entrypoint, what it imports of the project, the import
@@ -26,7 +30,8 @@ use crate::management::{Deployed, Project};
 /// file is another one by then, `apply` refuses.
 ///
 /// A single function is bundled and made live by one call. Several are bundled first, and then one call makes
-/// all of them live together. A write whose answer is lost is read back, and a deploy is never sent twice.
+/// all of them live together. A write whose answer is lost is read back, and a deploy is never sent twice: what
+/// is live is not taken for what stays live until the API cannot go on with it any more.
 ///
 /// `verify_jwt` is always sent: as configured, or else as it is. A function that treats tokens otherwise
 /// afterwards has not been deployed: `functions.verify_jwt`.
@@ -89,7 +94,7 @@ impl Deploy {
             id: StageId::new("functions")?,
             project: project.clone(),
             root: root.into(),
-            keep: Keep::at(keep.into()),
+            keep: Keep::at(keep.into(), project.write_timeout().saturating_add(LATENESS)),
             functions,
         })
     }
@@ -97,6 +102,18 @@ impl Deploy {
     /// Gives it another id: a pipeline with two of them needs that.
     pub fn with_id(mut self, id: StageId) -> Self {
         self.id = id;
+        self
+    }
+
+    /// Lets the API go on for so long with a call whose answer nobody waits for any more. Until then nobody
+    /// says that what was live before stays live: `apply` waits, and where the deadline does not allow that, the
+    /// target is suspect.
+    ///
+    /// # Default
+    /// 150 s, after those that an answer may take.
+    pub fn with_lateness(mut self, lateness: Duration) -> Self {
+        let longest = self.project.write_timeout().saturating_add(lateness);
+        self.keep = self.keep.with_longest(longest);
         self
     }
 
@@ -268,14 +285,17 @@ impl Deployer for Deploy {
     ) -> Result<FunctionsReceipt> {
         self.is_of_project(change)?;
         let writing = Writing { deploy: self, cx, change };
-        let live = writing.live().await?;
+        let live = writing.landed(earlier).await?;
         let standings = change.standings(&live, earlier, &self.keep)?;
         let unclear = standings.each.iter().find(|(.., it)| *it == Standing::Unclear);
         if let Some((function, ..)) = unclear {
             return writing.identified(function, &live).await;
         }
         match standings.location() {
-            Location::After => return Ok(FunctionsReceipt::of_live(&standings)),
+            Location::After => {
+                writing.end()?;
+                return Ok(FunctionsReceipt::of_live(&standings));
+            }
             Location::Before | Location::Between(_) => {}
             other => return Err(elsewhere(&other)),
         }

@@ -3,6 +3,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use gatekit_core::{Code, Digest, Effect, Error, Result, RunId};
 use serde::{Deserialize, Serialize};
@@ -17,11 +18,13 @@ const VERSION: u32 = 1;
 /// ```text
 /// artefacts/CHECKSUM.eszip   what was live before a deploy
 /// bundles/SOURCE.json        the checksum of what the server has made of these files
-/// begun/RUN-SLUG             a single function is being deployed, and the checksum is not known yet
+/// begun/RUN-SLUG             a function is being made live, since that file was written
 /// ```
 #[derive(Debug, Clone)]
 pub(super) struct Keep {
     folder: PathBuf,
+    /// How long a call may take effect after it was begun.
+    longest: Duration,
 }
 
 /// What the server has made of some files.
@@ -32,8 +35,12 @@ struct Bundle {
 }
 
 impl Keep {
-    pub(super) fn at(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) fn at(folder: PathBuf, longest: Duration) -> Self {
+        Self { folder, longest }
+    }
+
+    pub(super) fn with_longest(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// Whether that artefact is there, whole.
@@ -84,14 +91,29 @@ impl Keep {
         self.write(&path, &text)
     }
 
-    /// Notes that a run begins to deploy a function, and does not know yet what will be live.
+    /// Notes that a run begins to make a function live, and does not know yet what will be.
     pub(super) fn begin(&self, run: RunId, slug: &str) -> Result<()> {
         self.write(&self.begun_path(run, slug), b"")
     }
 
     /// Whether it has begun, and nobody knows yet what has become of it.
     pub(super) fn has_begun(&self, run: RunId, slug: &str) -> bool {
-        self.begun_path(run, slug).exists()
+        self.begun_for(run, slug).is_some()
+    }
+
+    /// Whether what it has begun may still take effect.
+    pub(super) fn may_land(&self, run: RunId, slug: &str) -> bool {
+        self.begun_for(run, slug).is_some_and(|age| age < self.longest)
+    }
+
+    fn begun_for(&self, run: RunId, slug: &str) -> Option<Duration> {
+        let begun = fs::metadata(self.begun_path(run, slug)).and_then(|it| it.modified());
+        match begun {
+            // By a clock that was set back, it has begun just now.
+            Ok(begun) => Some(SystemTime::now().duration_since(begun).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(_) => Some(Duration::ZERO),
+        }
     }
 
     /// Notes that it is known.

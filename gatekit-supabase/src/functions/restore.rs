@@ -70,7 +70,7 @@ impl Rollback<Deploy> for Restore {
             return Err(Error::new(code::FUNCTIONS_NO_WAY_BACK, why).with_effect(Effect::None));
         }
         let writing = Writing { deploy, cx, change };
-        let live = writing.live().await?;
+        let live = writing.landed(receipt).await?;
         let standings = change.standings(&live, receipt, &deploy.keep)?;
         let found = |wanted: Standing| standings.each.iter().find(|(.., it)| *it == wanted);
         if found(Standing::Elsewhere).is_some() {

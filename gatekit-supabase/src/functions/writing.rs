@@ -21,6 +21,9 @@ pub(super) const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
+/// The pause before functions are read again in which something may still land.
+const LANDING: Duration = Duration::from_secs(5);
+
 /// A run that may write the functions of a change.
 #[derive(Debug)]
 pub(super) struct Writing<'a> {
@@ -42,20 +45,20 @@ impl<'a> Writing<'a> {
         let upload = self.upload(function)?;
         let mut pauses = PAUSES.iter();
         loop {
-            keep.begin(self.change.run, slug)?;
             let permit = self.cx.permit(&format!("deploy {slug}")).await?;
+            keep.begin(self.change.run, slug)?;
             let failed = match self.deploy.project.deploy(&permit, &upload).await {
                 Ok(told) => match FunctionReceipt::new(&told) {
                     Some(receipt) => return self.known(function, receipt).await,
                     None => {
                         let error = no_checksum(slug).with_effect(Effect::Unknown);
-                        return self.landed_perhaps(function, error).await;
+                        return self.landed_perhaps(function, error, false).await;
                     }
                 },
                 Err(failed) => failed,
             };
             if failed.error.effect() != Effect::None {
-                return self.landed_perhaps(function, failed.error).await;
+                return self.landed_perhaps(function, failed.error, failed.is_over).await;
             }
             keep.end(self.change.run, slug)?;
             let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
@@ -71,18 +74,37 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Goes on where it is not known whether the call has landed: reads, and never sends it again.
+    /// What is live, once what a run has begun cannot land any more, or has landed.
+    ///
+    /// # Errors
+    /// `functions.cannot_tell` when the deadline comes before.
+    pub(super) async fn landed(&self, receipt: Option<&FunctionsReceipt>) -> Result<Vec<Deployed>> {
+        loop {
+            let live = self.live().await?;
+            let standings = self.change.standings(&live, receipt, &self.deploy.keep)?;
+            let pending = standings.each.iter().find(|(.., it)| *it == Standing::Pending);
+            let Some((function, ..)) = pending else { return Ok(live) };
+            if Instant::now() + LANDING >= self.cx.deadline() {
+                return Err(may_land(&function.slug));
+            }
+            sleep(LANDING).await;
+        }
+    }
+
+    /// Goes on where it is not known whether the call has landed: reads, and never sends it again. Where the API
+    /// itself has said that it is over, it does not land later.
     async fn landed_perhaps(
         &self,
         function: &FunctionChange,
         error: Error,
+        is_over: bool,
     ) -> Result<FunctionsReceipt> {
         let mut pauses = PAUSES.iter();
         loop {
             let live = self.live().await.map_err(|error| error.with_effect(Effect::Unknown))?;
             let standings = self.change.standings(&live, None, &self.deploy.keep)?;
-            let is_before = standings.each.iter().all(|(.., it)| it.is_before());
-            if !is_before {
+            let is_pending = |it: &Standing| *it == Standing::Pending;
+            if !standings.each.iter().all(|(.., it)| it.is_before() || is_pending(it)) {
                 let identified = self.identified(function, &live).await;
                 return identified.map_err(|error| clouded(error, Effect::Unknown));
             }
@@ -91,12 +113,19 @@ impl<'a> Writing<'a> {
                 continue;
             }
             // An answer that says no is worth more than the doubt.
-            return Err(if *error.code() == code::UNREACHABLE {
-                let what = "no answer came, and the function is as it was: it may still change";
-                cannot_tell(what, &function.slug).with_effect(Effect::Unknown).with_source(error)
-            } else {
-                error
-            });
+            if is_over {
+                self.deploy.keep.end(self.change.run, &function.slug)?;
+                return Err(error);
+            }
+            if standings.each.iter().all(|(.., it)| it.is_before()) {
+                let what = "no answer came, and the function is as it was";
+                let error = cannot_tell(what, &function.slug).with_source(error);
+                return Err(error.with_effect(Effect::Unknown));
+            }
+            if Instant::now() + LANDING >= self.cx.deadline() {
+                return Err(may_land(&function.slug).with_source(error));
+            }
+            sleep(LANDING).await;
         }
     }
 
@@ -142,18 +171,22 @@ impl<'a> Writing<'a> {
     ) -> Result<FunctionsReceipt> {
         let mut receipt = earlier.cloned();
         let mut bundled: BTreeMap<&str, Deployed> = BTreeMap::new();
-        let mut doubt = Effect::None;
+        let (mut doubt, mut may_land) = (Effect::None, false);
         let mut pauses = PAUSES.iter();
         loop {
             // Bundling takes a while, and so does whoever answers nothing.
             let live = self.live().await.map_err(|error| clouded(error, doubt))?;
             let standings = self.change.standings(&live, receipt.as_ref(), &self.deploy.keep)?;
+            let standings = standings.regardless_of_pending();
             let is_half = standings.each.iter().any(|(.., it)| matches!(it, Standing::Half(_)));
             match (standings.location(), receipt.clone()) {
                 (Location::Between(_), Some(receipt)) if is_half => {
                     return self.seen(receipt).await;
                 }
-                (Location::After, _) => return Ok(FunctionsReceipt::of_live(&standings)),
+                (Location::After, _) => {
+                    self.end()?;
+                    return Ok(FunctionsReceipt::of_live(&standings));
+                }
                 (Location::Before | Location::Between(_), _) => {}
                 (other, _) => return Err(clouded(elsewhere(&other), doubt)),
             }
@@ -181,19 +214,57 @@ impl<'a> Writing<'a> {
             }
             let permit = self.cx.permit("switch the functions").await;
             let permit = permit.map_err(|error| clouded(error, doubt))?;
+            self.begin(&items).map_err(|error| clouded(error, doubt))?;
             let switched = self.deploy.project.switch(&permit, &items).await;
             receipt = Some(next.clone());
-            let Err(failed) = switched else { return self.seen(next).await };
+            let Err(failed) = switched else {
+                self.end()?;
+                return self.seen(next).await;
+            };
             if failed.error.effect() != Effect::None {
                 doubt = Effect::Unknown;
+                may_land |= !failed.is_over;
             }
             // The API calls it idempotent, and what is live is read before.
             let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
             match pause.and_then(|pause| self.in_time(pause, &failed)) {
                 Some(pause) => sleep(pause).await,
-                None => return Err(clouded(failed.error, doubt)),
+                None => {
+                    return self.switched_late(next, clouded(failed.error, doubt), may_land).await;
+                }
             }
         }
+    }
+
+    /// Ends a switch that was given up: it may have landed all the same, or may still.
+    async fn switched_late(
+        &self,
+        receipt: FunctionsReceipt,
+        error: Error,
+        may_land: bool,
+    ) -> Result<FunctionsReceipt> {
+        if may_land {
+            let live = self.landed(Some(&receipt)).await;
+            let live = live.map_err(|error| clouded(error, Effect::Unknown))?;
+            let standings = self.change.standings(&live, Some(&receipt), &self.deploy.keep)?;
+            if standings.location() == Location::After {
+                self.end()?;
+                return Ok(receipt);
+            }
+        }
+        self.end()?;
+        Err(error)
+    }
+
+    /// Notes that these functions are about to be live.
+    fn begin(&self, items: &[Deployed]) -> Result<()> {
+        items.iter().try_for_each(|it| self.deploy.keep.begin(self.change.run, &it.slug))
+    }
+
+    /// Notes that it is known what has become of all functions.
+    pub(super) fn end(&self) -> Result<()> {
+        let mut slugs = self.change.functions.iter().map(|it| &it.slug);
+        slugs.try_for_each(|slug| self.deploy.keep.end(self.change.run, slug))
     }
 
     /// Bundles a function, which makes nothing live: it may be repeated.
@@ -299,6 +370,12 @@ pub(super) fn agrees(verify_jwt: bool, live: &Deployed) -> Result<()> {
 pub(super) fn clouded(error: Error, doubt: Effect) -> Error {
     let clean = error.effect() == Effect::None;
     if clean && doubt != Effect::None { error.with_effect(doubt) } else { error }
+}
+
+/// The error of a wait for what may still land that the deadline ends.
+fn may_land(slug: &str) -> Error {
+    cannot_tell("no answer came, and the function may still change", slug)
+        .with_effect(Effect::Unknown)
 }
 
 fn no_checksum(slug: &str) -> Error {

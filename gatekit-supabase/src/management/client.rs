@@ -115,6 +115,11 @@ impl Project {
         &self.reference
     }
 
+    /// How long an answer to what writes may take.
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.management.write
+    }
+
     /// The API and the project, as a change names them.
     pub(crate) fn place(&self) -> String {
         format!("{} of {}", self.reference, self.management.api.base())

@@ -17,6 +17,8 @@ const LONGEST: usize = 500;
 pub(crate) struct Failed {
     pub(crate) error: Error,
     pub(crate) pause: Option<Duration>,
+    /// Whether the API has answered by itself: it does not go on with the call then.
+    pub(crate) is_over: bool,
 }
 
 /// What the API says of a refusal.
@@ -27,7 +29,7 @@ struct Refusal {
 
 impl Failed {
     fn of(error: Error) -> Self {
-        Self { error, pause: None }
+        Self { error, pause: None, is_over: false }
     }
 
     /// Of a call without an answer.
@@ -60,7 +62,9 @@ impl Failed {
         if [code::RATE_LIMITED, code::UNAVAILABLE].contains(&code) {
             error = error.retry_later();
         }
-        Self { error, pause: answer.pause }
+        // What stands before the API gives up on it, and the API may go on.
+        let is_over = !matches!(answer.status, 408 | 502..);
+        Self { error, pause: answer.pause, is_over }
     }
 
     /// Of an answer that cannot be understood: what was written, was written.

@@ -4,6 +4,7 @@ mod conformance;
 mod deploying;
 mod explored;
 mod graph;
+mod late;
 mod lost;
 mod operations;
 mod recorded;

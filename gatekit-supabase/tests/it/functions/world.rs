@@ -94,7 +94,9 @@ impl World {
 
     pub(crate) fn deploy_from(&self, root: &Path, slugs: &[&str]) -> Deploy {
         let functions = slugs.iter().map(|slug| Function::new(*slug).unwrap());
-        Deploy::new(&self.project(), root, self.keep.path(), functions).unwrap()
+        let deploy = Deploy::new(&self.project(), root, self.keep.path(), functions).unwrap();
+        // Nothing lands late here, unless a test says so.
+        deploy.with_lateness(Duration::ZERO)
     }
 
     pub(crate) fn inject(&self, operation: &str, trouble: Trouble, times: u32) {
@@ -130,8 +132,12 @@ impl World {
     }
 
     pub(crate) fn run<'a>(&'a self, deploy: &'a Deploy) -> Run<'a> {
+        self.run_within(deploy, Duration::from_secs(60))
+    }
+
+    pub(crate) fn run_within<'a>(&'a self, deploy: &'a Deploy, deadline: Duration) -> Run<'a> {
         let stage = StageId::new("functions").unwrap();
-        let cx = plan_context(&target(), Candidate::new(), &stage, Duration::from_secs(60));
+        let cx = plan_context(&target(), Candidate::new(), &stage, deadline);
         Run { world: self, deploy, cx }
     }
 }
