@@ -88,8 +88,10 @@ impl Project {
         let body = self.bundled(&files, &how);
         let told = if call.operation == "BundleFunction" {
             let told = self.telling(slug, &body, asked);
-            self.bundles.insert(sha256(&body), body);
+            self.give_out(slug, body);
             told
+        } else if self.is_stranded(slug) {
+            return Err(conflict());
         } else {
             self.put_artefact(slug, body, asked.clone())
         };
@@ -99,7 +101,7 @@ impl Project {
     /// All of them at once, or none.
     fn switched(&mut self, call: &SupabaseCall) -> Result<Reply, Reply> {
         let items = call.json.as_array().ok_or_else(|| Reply::refusal(400, "no list"))?;
-        let mut next = Vec::new();
+        let (mut next, mut is_effect) = (Vec::new(), false);
         for item in items {
             let field = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
             let slug = field("slug");
@@ -118,19 +120,19 @@ impl Project {
             if same("version") && same("ezbr_sha256") && same("verify_jwt") {
                 continue;
             }
-            if asked.get("version").and_then(Value::as_i64).unwrap_or_default()
-                < self.next_version(slug)
+            if self.is_stale(slug, asked.get("version").and_then(Value::as_i64).unwrap_or_default())
             {
-                return Err(Reply::refusal(400, "the version must be newer"));
+                return Err(conflict());
             }
             let Some(body) = self.bundles.get(field("ezbr_sha256")).cloned() else {
                 return Err(Reply::refusal(400, "there is no such bundle"));
             };
+            is_effect |= !(same("ezbr_sha256") && same("verify_jwt"));
             let mut told = self.telling(slug, &body, &asked);
             told.insert("version".to_owned(), asked.get("version").cloned().unwrap_or_default());
             next.push((slug.to_owned(), Function { told, body }));
         }
-        if !next.is_empty() {
+        if is_effect {
             self.one_effect();
         }
         next.into_iter().for_each(|(slug, function)| self.set(&slug, function));
@@ -147,6 +149,9 @@ impl Project {
         if call.query("ezbr_sha256").is_some_and(|it| it != sha256(body)) {
             return Err(Reply::refusal(400, "the checksum is of something else"));
         }
+        if self.is_stranded(call.slug()) {
+            return Err(conflict());
+        }
         let mut asked = Map::new();
         for (name, value) in &call.query {
             let value = match (&**name, &**value) {
@@ -158,6 +163,10 @@ impl Project {
         let told = self.put_artefact(call.slug(), body.to_vec(), asked);
         Ok(Reply::json(200, &Value::Object(told)))
     }
+}
+
+fn conflict() -> Reply {
+    Reply::refusal(409, "deployment already exists")
 }
 
 fn missing() -> Reply {

@@ -11,6 +11,8 @@ pub struct Project {
     pub(super) functions: BTreeMap<String, Function>,
     /// What was bundled and may be switched to, by its checksum.
     pub(super) bundles: BTreeMap<String, Vec<u8>>,
+    /// The newest version that bundling alone has given out, by slug: the list tells it once it is switched to.
+    given_out: BTreeMap<String, i64>,
     secrets: BTreeSet<String>,
     made: u64,
     /// How many calls have changed a function.
@@ -29,7 +31,7 @@ pub(super) struct Function {
 }
 
 impl Project {
-    /// How many calls have changed a function so far.
+    /// How many calls have changed what a function does so far: a version that merely catches up is none.
     #[must_use]
     pub fn effects(&self) -> u64 {
         self.effects
@@ -64,6 +66,7 @@ impl Project {
     /// Removes a function, as somebody else would.
     pub fn remove(&mut self, slug: &str) -> bool {
         let removed = self.functions.remove(slug).is_some();
+        self.given_out.remove(slug);
         self.effects += u64::from(removed);
         removed
     }
@@ -114,8 +117,35 @@ impl Project {
 
     /// The version that comes next.
     pub(super) fn next_version(&self, slug: &str) -> i64 {
+        self.version(slug).max(self.given_out(slug)) + 1
+    }
+
+    /// The version that the list tells.
+    fn version(&self, slug: &str) -> i64 {
         let version = self.functions.get(slug).and_then(|it| it.told.get("version")?.as_i64());
-        version.unwrap_or_default() + 1
+        version.unwrap_or_default()
+    }
+
+    fn given_out(&self, slug: &str) -> i64 {
+        self.given_out.get(slug).copied().unwrap_or_default()
+    }
+
+    /// Keeps what was bundled alone, as a version that nothing but a switch can follow.
+    pub(super) fn give_out(&mut self, slug: &str, body: Vec<u8>) {
+        let version = self.next_version(slug);
+        self.given_out.insert(slug.to_owned(), version);
+        self.bundles.insert(sha256(&body), body);
+    }
+
+    /// Whether a version is not newer than one that there is.
+    pub(super) fn is_stale(&self, slug: &str, version: i64) -> bool {
+        version <= self.version(slug) || version < self.given_out(slug)
+    }
+
+    /// Whether what is deployed by itself, which follows the version that the list tells, is in the way of what
+    /// was bundled alone and never switched to.
+    pub(super) fn is_stranded(&self, slug: &str) -> bool {
+        self.version(slug) < self.given_out(slug)
     }
 
     /// What the API tells of a function that is deployed as asked: what is not said stays as it is.

@@ -65,7 +65,7 @@ async fn what_is_bundled_alone_is_not_live_until_it_is_switched_to() {
     let listening = supabase.listen(0).await.unwrap();
     let url = listening.url();
     let metadata = json!({ "entrypoint_path": "index.ts" });
-    let (status, bundled) = deploy(&url, "slug=hello&bundleOnly=true", &metadata, "new").await;
+    let (status, mut bundled) = deploy(&url, "slug=hello&bundleOnly=true", &metadata, "new").await;
     assert_eq!((&*status, &bundled["version"]), ("201", &json!(2)));
     let version = |supabase: &Supabase| {
         supabase.with_project(|it| it.told("hello").unwrap()["version"].clone())
@@ -80,10 +80,15 @@ async fn what_is_bundled_alone_is_not_live_until_it_is_switched_to() {
     unknown["ezbr_sha256"] = json!("ab");
     assert_eq!(put(&json!([bundled, unknown])).await, "400");
     assert_eq!(version(&supabase), 1, "all of them or none");
+    assert_eq!(deploy(&url, "slug=hello", &metadata, "x").await.0, "409", "its version is taken");
+    let (_, newer) = deploy(&url, "slug=hello&bundleOnly=true", &metadata, "new").await;
+    assert_eq!((&newer["version"], put(&json!([bundled])).await), (&json!(3), "409".to_owned()));
+    bundled["version"] = json!(3);
     for _ in 0..2 {
         assert_eq!(put(&json!([bundled])).await, "200", "it may be repeated");
-        assert_eq!((version(&supabase), supabase.with_project(|it| it.effects())), (json!(2), 2));
+        assert_eq!((version(&supabase), supabase.with_project(|it| it.effects())), (json!(3), 2));
     }
+    assert_eq!(deploy(&url, "slug=hello", &metadata, "x").await.0, "201");
 }
 
 #[tokio::test]

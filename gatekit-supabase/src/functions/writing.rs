@@ -21,6 +21,9 @@ pub(super) const PAUSES: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
+/// The call that makes what was bundled live.
+const SWITCH: &str = "switch the functions";
+
 /// The pause before functions are read again in which something may still land.
 const LANDING: Duration = Duration::from_secs(5);
 
@@ -130,21 +133,38 @@ impl<'a> Writing<'a> {
     }
 
     /// Finds out whether what is live is made of the files of the change: bundles them once more, which makes
-    /// nothing live, and compares.
+    /// nothing live, and compares. Bundling takes a version: where that is the run's own, it is made the live
+    /// one, because the API refuses what is deployed after a version that was taken and left.
     pub(super) async fn identified(
         &self,
         function: &FunctionChange,
         live: &[Deployed],
     ) -> Result<FunctionsReceipt> {
         let slug = &function.slug;
+        let found = |live: &[Deployed]| live.iter().find(|it| it.slug == *slug).cloned();
+        let before = found(live);
         let told = self.bundled(function).await?;
-        let live = live.iter().find(|it| it.slug == *slug);
-        let receipt = live.filter(|it| it.checksum == told.checksum).and_then(FunctionReceipt::new);
-        match receipt {
-            Some(receipt) => self.known(function, receipt).await,
-            None => {
+        let unknown = |error: Error| clouded(error, Effect::Unknown);
+        let mut pauses = PAUSES.iter();
+        loop {
+            // Somebody may have deployed since.
+            let live = found(&self.live().await.map_err(unknown)?);
+            let is_same = live.is_some() && live == before;
+            let live = live.filter(|it| is_same && it.checksum == told.checksum);
+            let item = live.map(|it| following(&told, it.verify_jwt));
+            let Some((receipt, item)) = item.and_then(|it| Some((FunctionReceipt::new(&it)?, it)))
+            else {
                 let what = "something was deployed, and it cannot be told whether by this run";
-                Err(cannot_tell(what, slug))
+                return Err(unknown(cannot_tell(what, slug)));
+            };
+            let permit = self.cx.permit(SWITCH).await.map_err(unknown)?;
+            let Err(failed) = self.deploy.project.switch(&permit, &[item]).await else {
+                return self.known(function, receipt).await;
+            };
+            let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
+            match pause.and_then(|pause| self.in_time(pause, &failed)) {
+                Some(pause) => sleep(pause).await,
+                None => return Err(unknown(failed.error)),
             }
         }
     }
@@ -165,12 +185,18 @@ impl<'a> Writing<'a> {
     }
 
     /// Bundles the functions that are not live yet, and then makes all of them live by one call.
+    ///
+    /// Bundling takes a version of each. Where one cannot be bundled, the others are made live all the same, to
+    /// be put back: the API refuses whatever is deployed after a version that was taken and left.
     pub(super) async fn deploy_all(
         &self,
         earlier: Option<&FunctionsReceipt>,
     ) -> Result<FunctionsReceipt> {
+        // A file that was changed is found before anything is sent.
+        self.change.functions.iter().try_for_each(|it| self.deploy.files_of(it).map(drop))?;
         let mut receipt = earlier.cloned();
         let mut bundled: BTreeMap<&str, Deployed> = BTreeMap::new();
+        let mut unbundled = None;
         let (mut doubt, mut may_land) = (Effect::None, false);
         let mut pauses = PAUSES.iter();
         loop {
@@ -191,35 +217,51 @@ impl<'a> Writing<'a> {
                 (other, _) => return Err(clouded(elsewhere(&other), doubt)),
             }
             let wanting = standings.each.iter().filter(|(.., it)| !it.is_after());
-            let wanting: Vec<_> = wanting.map(|(function, live, _)| (*function, *live)).collect();
-            let lacking = wanting.iter().find(|(it, _)| !bundled.contains_key(&*it.slug));
-            if let Some((function, _)) = lacking {
-                let told = self.bundled(function).await.map_err(|error| clouded(error, doubt))?;
-                bundled.insert(&function.slug, told);
-                continue;
+            let wanting: Vec<_> = wanting.map(|(function, ..)| *function).collect();
+            let mut lacking = wanting.iter().filter(|it| !bundled.contains_key(&*it.slug));
+            match lacking.next().filter(|_| unbundled.is_none()) {
+                Some(function) => {
+                    match self.bundled(function).await {
+                        Ok(told) => {
+                            // A version is taken, and nothing of it is live.
+                            doubt = Effect::Unknown;
+                            bundled.insert(&function.slug, told);
+                        }
+                        Err(error) => unbundled = Some(clouded(error, doubt)),
+                    }
+                    continue;
+                }
+                None => {}
             }
             let mut next = FunctionsReceipt::of_live(&standings);
             let mut items = Vec::new();
-            for (function, live) in wanting {
+            for function in wanting {
                 let Some(told) = bundled.get(&*function.slug) else { continue };
-                let item = following(function, told, live);
-                let mark =
-                    FunctionReceipt::new(&item).ok_or_else(|| no_checksum(&function.slug))?;
-                self.deploy.keep.note_bundle(&function.source, &mark.checksum)?;
+                let item = following(told, Some(function.verify_jwt));
+                let mark = FunctionReceipt::new(&item);
+                let mark = mark.ok_or_else(|| clouded(no_checksum(&function.slug), doubt))?;
+                let noted = self.deploy.keep.note_bundle(&function.source, &mark.checksum);
+                noted.map_err(|error| clouded(error, doubt))?;
                 next.functions.push(mark);
                 items.push(item);
+            }
+            if let Some(error) = unbundled.take_if(|_| items.is_empty()) {
+                return Err(error);
             }
             if receipt.as_ref() != Some(&next) {
                 self.cx.checkpoint(&next).await.map_err(|error| clouded(error, doubt))?;
             }
-            let permit = self.cx.permit("switch the functions").await;
+            let permit = self.cx.permit(SWITCH).await;
             let permit = permit.map_err(|error| clouded(error, doubt))?;
             self.begin(&items).map_err(|error| clouded(error, doubt))?;
             let switched = self.deploy.project.switch(&permit, &items).await;
             receipt = Some(next.clone());
             let Err(failed) = switched else {
                 self.end()?;
-                return self.seen(next).await;
+                return match unbundled {
+                    Some(error) => Err(error.with_effect(Effect::Done)),
+                    None => self.seen(next).await,
+                };
             };
             if failed.error.effect() != Effect::None {
                 doubt = Effect::Unknown;
@@ -267,21 +309,25 @@ impl<'a> Writing<'a> {
         slugs.try_for_each(|slug| self.deploy.keep.end(self.change.run, slug))
     }
 
-    /// Bundles a function, which makes nothing live: it may be repeated.
+    /// Bundles a function, which makes nothing live: it may be repeated, and takes a version each time.
     async fn bundled(&self, function: &FunctionChange) -> Result<Deployed> {
         let upload = self.upload(function)?;
         let call = format!("bundle {}", function.slug);
         let mut pauses = PAUSES.iter();
+        let mut doubt = Effect::None;
         loop {
-            let permit = self.cx.permit(&call).await?;
+            let permit = self.cx.permit(&call).await.map_err(|error| clouded(error, doubt))?;
             let failed = match self.deploy.project.bundle(&permit, &upload).await {
                 Ok(told) => return Ok(told),
                 Err(failed) => failed,
             };
+            if failed.error.effect() != Effect::None {
+                doubt = Effect::Unknown;
+            }
             let pause = self.pause(&mut pauses).filter(|_| failed.error.is_temporary());
             match pause.and_then(|pause| self.in_time(pause, &failed)) {
                 Some(pause) => sleep(pause).await,
-                None => return Err(failed.error.with_effect(Effect::None)),
+                None => return Err(clouded(failed.error, doubt)),
             }
         }
     }
@@ -342,14 +388,9 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// The function to switch to, as the version after the one that is live.
-fn following(function: &FunctionChange, told: &Deployed, live: Option<&Deployed>) -> Deployed {
-    Deployed {
-        verify_jwt: Some(function.verify_jwt),
-        status: Status::Active,
-        version: told.version.max(live.map_or(1, |it| it.version.saturating_add(1))),
-        ..told.clone()
-    }
+/// The function to switch to, as the version that bundling told.
+fn following(told: &Deployed, verify_jwt: Option<bool>) -> Deployed {
+    Deployed { verify_jwt, status: Status::Active, ..told.clone() }
 }
 
 /// Sees that a function demands a JSON web token where it is to, and nowhere else.

@@ -1,5 +1,6 @@
 //! Functions and secrets of an emulated project, over real HTTP.
 
+mod bundling;
 mod conformance;
 mod deploying;
 mod explored;

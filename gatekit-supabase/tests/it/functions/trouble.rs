@@ -54,8 +54,11 @@ async fn a_project_that_is_full_takes_no_other_function() {
         world.write("supabase/functions/fresh/index.ts", "fresh");
         world.emulator.with_project(|it| it.limit_functions(1));
         let deploy = world.deploy(slugs);
-        let (_, error) = world.run(&deploy).fail().await;
-        assert_eq!(code(&error), ("supabase.function_limit", Effect::None));
+        let run = world.run(&deploy);
+        let (change, error) = run.fail().await;
+        let effect = if slugs.len() == 1 { Effect::None } else { Effect::Done };
+        assert_eq!(code(&error), ("supabase.function_limit", effect));
+        run.undo(&change, None).await.unwrap();
         assert!(world.has("hello", "old") && world.body("fresh").is_none());
     }
 }
