@@ -126,7 +126,7 @@ impl FunctionReceipt {
         })
     }
 
-    fn is(&self, live: &Deployed) -> bool {
+    pub(super) fn is(&self, live: &Deployed) -> bool {
         self.id == live.id
             && self.version == live.version
             && live.checksum.as_ref() == Some(&self.checksum)

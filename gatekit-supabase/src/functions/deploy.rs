@@ -10,13 +10,13 @@ use gatekit_core::{
 };
 use serde_json::{Value, json};
 
-use super::change::{Former, FunctionChange, FunctionsChange, FunctionsReceipt, Standing, live_of};
+use super::change::{Former, FunctionChange, FunctionsChange, FunctionsReceipt, live_of};
 use super::config::Config;
 use super::files::{self, Found};
 use super::keep::Keep;
 use super::paths::Root;
 use super::source::Function;
-use super::writing::{Writing, agrees, elsewhere};
+use super::writing::Writing;
 use crate::code;
 use crate::management::{Deployed, Project};
 
@@ -284,29 +284,8 @@ impl Deployer for Deploy {
         earlier: Option<&FunctionsReceipt>,
     ) -> Result<FunctionsReceipt> {
         self.is_of_project(change)?;
-        let writing = Writing { deploy: self, cx, change };
-        let live = writing.landed(earlier).await?;
-        let standings = change.standings(&live, earlier, &self.keep)?;
-        let unclear = standings.each.iter().find(|(.., it)| *it == Standing::Unclear);
-        if let Some((function, ..)) = unclear {
-            return writing.identified(function, &live).await;
-        }
-        match standings.location() {
-            Location::After => {
-                writing.end()?;
-                return Ok(FunctionsReceipt::of_live(&standings));
-            }
-            Location::Before | Location::Between(_) => {}
-            other => return Err(elsewhere(&other)),
-        }
-        match (&*change.functions, &*standings.each, earlier) {
-            // What was deployed is not what was asked for: another deploy of it would not be, either.
-            ([function], [(_, Some(live), Standing::Half(_))], Some(earlier)) => {
-                agrees(function.verify_jwt, live).map(|()| earlier.clone())
-            }
-            ([function], ..) => writing.deploy_one(function).await,
-            _ => writing.deploy_all(earlier).await,
-        }
+        let writing = Writing::new(self, cx, change);
+        writing.apply(earlier).await.map_err(|error| writing.written.told_with(error))
     }
 
     /// Reads the functions once more.

@@ -15,7 +15,9 @@ mod lex;
 mod paths;
 mod restore;
 mod source;
+mod switching;
 mod writing;
+mod written;
 
 pub use change::{
     Former, FunctionChange, FunctionReceipt, FunctionsChange, FunctionsReceipt, SentFile,

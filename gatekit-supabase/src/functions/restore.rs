@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::change::{FunctionChange, FunctionsChange, FunctionsReceipt, Standing};
 use super::deploy::Deploy;
-use super::writing::{PAUSES, Writing, agrees, cannot_tell, clouded, elsewhere};
+use super::writing::{PAUSES, Writing, agrees, cannot_tell, elsewhere};
 use crate::code;
 use crate::management::{Deployed, Failed};
 
@@ -69,29 +69,9 @@ impl Rollback<Deploy> for Restore {
         if let Some(why) = change.functions.iter().find_map(|it| self.obstacle(it)) {
             return Err(Error::new(code::FUNCTIONS_NO_WAY_BACK, why).with_effect(Effect::None));
         }
-        let writing = Writing { deploy, cx, change };
-        let live = writing.landed(receipt).await?;
-        let standings = change.standings(&live, receipt, &deploy.keep)?;
-        let found = |wanted: Standing| standings.each.iter().find(|(.., it)| *it == wanted);
-        if found(Standing::Elsewhere).is_some() {
-            return Ok(());
-        }
-        if let Some((function, ..)) = found(Standing::Gone) {
-            let what = "somebody has removed the function: it is not put back";
-            return Err(cannot_tell(what, &function.slug));
-        }
-        let identified = match found(Standing::Unclear) {
-            Some((function, ..)) => Some(writing.identified(function, &live).await?),
-            None => None,
-        };
-        let receipt = identified.as_ref().or(receipt);
-        let mut done = Effect::None;
-        for function in change.functions.iter().rev() {
-            let back = Back { writing: &writing, function, receipt };
-            let has_written = back.put().await.map_err(|error| clouded(error, done))?;
-            done = if has_written { Effect::Done } else { done };
-        }
-        Ok(())
+        let writing = Writing::new(deploy, cx, change);
+        let back = put_back(&writing, receipt).await;
+        back.map_err(|error| writing.written.told_with(error))
     }
 
     async fn observe_back(
@@ -108,6 +88,29 @@ impl Rollback<Deploy> for Restore {
     }
 }
 
+/// Puts back all that is not as it was.
+async fn put_back(writing: &Writing<'_>, receipt: Option<&FunctionsReceipt>) -> Result<()> {
+    let live = writing.landed(receipt).await?;
+    let standings = writing.change.standings(&live, receipt, &writing.deploy.keep)?;
+    let found = |wanted: Standing| standings.each.iter().find(|(.., it)| *it == wanted);
+    if found(Standing::Elsewhere).is_some() {
+        return Ok(());
+    }
+    if let Some((function, ..)) = found(Standing::Gone) {
+        let what = "somebody has removed the function: it is not put back";
+        return Err(cannot_tell(what, &function.slug));
+    }
+    let identified = match found(Standing::Unclear) {
+        Some((function, ..)) => Some(writing.identified(function, &live).await?),
+        None => None,
+    };
+    let receipt = identified.as_ref().or(receipt);
+    for function in writing.change.functions.iter().rev() {
+        Back { writing, function, receipt }.put().await?;
+    }
+    Ok(())
+}
+
 /// The way back of one function.
 #[derive(Debug)]
 struct Back<'a> {
@@ -117,56 +120,56 @@ struct Back<'a> {
 }
 
 impl Back<'_> {
-    /// Reads, writes, and reads again, until the function is as it was. Tells whether it has written.
-    async fn put(&self) -> Result<bool> {
+    /// Reads, writes, and reads again, until the function is as it was.
+    async fn put(&self) -> Result<()> {
         let (writing, slug) = (self.writing, &self.function.slug);
-        let mut doubt = Effect::None;
+        // The version that was written over, and what is known of the newest write.
+        let mut over = None;
+        let mut effect = Effect::None;
         let mut pauses = PAUSES.iter();
         loop {
-            let live = writing.live().await.map_err(|error| clouded(error, doubt))?;
-            let keep = &writing.deploy.keep;
-            let standings = writing.change.standings(&live, self.receipt, keep)?;
+            let live = writing.live().await?;
+            let standings = writing.change.standings(&live, self.receipt, &writing.deploy.keep)?;
             let found = standings.each.iter().find(|(it, ..)| it.slug == *slug);
             let pause = writing.pause(&mut pauses);
             match found {
-                Some((.., standing)) if standing.is_before() => return Ok(doubt != Effect::None),
-                Some((_, Some(live), _)) if doubt != Effect::None && self.is_restored(live) => {
+                Some((.., standing)) if standing.is_before() => return Ok(()),
+                Some((_, Some(live), _)) if self.is_restored(live, over) => {
                     let before = self.function.before.as_ref();
-                    return before.map_or(Ok(()), |it| agrees(it.verify_jwt, live)).map(|()| true);
+                    return before.map_or(Ok(()), |it| agrees(it.verify_jwt, live));
                 }
                 Some((_, Some(_), Standing::Known { .. } | Standing::Half(_)))
-                    if doubt == Effect::Done =>
+                    if effect == Effect::Done =>
                 {
                     let what = "the API took the artefact, and still tells what was live before";
                     let error = cannot_tell(what, slug).with_effect(Effect::Unknown);
                     sleep(pause.ok_or(error)?).await;
                 }
-                Some((_, Some(_), Standing::Known { .. } | Standing::Half(_))) => {
-                    let call = format!("put {slug} back");
-                    let permit = writing.cx.permit(&call).await;
-                    let permit = permit.map_err(|error| clouded(error, doubt))?;
-                    let Err(failed) = self.write(&permit).await? else {
-                        doubt = Effect::Done;
+                Some((_, Some(live), Standing::Known { .. } | Standing::Half(_))) => {
+                    let permit = writing.cx.permit(&format!("put {slug} back")).await?;
+                    let written = self.write(&permit).await?;
+                    over = over.or(Some(live.version));
+                    let Err(failed) = writing.noted(Effect::Done, written) else {
+                        effect = Effect::Done;
                         continue;
                     };
-                    if failed.error.effect() != Effect::None {
-                        doubt = Effect::Unknown;
-                    }
                     let pause = pause.filter(|_| failed.error.is_temporary());
                     match pause.and_then(|pause| writing.in_time(pause, &failed)) {
                         Some(pause) => sleep(pause).await,
-                        None => return Err(clouded(failed.error, doubt)),
+                        None => return Err(failed.error),
                     }
                 }
-                _ => return Err(clouded(elsewhere(&standings.location()), doubt)),
+                _ => return Err(elsewhere(&standings.location())),
             }
         }
     }
 
-    /// Whether the artefact of before is live, as whatever version.
-    fn is_restored(&self, live: &Deployed) -> bool {
+    /// Whether the artefact of before is live as another version than the one that was written over: it may
+    /// be the artefact that was live there, too.
+    fn is_restored(&self, live: &Deployed, over: Option<u64>) -> bool {
         let kept = self.function.before.as_ref().and_then(|it| it.kept.as_ref());
-        kept.is_some() && live.checksum.as_ref() == kept
+        let is_written = over.is_some_and(|over| over != live.version);
+        is_written && kept.is_some() && live.checksum.as_ref() == kept
     }
 
     /// One write: the outer error is of what is kept.

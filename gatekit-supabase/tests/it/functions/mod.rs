@@ -3,6 +3,7 @@
 mod bundling;
 mod conformance;
 mod deploying;
+mod effects;
 mod explored;
 mod graph;
 mod late;

@@ -153,3 +153,21 @@ async fn an_artefact_that_goes_during_the_way_back_ends_it() {
     assert_eq!(code(&error), ("functions.not_kept", Effect::None));
     assert!(world.has("hello", "new"));
 }
+
+/// The artefact is the same on both sides: what the list tells is no sign that it was put back.
+#[tokio::test]
+async fn verify_jwt_alone_is_put_back_after_an_answer_was_lost() {
+    for trouble in [Trouble::CutBefore, Trouble::CutAfter, Trouble::Silent] {
+        let world = World::with_hello();
+        let deploy = world.deploy(&["hello"]);
+        world.run(&deploy).ship().await;
+        world.write("supabase/config.toml", "[functions.hello]\nverify_jwt = false");
+        let run = world.run(&deploy);
+        let (change, receipt) = run.ship().await;
+        assert_eq!(world.told("hello", "verify_jwt"), false);
+        world.inject("UpdateFunction", trouble, 1);
+        run.undo(&change, Some(&receipt)).await.unwrap();
+        assert_eq!(run.locate(&change, Some(&receipt)).await, Location::Before, "{trouble}");
+        assert_eq!(world.told("hello", "verify_jwt"), true, "{trouble}");
+    }
+}
