@@ -66,6 +66,9 @@ pub struct Former {
     pub checksum: Option<Digest>,
     /// Whether it demanded a JSON web token.
     pub verify_jwt: bool,
+    /// Whether it was throttled.
+    #[serde(default)]
+    pub throttled: bool,
     /// Whether it had an import map.
     pub import_map: Option<bool>,
     /// Its entrypoint.
@@ -165,7 +168,9 @@ impl FunctionChange {
         let Some(live) = live else {
             return if self.before.is_none() { Standing::before() } else { Standing::Gone };
         };
-        let is_before = self.before.as_ref().is_some_and(|it| it.is(live));
+        let before = self.before.as_ref().filter(|it| it.is(live));
+        let is_served = |it: &Former| live.status == Status::Active || it.throttled;
+        let is_before = before.is_some_and(is_served);
         let is_wish = match receipt {
             Some(receipt) => receipt.is(live),
             None => known.is_some() && live.checksum.as_ref() == known,
@@ -176,6 +181,9 @@ impl FunctionChange {
             // Ours, by its version: nobody else's is.
             (true, Some(why)) if receipt.is_some() && !is_before => Standing::Half(why),
             _ if is_before => Standing::before(),
+            // As it was or as it is wished, and not served.
+            _ if before.is_some() => Standing::Half(unserved(live)),
+            (true, Some(why)) if live.verify_jwt == Some(self.verify_jwt) => Standing::Half(why),
             _ => Standing::Elsewhere,
         }
     }
@@ -187,12 +195,16 @@ impl FunctionChange {
             let is = live.verify_jwt.map_or("not told".to_owned(), |it| it.to_string());
             return Some(format!("`verify_jwt` of `{slug}` is {is}, not {}", self.verify_jwt));
         }
-        (live.status != Status::Active).then(|| format!("`{slug}` is {}", live.status.as_str()))
+        (live.status != Status::Active).then(|| unserved(live))
     }
 }
 
+fn unserved(live: &Deployed) -> String {
+    format!("`{}` is {}", live.slug, live.status.as_str())
+}
+
 impl Former {
-    /// Whether that is live, as whatever version.
+    /// Whether that is live, as whatever version, served or not.
     pub(super) fn is(&self, live: &Deployed) -> bool {
         let same = match (&self.checksum.clone().or_else(|| self.kept.clone()), &live.checksum) {
             (Some(checksum), Some(live)) => checksum == live,
@@ -242,6 +254,10 @@ pub(super) struct Standings<'c, 'l> {
 }
 
 impl FunctionsChange {
+    pub(super) fn slugs(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|it| &*it.slug)
+    }
+
     /// Where each function stands. What a run has begun and does not know is unclear.
     pub(super) fn standings<'c, 'l>(
         &'c self,
@@ -257,6 +273,12 @@ impl FunctionsChange {
             let known = keep.bundle(&function.source)?;
             let mut standing = function.standing(live, receipt, known.as_ref());
             match standing {
+                // The same on both sides: the way back was gone, and that is all there is to see of it.
+                Standing::Known { is_before: true, is_after: true }
+                    if keep.is_undone(self.run, slug) =>
+                {
+                    standing = Standing::before();
+                }
                 Standing::Elsewhere if receipt.is_none() && keep.has_begun(self.run, slug) => {
                     standing = Standing::Unclear;
                 }
@@ -317,11 +339,14 @@ impl Standings<'_, '_> {
     }
 }
 
-/// What is live, of all these functions together; `None` when there are none.
+/// What is live, of all these functions together; `None` when there are none. An artefact that was put back is
+/// what it was, although its version is a new one.
 pub(super) fn live_of<'a>(functions: impl Iterator<Item = &'a Deployed>) -> Option<Live> {
     let told = functions.map(|it| {
-        let checksum = it.checksum.as_ref().map_or("", |it| it.short());
-        format!("{}@{} {checksum}", it.slug, it.version)
+        let version = || it.version.to_string();
+        let artefact = it.checksum.as_ref().map_or_else(version, |it| it.short().to_owned());
+        let open = if it.verify_jwt == Some(false) { " without verify_jwt" } else { "" };
+        format!("{}@{artefact}{open}", it.slug)
     });
     let told: Vec<_> = told.collect();
     (!told.is_empty()).then(|| Live::new(told.join(", "), None))

@@ -18,7 +18,7 @@ use super::paths::Root;
 use super::source::Function;
 use super::writing::Writing;
 use crate::code;
-use crate::management::{Deployed, Project};
+use crate::management::{Deployed, Project, Status};
 
 /// How long the API may go on with a call after nobody waits for its answer any more.
 const LATENESS: Duration = Duration::from_secs(150);
@@ -117,10 +117,13 @@ impl Deploy {
         self
     }
 
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|it| &*it.slug)
+    }
+
     /// The names of its functions, for people.
     pub(super) fn slugs(&self) -> String {
-        let slugs: Vec<_> = self.functions.iter().map(|it| &*it.slug).collect();
-        slugs.join(", ")
+        self.names().collect::<Vec<_>>().join(", ")
     }
 
     fn find(&self) -> Result<Vec<(&Function, Found)>> {
@@ -166,6 +169,7 @@ impl Deploy {
             version: live.version,
             checksum: live.checksum.clone(),
             verify_jwt,
+            throttled: live.status == Status::Throttled,
             import_map: live.import_map,
             entrypoint_path: live.entrypoint_path.clone(),
             import_map_path: live.import_map_path.clone(),
@@ -211,7 +215,7 @@ impl Deploy {
         receipt: Option<&FunctionsReceipt>,
     ) -> Result<Location> {
         self.is_of_project(change)?;
-        let live = self.project.functions(cx.deadline()).await?;
+        let live = self.project.functions(change.slugs(), cx.deadline()).await?;
         Ok(change.standings(&live, receipt, &self.keep)?.location())
     }
 }
@@ -239,7 +243,7 @@ impl Deployer for Deploy {
     /// `functions.keep`; `supabase.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<FunctionsChange>> {
         let found = self.find()?;
-        let live = self.project.functions(cx.deadline()).await?;
+        let live = self.project.functions(self.names(), cx.deadline()).await?;
         let (mut functions, mut scopes, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for (function, found) in &found {
             let slug = &function.slug;
@@ -312,7 +316,7 @@ impl Deployer for Deploy {
     }
 
     async fn live(&self, cx: &PlanContext) -> Result<Option<Live>> {
-        let live = self.project.functions(cx.deadline()).await?;
+        let live = self.project.functions(self.names(), cx.deadline()).await?;
         // In the order of the deploy, as `locate` has them.
         let own = self.functions.iter().filter_map(|it| live.iter().find(|of| of.slug == it.slug));
         Ok(live_of(own))

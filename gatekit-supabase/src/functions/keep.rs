@@ -19,6 +19,7 @@ const VERSION: u32 = 1;
 /// artefacts/CHECKSUM.eszip   what was live before a deploy
 /// bundles/SOURCE.json        the checksum of what the server has made of these files
 /// begun/RUN-SLUG             a function is being made live, since that file was written
+/// undone/RUN-SLUG            a function was put back that is on both sides of the change the same
 /// ```
 #[derive(Debug, Clone)]
 pub(super) struct Keep {
@@ -93,7 +94,7 @@ impl Keep {
 
     /// Notes that a run begins to make a function live, and does not know yet what will be.
     pub(super) fn begin(&self, run: RunId, slug: &str) -> Result<()> {
-        self.write(&self.begun_path(run, slug), b"")
+        self.write(&self.mark("begun", run, slug), b"")
     }
 
     /// Whether it has begun, and nobody knows yet what has become of it.
@@ -107,7 +108,7 @@ impl Keep {
     }
 
     fn begun_for(&self, run: RunId, slug: &str) -> Option<Duration> {
-        let begun = fs::metadata(self.begun_path(run, slug)).and_then(|it| it.modified());
+        let begun = fs::metadata(self.mark("begun", run, slug)).and_then(|it| it.modified());
         match begun {
             // By a clock that was set back, it has begun just now.
             Ok(begun) => Some(SystemTime::now().duration_since(begun).unwrap_or_default()),
@@ -118,10 +119,28 @@ impl Keep {
 
     /// Notes that it is known.
     pub(super) fn end(&self, run: RunId, slug: &str) -> Result<()> {
-        let path = self.begun_path(run, slug);
-        match fs::remove_file(&path) {
+        self.unmark(&self.mark("begun", run, slug))
+    }
+
+    /// Notes that a function was put back.
+    pub(super) fn note_undone(&self, run: RunId, slug: &str) -> Result<()> {
+        self.write(&self.mark("undone", run, slug), b"")
+    }
+
+    /// Whether it was.
+    pub(super) fn is_undone(&self, run: RunId, slug: &str) -> bool {
+        self.mark("undone", run, slug).exists()
+    }
+
+    /// Notes that it is deployed once more.
+    pub(super) fn forget_undone(&self, run: RunId, slug: &str) -> Result<()> {
+        self.unmark(&self.mark("undone", run, slug))
+    }
+
+    fn unmark(&self, path: &Path) -> Result<()> {
+        match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed(&path).with_source(error))
+                Err(failed(path).with_source(error))
             }
             _ => Ok(()),
         }
@@ -135,8 +154,8 @@ impl Keep {
         self.folder.join("bundles").join(format!("{source}.json"))
     }
 
-    fn begun_path(&self, run: RunId, slug: &str) -> PathBuf {
-        self.folder.join("begun").join(format!("{run}-{slug}"))
+    fn mark(&self, what: &str, run: RunId, slug: &str) -> PathBuf {
+        self.folder.join(what).join(format!("{run}-{slug}"))
     }
 
     /// A file that is whole or not there, before and after a crash.

@@ -133,7 +133,12 @@ impl Back<'_> {
             let found = standings.each.iter().find(|(it, ..)| it.slug == *slug);
             let pause = writing.pause(&mut pauses);
             match found {
-                Some((.., standing)) if standing.is_before() => return Ok(()),
+                Some((.., standing)) if standing.is_before() => {
+                    let keep = &writing.deploy.keep;
+                    let is_both = standing.is_after();
+                    let note = is_both.then(|| keep.note_undone(writing.change.run, slug));
+                    return note.unwrap_or(Ok(()));
+                }
                 Some((_, Some(live), _)) if self.is_restored(live, over) => {
                     let before = self.function.before.as_ref();
                     return before.map_or(Ok(()), |it| agrees(it.verify_jwt, live));

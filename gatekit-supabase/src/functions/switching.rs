@@ -162,8 +162,7 @@ impl Writing<'_> {
 
     /// Notes that it is known what has become of all functions.
     pub(super) fn end(&self) -> Result<()> {
-        let mut slugs = self.change.functions.iter().map(|it| &it.slug);
-        slugs.try_for_each(|slug| self.deploy.keep.end(self.change.run, slug))
+        self.change.slugs().try_for_each(|slug| self.deploy.keep.end(self.change.run, slug))
     }
 
     /// Bundles a function, which makes nothing live: it may be repeated, and takes a version each time.

@@ -51,6 +51,8 @@ impl<'a> Writing<'a> {
         earlier: Option<&FunctionsReceipt>,
     ) -> Result<FunctionsReceipt> {
         let change = self.change;
+        // It is made anew.
+        change.slugs().try_for_each(|slug| self.deploy.keep.forget_undone(change.run, slug))?;
         let live = self.landed(earlier).await?;
         let standings = change.standings(&live, earlier, &self.deploy.keep)?;
         let unclear = standings.each.iter().find(|(.., it)| *it == Standing::Unclear);
@@ -87,7 +89,7 @@ impl<'a> Writing<'a> {
 
     /// What is live of the project now.
     pub(super) async fn live(&self) -> Result<Vec<Deployed>> {
-        self.deploy.project.functions(self.cx.deadline()).await
+        self.deploy.project.functions(self.change.slugs(), self.cx.deadline()).await
     }
 
     /// Bundles one function and makes it live, in one call that is never sent twice: only where it is known to

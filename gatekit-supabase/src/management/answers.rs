@@ -2,6 +2,7 @@
 
 use gatekit_core::Digest;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::failed::Failed;
 use crate::code;
@@ -70,8 +71,12 @@ fn decoded<'a, T: Deserialize<'a>>(
     operation: &'static Operation,
     body: &'a [u8],
 ) -> Result<T, Failed> {
+    understood(operation, serde_json::from_slice(body))
+}
+
+fn understood<T>(operation: &'static Operation, told: serde_json::Result<T>) -> Result<T, Failed> {
     // The text of the error may quote what was answered.
-    serde_json::from_slice(body).map_err(|error| {
+    told.map_err(|error| {
         let lacking =
             format!("what is expected there (line {}, column {})", error.line(), error.column());
         Failed::unreadable(operation, code::ANSWER, &lacking)
@@ -82,12 +87,24 @@ pub(super) fn function(operation: &'static Operation, body: &[u8]) -> Result<Dep
     judged(operation, decoded(operation, body)?)
 }
 
+/// Those of these slugs, whatever is told of others. What is removed is not there.
 pub(super) fn functions(
     operation: &'static Operation,
     body: &[u8],
+    slugs: &[&str],
 ) -> Result<Vec<Deployed>, Failed> {
-    let told: Vec<Told> = decoded(operation, body)?;
-    told.into_iter().map(|it| judged(operation, it)).collect()
+    let told: Vec<Value> = decoded(operation, body)?;
+    let mut found = Vec::new();
+    for function in told {
+        let slug = function.get("slug").and_then(Value::as_str);
+        let slug = slug.ok_or_else(|| Failed::unreadable(operation, code::ANSWER, "`slug`"))?;
+        if slugs.contains(&slug) {
+            found
+                .push(judged(operation, understood(operation, serde_json::from_value(function))?)?);
+        }
+    }
+    found.retain(|it| it.status != Status::Removed);
+    Ok(found)
 }
 
 pub(super) fn names(operation: &'static Operation, body: &[u8]) -> Result<Vec<String>, Failed> {

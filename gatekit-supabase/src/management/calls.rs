@@ -49,10 +49,15 @@ impl Upload<'_> {
 }
 
 impl Project {
-    /// The functions that are deployed.
-    pub(crate) async fn functions(&self, deadline: Instant) -> Result<Vec<Deployed>> {
+    /// Those of these functions that are deployed.
+    pub(crate) async fn functions(
+        &self,
+        slugs: impl IntoIterator<Item = &str>,
+        deadline: Instant,
+    ) -> Result<Vec<Deployed>> {
+        let slugs: Vec<_> = slugs.into_iter().collect();
         let request = self.request(LIST_FUNCTIONS, "");
-        let read = |body: &[u8]| answers::functions(LIST_FUNCTIONS, body);
+        let read = |body: &[u8]| answers::functions(LIST_FUNCTIONS, body, &slugs);
         self.read(LIST_FUNCTIONS, &request, deadline, read).await
     }
 

@@ -20,7 +20,8 @@ async fn a_function_is_deployed_by_one_call() {
     assert_eq!(receipt.functions[0].version, 2);
     assert_eq!(deploy.observe(&run.cx, &change, &receipt).await.unwrap(), Rollout::Settled);
     let live = deploy.live(&run.cx).await.unwrap().unwrap();
-    assert!(live.release.starts_with("hello@2 "), "{live}");
+    let checksum = world.told("hello", "ezbr_sha256");
+    assert_eq!(live.release, format!("hello@{}", &checksum.as_str().unwrap()[..12]));
 }
 
 #[tokio::test]
@@ -112,23 +113,57 @@ async fn verify_jwt_that_the_api_does_not_tell_stops_the_plan() {
     assert_eq!(code(&error), ("functions.verify_jwt", Effect::None));
 }
 
+/// Gives a function another status.
+fn turn(world: &World, status: &str) {
+    world
+        .emulator
+        .with_project(|it| it.told_mut("hello").unwrap().insert("status".into(), status.into()));
+}
+
 #[tokio::test]
-async fn a_function_that_is_not_served_is_not_deployed() {
-    for status in ["THROTTLED", "REMOVED"] {
-        let world = World::with_hello();
-        let deploy = world.deploy(&["hello"]);
-        let run = world.run(&deploy);
-        let (change, receipt) = run.ship().await;
-        world.emulator.with_project(|it| {
-            it.told_mut("hello").unwrap().insert("status".into(), status.into())
-        });
-        let location = run.locate(&change, Some(&receipt)).await;
-        assert_eq!(location, Location::Between(format!("`hello` is {status}")));
-        let rollout = deploy.observe(&run.cx, &change, &receipt).await.unwrap();
-        assert!(matches!(rollout, Rollout::Failed(_)), "{rollout:?}");
-        run.undo(&change, Some(&receipt)).await.unwrap();
-        assert_eq!(run.locate(&change, Some(&receipt)).await, Location::Before);
-    }
+async fn a_function_that_is_throttled_is_neither_deployed_nor_put_back() {
+    let world = World::with_hello();
+    let deploy = world.deploy(&["hello"]);
+    let run = world.run(&deploy);
+    let (change, receipt) = run.ship().await;
+    turn(&world, "THROTTLED");
+    let throttled = Location::Between("`hello` is THROTTLED".into());
+    assert_eq!(run.locate(&change, Some(&receipt)).await, throttled);
+    assert_eq!(run.locate(&change, None).await, throttled, "nor is it somebody else's");
+    let rollout = deploy.observe(&run.cx, &change, &receipt).await.unwrap();
+    assert!(matches!(rollout, Rollout::Failed(_)), "{rollout:?}");
+    run.undo(&change, Some(&receipt)).await.unwrap();
+    assert!(world.has("hello", "old"));
+    assert_eq!(run.locate(&change, Some(&receipt)).await, throttled, "the old one is not served");
+    turn(&world, "ACTIVE");
+    assert_eq!(run.locate(&change, Some(&receipt)).await, Location::Before);
+}
+
+#[tokio::test]
+async fn a_function_that_was_throttled_before_may_be_so_again() {
+    let world = World::with_hello();
+    turn(&world, "THROTTLED");
+    let deploy = world.deploy(&["hello"]);
+    let run = world.run(&deploy);
+    let change = run.plan().await.unwrap();
+    assert_eq!(run.locate(&change, None).await, Location::Before);
+    turn(&world, "ACTIVE");
+    assert_eq!(run.locate(&change, None).await, Location::Before);
+}
+
+#[tokio::test]
+async fn a_function_that_is_removed_is_not_there() {
+    let world = World::with_hello();
+    let deploy = world.deploy(&["hello"]);
+    let run = world.run(&deploy);
+    let (change, receipt) = run.ship().await;
+    turn(&world, "REMOVED");
+    let location = run.locate(&change, Some(&receipt)).await;
+    assert!(matches!(location, Location::Unknown(_)), "{location}");
+    let change = run.plan().await.unwrap();
+    assert_eq!(change.functions[0].before, None);
+    assert_eq!(run.locate(&change, None).await, Location::Before);
+    assert_eq!(deploy.live(&run.cx).await.unwrap(), None);
 }
 
 #[tokio::test]

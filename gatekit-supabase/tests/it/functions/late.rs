@@ -43,7 +43,7 @@ async fn a_deploy_that_lands_after_the_gateway_gave_up_is_waited_for() {
 #[tokio::test]
 async fn nobody_says_that_the_old_is_live_while_a_deploy_may_still_land() {
     let world = World::with_hello();
-    world.emulator.land_late("DeployFunction", Duration::from_secs(3), Some(504));
+    world.emulator.land_late("DeployFunction", Duration::from_secs(6), Some(504));
     // As if the process had gone, right after its call.
     world.emulator.inject(Injection::of(Trouble::Denied, "ListFunctions", 1).after(2));
     let deploy = patient(&world, &["hello"], 30);
@@ -66,7 +66,7 @@ async fn what_did_not_land_in_its_time_has_not_landed() {
     let world = World::with_hello();
     world.inject("DeployFunction", Trouble::CutBefore, 1);
     world.emulator.inject(Injection::of(Trouble::Denied, "ListFunctions", 1).after(2));
-    let deploy = patient(&world, &["hello"], 2);
+    let deploy = patient(&world, &["hello"], 4);
     let run = world.run(&deploy);
     let (change, _) = run.fail().await;
     let begun = Instant::now();

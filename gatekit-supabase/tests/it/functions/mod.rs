@@ -4,6 +4,7 @@ mod bundling;
 mod conformance;
 mod deploying;
 mod effects;
+mod ended;
 mod explored;
 mod graph;
 mod late;

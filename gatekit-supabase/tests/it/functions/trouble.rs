@@ -169,6 +169,24 @@ async fn what_is_not_known_of_an_answer_is_left_alone_and_what_is_missing_is_nam
     }
 }
 
+/// What it tells of others is for others.
+#[tokio::test]
+async fn a_function_that_nobody_understands_is_in_the_way_of_no_other() {
+    for (field, value) in [("status", "FROZEN"), ("version", "two"), ("ezbr_sha256", "CANARY")] {
+        let world = World::with_two();
+        world.emulator.with_project(|it| {
+            it.told_mut("world").unwrap().insert(field.to_owned(), value.into());
+        });
+        let deploy = world.deploy(&["hello"]);
+        let run = world.run(&deploy);
+        let (change, receipt) = run.ship().await;
+        run.undo(&change, Some(&receipt)).await.unwrap();
+        let both = world.deploy(&["hello", "world"]);
+        let error = world.run(&both).plan().await.unwrap_err();
+        assert_eq!(error.effect(), Effect::None, "{field}: but of its own");
+    }
+}
+
 /// Older functions have no checksum until they are deployed again.
 #[tokio::test]
 async fn a_function_without_a_checksum_has_a_way_back() {
