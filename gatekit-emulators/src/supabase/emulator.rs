@@ -19,8 +19,8 @@ use crate::clock::Clock;
 use crate::injection::{self, Injection, SILENCE, Trouble};
 use crate::listening::{self, Listening, Responded, Responds};
 
-/// After how many seconds one may ask again who asked too often.
-const RETRY_AFTER: &str = "1";
+/// After how many seconds one may ask again who asked too often, unless it is told otherwise.
+const RETRY_AFTER: u64 = 1;
 
 /// What somebody else does.
 type Deed = Box<dyn FnOnce(&mut Project) + Send>;
@@ -43,6 +43,7 @@ struct State {
     deeds: Vec<(String, u32, Deed)>,
     late: Vec<Late>,
     repeats_token: bool,
+    retry_after: Option<u64>,
 }
 
 /// How the next call of an operation lands late.
@@ -108,6 +109,11 @@ impl Supabase {
     /// with that status of a gateway, or is cut off.
     pub fn land_late(&self, operation: &str, after: Duration, status: Option<u16>) {
         self.state().late.push(Late { operation: operation.to_owned(), after, status });
+    }
+
+    /// Tells who asks too often to come back after so many seconds.
+    pub fn ask_for_patience(&self, seconds: u64) {
+        self.state().retry_after = Some(seconds);
     }
 
     /// Repeats the token in what it refuses, as no API should.
@@ -208,11 +214,12 @@ impl Responds for Supabase {
         let mut response =
             Response::builder().status(reply.status).header(CONTENT_TYPE, reply.kind);
         if reply.status == 429 {
+            let seconds = self.state().retry_after.unwrap_or(RETRY_AFTER);
             response = response
-                .header("retry-after", RETRY_AFTER)
+                .header("retry-after", seconds)
                 .header("x-ratelimit-limit", "120")
                 .header("x-ratelimit-remaining", "0")
-                .header("x-ratelimit-reset", RETRY_AFTER);
+                .header("x-ratelimit-reset", seconds);
         }
         let body = listening::body(reply.body, trouble == Some(Trouble::Slow));
         response.body(body).map_err(io::Error::other)

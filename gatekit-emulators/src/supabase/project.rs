@@ -96,6 +96,13 @@ impl Project {
         self.garbles_bodies = true;
     }
 
+    /// Gives a function that artefact, whatever is told of it.
+    pub fn set_body(&mut self, slug: &str, body: impl Into<Vec<u8>>) {
+        if let Some(function) = self.functions.get_mut(slug) {
+            function.body = body.into();
+        }
+    }
+
     /// Bundles the same files into another artefact each time, as when what they import from elsewhere moves.
     pub fn bundle_unstably(&mut self) {
         self.unstable = true;

@@ -1,7 +1,7 @@
 //! One request, one answer.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gatekit_core::{Effect, Error, NextAction, Result};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -17,8 +17,11 @@ use crate::code;
 use crate::secrets::Secrets;
 use crate::trouble::{Trouble, retry_after};
 
-/// The header by which some say in how many seconds they may be asked again.
+/// The header by which some say when they may be asked again.
 const RESET: &str = "x-ratelimit-reset";
+
+/// From so many seconds on, it is no pause but a moment since 1970.
+const MOMENT: u64 = 1_000_000_000;
 
 /// An API behind a base URL, asked with a bearer token that is never shown.
 ///
@@ -153,10 +156,13 @@ impl Api {
             NoAnswer::of(Trouble::of(error).to_string(), may_have_arrived)
         })?;
         let status = response.status().as_u16();
-        let pause = pause(response.headers());
+        let pause = pause(status, response.headers(), SystemTime::now());
         match body(response, Some(request.limit)).await {
             Ok((body, _)) => Ok(Answer { status, body, pause }),
-            Err(trouble) => Err(NoAnswer::of(trouble.to_string(), true)),
+            Err(trouble) => {
+                let is_too_large = matches!(trouble, Trouble::BodyTooLarge(_));
+                Err(NoAnswer { is_too_large, ..NoAnswer::of(trouble.to_string(), true) })
+            }
         }
     }
 }
@@ -182,10 +188,16 @@ fn form(parts: &[Part]) -> Result<multipart::Form, NoAnswer> {
     Ok(form)
 }
 
-/// How long the other side asks to be left alone.
-fn pause(headers: &HeaderMap) -> Option<Duration> {
-    let reset = || headers.get(RESET)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs);
-    retry_after(headers, SystemTime::now()).or_else(reset)
+/// How long the other side asks to be left alone. When its limit is reset, it tells with every answer: that is a
+/// pause where the limit was reached.
+fn pause(status: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let reset = || {
+        let reset: u64 = headers.get(RESET)?.to_str().ok()?.trim().parse().ok()?;
+        let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let seconds = if reset < MOMENT { reset } else { reset.saturating_sub(now) };
+        (status == 429).then_some(Duration::from_secs(seconds))
+    };
+    retry_after(headers, now).or_else(reset)
 }
 
 /// A complete answer, of whatever status.
@@ -196,7 +208,8 @@ pub struct Answer {
     pub status: u16,
     /// All of its body.
     pub body: Vec<u8>,
-    /// How long the API asks to be left alone, by `Retry-After`, or else by `X-RateLimit-Reset`.
+    /// How long the API asks to be left alone: by `Retry-After`, or else, when it was asked too often, by
+    /// `X-RateLimit-Reset`, in seconds or as a moment since 1970.
     pub pause: Option<Duration>,
 }
 
@@ -215,11 +228,13 @@ pub struct NoAnswer {
     pub why: String,
     /// Whether the request may have arrived all the same.
     pub may_have_arrived: bool,
+    /// Whether an answer came that is larger than may be read.
+    pub is_too_large: bool,
 }
 
 impl NoAnswer {
     fn of(why: String, may_have_arrived: bool) -> Self {
-        Self { why, may_have_arrived }
+        Self { why, may_have_arrived, is_too_large: false }
     }
 }
 
@@ -230,3 +245,28 @@ impl fmt::Display for NoAnswer {
 }
 
 impl std::error::Error for NoAnswer {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_is_a_pause_or_a_moment_where_the_limit_was_reached() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        for (status, text, seconds) in [
+            (429, "40", Some(40)),
+            (429, "0", Some(0)),
+            (429, "1700000060", Some(60)),
+            (429, "1600000000", Some(0)),
+            (429, "soon", None),
+            (429, "18446744073709551615", Some(u64::MAX - 1_700_000_000)),
+            (403, "40", None),
+            (500, "1700000060", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RESET, HeaderValue::from_static(text));
+            let told = pause(status, &headers, now);
+            assert_eq!(told, seconds.map(Duration::from_secs), "{status} {text}");
+        }
+    }
+}

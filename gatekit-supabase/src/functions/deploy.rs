@@ -18,7 +18,7 @@ use super::paths::Root;
 use super::source::Function;
 use super::writing::Writing;
 use crate::code;
-use crate::management::{Deployed, Project, Status};
+use crate::management::{Deployed, Project, Status, is_artefact};
 
 /// How long the API may go on with a call after nobody waits for its answer any more.
 const LATENESS: Duration = Duration::from_secs(150);
@@ -188,9 +188,16 @@ impl Deploy {
             Err(why) => return Ok(Err(why)),
         };
         let digest = Digest::of(&body);
-        if live.checksum.as_ref().is_some_and(|it| *it != digest) {
-            let why = format!("the body of `{}` is not what its checksum is of", live.slug);
-            return Ok(Err(why));
+        let slug = &live.slug;
+        match &live.checksum {
+            Some(checksum) if *checksum != digest => {
+                return Ok(Err(format!("the body of `{slug}` is not what its checksum is of")));
+            }
+            // Whatever answered with it.
+            None if !is_artefact(&body) => {
+                return Ok(Err(format!("the body of `{slug}` is no artefact")));
+            }
+            _ => {}
         }
         self.keep.keep_artefact(&digest, &body)?;
         Ok(Ok(digest))

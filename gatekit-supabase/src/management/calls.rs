@@ -17,6 +17,17 @@ use crate::operations::{
 /// The largest artefact that is read, in bytes.
 const LARGEST: usize = 64 * 1024 * 1024;
 
+/// How artefacts begin, compressed and not.
+const BEGINNINGS: [&[u8]; 2] = [b"EZBR", b"ESZIP"];
+
+/// No artefact is shorter, in bytes.
+const SHORTEST: usize = 16;
+
+/// Whether these bytes can be an artefact at all.
+pub(crate) fn is_artefact(bytes: &[u8]) -> bool {
+    bytes.len() >= SHORTEST && BEGINNINGS.iter().any(|it| bytes.starts_with(it))
+}
+
 /// What artefacts are.
 const ESZIP: &str = "application/vnd.denoland.eszip";
 
@@ -68,7 +79,9 @@ impl Project {
         deadline: Instant,
     ) -> Result<Result<Vec<u8>, String>> {
         let request = self.request(FUNCTION_BODY, slug).with_limit(LARGEST);
-        match self.read(FUNCTION_BODY, &request, deadline, |body| Ok(body.to_vec())).await {
+        let whole = |body: &[u8]| Ok(body.to_vec());
+        let within = self.write_timeout();
+        match self.read_within(within, FUNCTION_BODY, &request, deadline, whole).await {
             Ok(body) => Ok(Ok(body)),
             Err(error) if goes_without(&error) => Ok(Err(error.to_string())),
             Err(error) => Err(error),

@@ -30,7 +30,8 @@ const REFERENCE: usize = 20;
 /// the deadline allows that. What writes is sent once.
 ///
 /// # Default
-/// An answer to what reads may take 15 s, and to what writes 150 s: functions are bundled meanwhile.
+/// An answer to what reads may take 15 s, and to what writes 150 s: functions are bundled meanwhile. So long may
+/// an artefact take that is read.
 ///
 /// # Example
 /// ```
@@ -138,11 +139,23 @@ impl Project {
         deadline: Instant,
         understand: impl Fn(&[u8]) -> Result<T, Failed> + Send + Sync,
     ) -> Result<T> {
+        self.read_within(self.management.read, operation, request, deadline, understand).await
+    }
+
+    /// The same, where an answer may take so long.
+    pub(super) async fn read_within<T>(
+        &self,
+        patience: Duration,
+        operation: &'static Operation,
+        request: &Request,
+        deadline: Instant,
+        understand: impl Fn(&[u8]) -> Result<T, Failed> + Send + Sync,
+    ) -> Result<T> {
         let until = deadline.min(Instant::now() + PATIENCE);
         let mut pause = PAUSES.0;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let within = self.management.read.min(left);
+            let within = patience.min(left);
             let answer = self.send(operation, request, within).await;
             let failed = match answer.and_then(|answer| understand(&answer.body)) {
                 Ok(read) => return Ok(read),
@@ -152,14 +165,15 @@ impl Project {
             let jittered = pause.mul_f64(0.5 + fastrand::f64());
             // What the API asks for is worth waiting for, also beyond what is tried on one's own account.
             let (wait, until) = match failed.pause {
-                Some(asked) => (asked + jittered, deadline),
-                None => (jittered, until),
+                Some(asked) => (asked.checked_add(jittered), deadline),
+                None => (Some(jittered), until),
             };
-            let is_in_time = Instant::now().checked_add(wait).is_some_and(|at| at < until);
-            if !failed.error.is_temporary() || !is_in_time {
-                return Err(failed.error);
+            let is_in_time =
+                |wait: &Duration| Instant::now().checked_add(*wait).is_some_and(|at| at < until);
+            match wait.filter(is_in_time) {
+                Some(wait) if failed.error.is_temporary() => sleep(wait).await,
+                _ => return Err(failed.error),
             }
-            sleep(wait).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }

@@ -35,6 +35,10 @@ impl Failed {
     /// Of a call without an answer.
     pub(crate) fn lost(operation: &'static Operation, no_answer: NoAnswer) -> Self {
         let may_write = operation.method != Method::Get && no_answer.may_have_arrived;
+        if no_answer.is_too_large {
+            let failed = Self::unreadable(operation, code::ANSWER, "an end that is near enough");
+            return Self { error: failed.error.with_source(no_answer), ..failed };
+        }
         let what = "the management API could not be reached, or did not answer";
         let error = about(code::UNREACHABLE, what, operation)
             .with_effect(if may_write { Effect::Unknown } else { Effect::None })
@@ -103,8 +107,8 @@ fn says(api: &Api, answer: &Answer) -> Option<String> {
     Some(api.shown(&text)).filter(|it| !it.is_empty())
 }
 
-/// Whether a call failed because this token, or this endpoint, has not got it: what is optional then goes
-/// without.
+/// Whether a call failed because this token, or this endpoint, has not got it, or because it is more than can be
+/// read: what is optional then goes without.
 pub(crate) fn goes_without(error: &Error) -> bool {
-    [code::FORBIDDEN, code::NOT_FOUND, code::UNSUPPORTED].contains(error.code())
+    [code::FORBIDDEN, code::NOT_FOUND, code::UNSUPPORTED, code::ANSWER].contains(error.code())
 }

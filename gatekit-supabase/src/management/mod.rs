@@ -6,6 +6,6 @@ mod client;
 mod failed;
 
 pub(crate) use answers::{Deployed, Status};
-pub(crate) use calls::Upload;
+pub(crate) use calls::{Upload, is_artefact};
 pub use client::{Management, Project};
 pub(crate) use failed::Failed;

@@ -1,5 +1,7 @@
 //! The way back.
 
+use std::time::Duration;
+
 use gatekit_core::{Effect, Location, Reversibility, Rollback as _};
 use gatekit_emulators::Trouble;
 use gatekit_supabase::functions::Restore;
@@ -65,6 +67,51 @@ async fn without_a_body_there_is_no_way_back() {
     let world = World::with_hello();
     world.emulator.with_project(gatekit_emulators::Project::garble_bodies);
     no_way_back(&world, "not what its checksum is of").await;
+}
+
+#[tokio::test]
+async fn what_is_no_artefact_is_not_kept_as_one() {
+    for body in ["", "EZBR", "<html>sign in, and try again</html>"] {
+        let world = World::with_hello();
+        world.emulator.with_project(|it| {
+            it.told_mut("hello").unwrap().remove("ezbr_sha256");
+            it.set_body("hello", body);
+        });
+        no_way_back(&world, "is no artefact").await;
+    }
+    let world = World::with_hello();
+    world.emulator.with_project(|it| {
+        it.told_mut("hello").unwrap().remove("ezbr_sha256");
+        it.set_body("hello", "ESZIP_V2, and so on");
+    });
+    let deploy = world.deploy(&["hello"]);
+    let (change, _) = world.run(&deploy).ship().await;
+    assert_eq!(Restore::of(&deploy).reversibility(&change), Reversibility::Free);
+}
+
+#[tokio::test]
+async fn an_artefact_that_is_too_large_is_not_kept() {
+    let world = World::with_hello();
+    world.emulator.with_project(|it| it.set_body("hello", vec![b'E'; 64 * 1024 * 1024 + 1]));
+    no_way_back(&world, "cannot be understood").await;
+    assert_eq!(world.called("GetFunctionBody"), 1, "nor asked for once more");
+}
+
+#[tokio::test]
+async fn an_artefact_may_take_longer_than_an_answer() {
+    let world = World::with_hello();
+    let mut body = b"EZBR".to_vec();
+    // 64 bytes in 50 ms.
+    body.resize(4096, 0);
+    world.emulator.with_project(|it| {
+        it.told_mut("hello").unwrap().remove("ezbr_sha256");
+        it.set_body("hello", body);
+    });
+    world.inject("GetFunctionBody", Trouble::Slow, 1);
+    let deploy = world.deploy_within(Duration::from_secs(2), Duration::from_secs(30));
+    let change = world.run(&deploy).plan().await.unwrap();
+    assert_eq!(Restore::of(&deploy).reversibility(&change), Reversibility::Free);
+    assert_eq!(world.called("GetFunctionBody"), 1);
 }
 
 async fn no_way_back(world: &World, why: &str) {

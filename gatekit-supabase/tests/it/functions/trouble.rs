@@ -122,6 +122,28 @@ async fn there_is_no_waiting_beyond_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_pause_without_end_is_not_waited_for() {
+    for operation in ["ListFunctions", "DeployFunction"] {
+        let world = World::with_hello();
+        world.emulator.ask_for_patience(u64::MAX);
+        // Its own pauses are longer than a second by then.
+        world.inject(
+            operation,
+            Trouble::ServerError,
+            if operation == "ListFunctions" { 3 } else { 0 },
+        );
+        world.inject(operation, Trouble::Throttled, 1);
+        let deploy = world.deploy(&["hello"]);
+        let run = world.run(&deploy);
+        let error = match run.plan().await {
+            Ok(change) => run.apply(&change, None).await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(code(&error), ("supabase.rate_limited", Effect::None), "{operation}");
+    }
+}
+
+#[tokio::test]
 async fn an_api_that_cannot_be_reached_is_told_so() {
     let world = World::with_hello();
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

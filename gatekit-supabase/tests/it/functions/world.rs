@@ -92,6 +92,15 @@ impl World {
         self.deploy_from(self.root.path(), slugs)
     }
 
+    /// A deploy of `hello`, to whose calls the API may answer so late: to what reads, and to what writes.
+    pub(crate) fn deploy_within(&self, read: Duration, write: Duration) -> Deploy {
+        let management = Management::at(&self.listening.url(), &SecretString::from(TOKEN)).unwrap();
+        let management = management.with_timeouts(read, write);
+        let project = management.project(Supabase::PROJECT).unwrap();
+        let functions = [Function::new("hello").unwrap()];
+        Deploy::new(&project, self.root.path(), self.keep.path(), functions).unwrap()
+    }
+
     pub(crate) fn deploy_from(&self, root: &Path, slugs: &[&str]) -> Deploy {
         let functions = slugs.iter().map(|slug| Function::new(*slug).unwrap());
         let deploy = Deploy::new(&self.project(), root, self.keep.path(), functions).unwrap();
