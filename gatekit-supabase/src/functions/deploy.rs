@@ -128,7 +128,7 @@ impl Deploy {
 
     fn find(&self) -> Result<Vec<(&Function, Found)>> {
         let root = Root::open(&self.root)?;
-        let config = Config::read(&root)?;
+        let config = Config::read(&root, self.project.reference())?;
         let found = self.functions.iter().map(|it| Ok((it, files::find(&root, &config, it)?)));
         found.collect()
     }

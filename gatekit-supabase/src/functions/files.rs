@@ -55,7 +55,7 @@ pub(super) fn find(root: &Root, config: &Config, wanted: &Function) -> Result<Fo
             beside.into_iter().chain([shared]).find(|path| root.has(path))
         }
     };
-    let patterns = configured.static_files.iter();
+    let patterns = configured.static_files.iter().flatten();
     let patterns = patterns.map(|it| root.named(config::FOLDER, it, config::PATH));
     let static_patterns = patterns.collect::<Result<Vec<_>>>()?;
     let mut gathering = Gathering { root, left: LARGEST, seen: BTreeSet::new(), files: Vec::new() };

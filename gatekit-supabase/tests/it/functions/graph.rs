@@ -277,3 +277,46 @@ async fn more_than_may_be_sent_is_refused() {
     file.set_len(65 * 1024 * 1024).unwrap();
     assert_eq!(code(&refused(&world).await), ("functions.too_large", Effect::None));
 }
+
+#[tokio::test]
+async fn what_is_configured_for_the_project_comes_first() {
+    let remote = |id: &str, text: &str| {
+        format!("[remotes.mine]\nproject_id = '{id}'\n[remotes.mine.functions.hello]\n{text}\n")
+    };
+    let own = gatekit_emulators::Supabase::PROJECT;
+    let base = "[functions.hello]\nverify_jwt = true\nentrypoint = './functions/hello/index.ts'
+        import_map = './base.json'\nstatic_files = ['./base.json']\n[remotes.other]
+        project_id = 'zzzzzzzzzzzzzzzzzzzz'\n[remotes.other.functions.hello]\nenabled = false\n";
+    let main = "entrypoint = './functions/hello/main.ts'\nverify_jwt = false
+        import_map = './mine.json'\nstatic_files = ['./mine.json']";
+    let (base_map, mine) = ("supabase/base.json", "supabase/mine.json");
+    for (id, text, jwt, entrypoint, map) in [
+        (own, main, false, "supabase/functions/hello/main.ts", mine),
+        (own, "verify_jwt = false", false, INDEX, base_map),
+        (own, "import_map = './mine.json'", true, INDEX, mine),
+        ("zzzzzzzzzzzzzzzzzzzy", main, true, INDEX, base_map),
+    ] {
+        let config = format!("{base}{}", remote(id, text));
+        let files = [
+            ("supabase/config.toml", &*config),
+            (INDEX, ""),
+            ("supabase/functions/hello/main.ts", ""),
+            (base_map, "{}"),
+            (mine, "{}"),
+        ];
+        let (_, metadata) = sent(&world(&files)).await;
+        assert_eq!(metadata["verify_jwt"], jwt, "{id} {text}");
+        assert_eq!(metadata["entrypoint_path"], entrypoint, "{id} {text}");
+        assert_eq!(metadata["import_map_path"], map, "{id} {text}");
+        let patterns = if text == main && id == own { mine } else { base_map };
+        assert_eq!(metadata["static_patterns"][0], patterns, "{id} {text}");
+    }
+    for (config, what) in [
+        (remote(own, "enabled = false"), "disabled"),
+        (format!("{}[remotes.b]\nproject_id = '{own}'", remote(own, "")), "two remotes"),
+    ] {
+        let error = refused(&world(&[("supabase/config.toml", &config), (INDEX, "")])).await;
+        assert_eq!(code(&error), ("functions.config", Effect::None));
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
