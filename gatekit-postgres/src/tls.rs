@@ -35,7 +35,7 @@ struct Unusable {
 fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, Unusable> {
     let Tls::Verified { authorities, identity } = tls else { return Ok(None) };
     // Of our own: a library does not choose for the whole process.
-    let provider = Arc::new(crypto::ring::default_provider());
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable("no version of TLS is to be had").with_source(error))?;
