@@ -1,10 +1,10 @@
 //! The edge functions of a release.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use clap::Args;
 use gatekit_cli::Env;
-use gatekit_core::Result;
+use gatekit_core::{Code, Effect, Error, NextAction, Result};
 use gatekit_supabase::functions::{Deploy, Function};
 use gatekit_supabase::secrets::Present;
 use gatekit_supabase::{Management, Project};
@@ -12,6 +12,14 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::site::Site;
+
+/// The target is that of another project.
+const USAGE_PROJECT_REF: Code = Code::new("usage.project_ref");
+/// The folder of artefacts has no path of its own.
+const USAGE_KEEP: Code = Code::new("usage.keep");
+
+/// The note that tells which project's functions a target stands for.
+pub(crate) const PROJECT: &str = "project";
 
 /// Which functions are deployed, and where.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -49,6 +57,50 @@ impl Functions {
         &self.functions
     }
 
+    /// They with the path of their artefacts' own folder: a run may be resumed from another one.
+    ///
+    /// # Errors
+    /// `usage.keep`.
+    pub(crate) fn at_home(mut self) -> Result<Self> {
+        let Some(keep) = &self.keep else { return Ok(self) };
+        let own = absolute(keep).map_err(|source| {
+            Error::new(USAGE_KEEP, "the folder of artefacts has no path of its own")
+                .with_effect(Effect::None)
+                .with_context("folder", keep.display())
+                .with_source(source)
+        })?;
+        self.keep = Some(own);
+        Ok(self)
+    }
+
+    /// The project whose functions the target stands for, also where none are named this time. Refuses another
+    /// one than it was released to: its lock, its journal and its way back are that one's.
+    ///
+    /// # Errors
+    /// `usage.project_ref`; those of the ledger.
+    pub(crate) async fn of_target(&self, env: &Env) -> Result<Option<String>> {
+        let journalled = env.noted(PROJECT).await?;
+        let journalled = journalled.and_then(|it| it.as_str().map(str::to_owned));
+        let Some(reference) = self.project_ref.as_ref().filter(|_| self.is_used()) else {
+            return Ok(journalled);
+        };
+        let name = format!("{reference} of {}", self.api_url.trim_end_matches('/'));
+        let Some(journalled) = journalled.filter(|it| *it != name && env.plans_anew()) else {
+            return Ok(Some(name));
+        };
+        let what = format!("target `{}` has the functions of another project", env.target());
+        Err(Error::new(USAGE_PROJECT_REF, what)
+            .with_effect(Effect::None)
+            .with_context("journalled", journalled)
+            .with_context("given", name)
+            .with_next(NextAction::outside("name this project's own target by `--target`")))
+    }
+
+    /// Whether anything is asked of the project.
+    fn is_used(&self) -> bool {
+        !(self.functions.is_empty() && self.secrets.is_empty())
+    }
+
     /// The deploy of the functions, and the gate on secrets, where any are named.
     ///
     /// # Errors
@@ -58,11 +110,10 @@ impl Functions {
         site: &Site,
         env: &Env,
     ) -> Result<(Option<Present>, Option<Deploy>)> {
-        let Some(reference) = &self.project_ref else { return Ok((None, None)) };
-        if self.functions.is_empty() && self.secrets.is_empty() {
+        let Some(reference) = self.project_ref.as_ref().filter(|_| self.is_used()) else {
             return Ok((None, None));
-        }
-        let project = self.project(reference, env, site.allow_plaintext)?;
+        };
+        let project = self.project(reference, env)?;
         let present = match self.secrets.as_slice() {
             [] => None,
             names => Some(Present::of(&project, "secrets", names)?),
@@ -79,13 +130,9 @@ impl Functions {
         Ok((present, deploy))
     }
 
-    fn project(&self, reference: &str, env: &Env, allow_plaintext: bool) -> Result<Project> {
+    /// By https, or on this machine: `--allow-plaintext` is about the database.
+    fn project(&self, reference: &str, env: &Env) -> Result<Project> {
         let token = env.secret(self.access_token.as_ref(), "--access-token")?;
-        let management = if allow_plaintext {
-            Management::over_plaintext(&self.api_url, token)?
-        } else {
-            Management::at(&self.api_url, token)?
-        };
-        management.project(reference)
+        Management::at(&self.api_url, token)?.project(reference)
     }
 }

@@ -6,6 +6,7 @@ use gatekit_core::{Candidate, Code, Effect, Error, NextAction, Pipeline, Result}
 use gatekit_supabase::migrations::{Proof, Repair, RestoreRows};
 use serde::{Deserialize, Serialize};
 
+use crate::functions::PROJECT;
 use crate::site::{DATABASE, Site};
 
 /// A probe is none.
@@ -70,7 +71,11 @@ pub(crate) async fn shipment(mut ask: Ask, env: Env) -> Result<Shipment> {
         .with_input("status", status)
         .with_input("versions", ask.ids.join(" "));
     let shipment = Shipment::new(pipeline).with_candidate(move || Ok(candidate));
-    Ok(shipment.with_arguments(&ask)?.with_note(DATABASE, noted))
+    let shipment = shipment.with_arguments(&ask)?.with_note(DATABASE, noted);
+    Ok(match env.noted(PROJECT).await? {
+        Some(project) => shipment.with_note(PROJECT, project),
+        None => shipment,
+    })
 }
 
 fn no_probe(given: &str) -> Error {

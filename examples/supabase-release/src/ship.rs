@@ -13,7 +13,7 @@ use gatekit_supabase::migrations::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::functions::Functions;
+use crate::functions::{Functions, PROJECT};
 use crate::site::{DATABASE, Site};
 
 /// What is released. Journalled: it holds no secrets.
@@ -50,6 +50,7 @@ enum Conclusion {
 pub(crate) async fn shipment(mut ship: Ship, env: Env) -> Result<Shipment> {
     if env.plans_anew() {
         ship.site = ship.site.at_home()?;
+        ship.functions = ship.functions.at_home()?;
     }
     let database = ship.site.database(&env)?;
     if env.plans_anew() {
@@ -69,6 +70,7 @@ pub(crate) async fn shipment(mut ship: Ship, env: Env) -> Result<Shipment> {
     let repair = Repair::orphans(&orphans)?;
     let back = RestoreRows::of(&repair);
     let (present, deploy) = ship.functions.parts(&ship.site, &env)?;
+    let project = ship.functions.of_target(&env).await?;
 
     let mut gates = vec![enforced(orphans), enforced(Destructive::of(push.clone())?)];
     gates.extend(present.map(enforced));
@@ -93,7 +95,11 @@ pub(crate) async fn shipment(mut ship: Ship, env: Env) -> Result<Shipment> {
     let shipment = Shipment::new(pipeline.build()?)
         .with_candidate(move || candidate(migrations, &functions))
         .with_arguments(&ship)?;
-    Ok(shipment.with_note(DATABASE, noted))
+    let shipment = shipment.with_note(DATABASE, noted);
+    Ok(match project {
+        Some(project) => shipment.with_note(PROJECT, project),
+        None => shipment,
+    })
 }
 
 /// What is shipped, by the newest of its migrations.

@@ -30,7 +30,7 @@ pub(crate) struct Site {
     #[serde(skip)]
     db_url: Option<SecretString>,
 
-    /// Allow connections that others can listen to: on one machine
+    /// Allow connections to the database that others can listen to: on one machine
     #[arg(long)]
     pub(crate) allow_plaintext: bool,
 }
