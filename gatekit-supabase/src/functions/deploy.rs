@@ -33,6 +33,9 @@ const LATENESS: Duration = Duration::from_secs(150);
 /// all of them live together. A write whose answer is lost is read back, and a deploy is never sent twice: what
 /// is live is not taken for what stays live until the API cannot go on with it any more.
 ///
+/// To bundle takes a version, and the API refuses what is deployed after one that was left. Where one of several
+/// functions cannot be bundled, the others are therefore made live all the same, for the way back to undo.
+///
 /// `verify_jwt` is always sent: as configured, or else as it is. A function that treats tokens otherwise
 /// afterwards has not been deployed: `functions.verify_jwt`.
 ///
@@ -285,9 +288,10 @@ impl Deployer for Deploy {
     /// Deploys the functions, and reads that they are live.
     ///
     /// # Errors
-    /// With [`Effect::None`]: `functions.changed`, `functions.elsewhere`, `functions.keep`, and what the API
-    /// refuses. With [`Effect::Done`]: `functions.verify_jwt`, and `functions.elsewhere` when somebody else
-    /// deployed right after. `functions.cannot_tell` when no answer came and what is live does not tell.
+    /// With [`Effect::None`] unless something was written before: `functions.changed`, `functions.elsewhere`,
+    /// `functions.keep`, and what the API refuses. With [`Effect::Done`]: `functions.verify_jwt`, and
+    /// `functions.elsewhere` when somebody else deployed right after. `functions.cannot_tell` when no answer came
+    /// and what is live does not tell, or may still change.
     async fn apply(
         &self,
         cx: &ApplyContext,
