@@ -49,6 +49,7 @@ pub(crate) async fn shipment(mut ask: Ask, env: Env) -> Result<Shipment> {
         ask.site.is_of_target(&env, &database).await?;
     }
     let noted = database.name();
+    let project = env.noted(PROJECT).await?;
     let repair = match ask.status {
         Status::Reverted => Repair::reverted(database, &ask.ids)?,
         Status::Applied => {
@@ -72,7 +73,7 @@ pub(crate) async fn shipment(mut ask: Ask, env: Env) -> Result<Shipment> {
         .with_input("versions", ask.ids.join(" "));
     let shipment = Shipment::new(pipeline).with_candidate(move || Ok(candidate));
     let shipment = shipment.with_arguments(&ask)?.with_note(DATABASE, noted);
-    Ok(match env.noted(PROJECT).await? {
+    Ok(match project {
         Some(project) => shipment.with_note(PROJECT, project),
         None => shipment,
     })

@@ -88,15 +88,12 @@ impl Writing<'_> {
             let wanting = standings.each.iter().filter(|(.., it)| !it.is_after());
             let wanting: Vec<_> = wanting.map(|(function, ..)| *function).collect();
             let mut lacking = wanting.iter().filter(|it| !bundled.contains_key(&*it.slug));
-            match lacking.next().filter(|_| unbundled.is_none()) {
-                Some(function) => {
-                    match self.bundled(function).await {
-                        Ok(told) => drop(bundled.insert(&function.slug, told)),
-                        Err(error) => unbundled = Some(error),
-                    }
-                    continue;
+            if let Some(function) = lacking.next().filter(|_| unbundled.is_none()) {
+                match self.bundled(function).await {
+                    Ok(told) => drop(bundled.insert(&function.slug, told)),
+                    Err(error) => unbundled = Some(error),
                 }
-                None => {}
+                continue;
             }
             let mut next = FunctionsReceipt::of_live(&standings);
             let mut items = Vec::new();
