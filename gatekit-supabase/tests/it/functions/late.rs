@@ -27,7 +27,9 @@ async fn a_deploy_that_lands_after_the_gateway_gave_up_is_waited_for() {
                 let world = World::with_two();
                 world.emulator.land_late(operation, Duration::from_secs(11), status);
                 // What may be repeated is repeated, in vain.
-                world.inject("BulkUpdateFunctions", Trouble::CutBefore, 100);
+                if operation == "BulkUpdateFunctions" {
+                    world.inject(operation, Trouble::CutBefore, 100);
+                }
                 let deploy = patient(&world, slugs, 20);
                 world.run(&deploy).ship().await;
                 assert!(world.has("hello", "new"), "{operation} {status:?}");
