@@ -229,7 +229,7 @@ impl Bench<'_> {
         let psql: Vec<_> = ["sh", "-c", &script].map(OsString::from).to_vec();
         let ours = self.ours(&[OsStr::new("push")], &project, "many");
         let go = self.cli(SupabaseVersion::Go, ["db", "push"], &project, "many");
-        let (ours, go, psql) = (self.anew(&ours)?, self.anew(&go)?, self.anew(&psql)?);
+        let [ours, go, psql] = self.anew([ours, go, psql])?;
         table.row("push of 300 files, ms", Spread::wall_ms(&ours), "2 statements each");
         table.row("  supabase 2.99.0, Go, ms", Spread::wall_ms(&go), "");
         table.row("  psql -1 -f of each, ms", Spread::wall_ms(&psql), "without a history");
@@ -238,14 +238,20 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Runs a command, each time on an empty database `many`; the first run does not count.
-    fn anew(&self, command: &[OsString]) -> Result<Vec<Sample>> {
-        let run = |_| {
-            self.empty("many")?;
-            once(command)
-        };
-        let samples: Result<Vec<_>> = (0..=self.runs).map(run).collect();
-        Ok(samples?.split_off(1))
+    /// Runs commands in turn, each time on an empty database `many`: what else the server does, as its
+    /// checkpoints, is for all of them. The first run of each does not count.
+    fn anew<const N: usize>(&self, commands: [Vec<OsString>; N]) -> Result<[Vec<Sample>; N]> {
+        let mut samples = [const { Vec::new() }; N];
+        for run in 0..=self.runs {
+            for (command, samples) in commands.iter().zip(&mut samples) {
+                self.empty("many")?;
+                let sample = once(command)?;
+                if run > 0 {
+                    samples.push(sample);
+                }
+            }
+        }
+        Ok(samples)
     }
 
     fn list(&self, table: &mut Table) -> Result<()> {
