@@ -195,9 +195,9 @@ impl Database {
 pub(crate) fn unquoted(code: &str, says: &str) -> String {
     if let Some((first, last)) = says.find('"').zip(says.rfind('"'))
         && code.starts_with("22")
-        && first < last
     {
-        return format!("{}\"…{}", &says[..first], &says[last..]);
+        let after = if first < last { &says[last..] } else { "" };
+        return format!("{}\"…{after}", &says[..first]);
     }
     let parts = says.split('"').enumerate().map(|(number, part)| {
         let is_value = number % 2 == 1 && part.contains(['\'', '$']);
@@ -227,6 +227,7 @@ mod tests {
                 "invalid input syntax for type integer: \"…\"",
             ),
             ("22P02", "value \"pa\"ss\" is bad", "value \"…\" is bad"),
+            ("22P02", "value \"pass", "value \"…"),
             ("22P02", "for type uuid: \"{\"key\":\"pass\"}\"", "for type uuid: \"…\""),
         ] {
             assert_eq!(unquoted(code, says), told);

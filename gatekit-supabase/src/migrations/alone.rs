@@ -293,7 +293,7 @@ impl Run<'_, '_> {
         let (client, file) = (&self.session.client, self.step.file);
         let _permit = self.permit(&format!("record {}", self.step.run.file_name())).await?;
         client.batch_execute(progress::BEGIN).await?;
-        client.batch_execute(history::AS_BEFORE_THE_FILE).await?;
+        client.batch_execute(history::AS_NEW).await?;
         client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
         history::provision(client, Shape::ask(self.session).await?).await?;
         match self.step.way {

@@ -288,7 +288,7 @@ impl<'a> Applying<'a> {
             let done = client.execute_typed(&statement.text, &[]).await;
             done.map_err(|error| Fault::Statement(Some(number), error))?;
         }
-        let reset = client.batch_execute(history::AS_BEFORE_THE_FILE);
+        let reset = client.batch_execute(history::AS_NEW);
         let record = async {
             match step.way {
                 Way::Up => history::add(client, step.file).await,

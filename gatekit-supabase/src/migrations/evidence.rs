@@ -40,11 +40,13 @@ impl Trace {
     pub(super) fn of(statement: &Statement) -> Self {
         let words: Vec<_> = lex(&statement.text).filter(|it| !it.is_blank()).collect();
         let Some((first, rest)) = words.split_first() else { return Self::Repeatable };
-        if first.is("CREATE") {
-            return created_index(rest).unwrap_or(Self::None);
-        }
-        if first.is("DROP") {
-            return dropped_index(rest).unwrap_or(Self::None);
+        let of_index = match () {
+            () if first.is("CREATE") => created_index(rest),
+            () if first.is("DROP") => dropped_index(rest),
+            () => None,
+        };
+        if let Some(trace) = of_index {
+            return trace;
         }
         let is_system = rest.first().is_some_and(|it| it.is("SYSTEM"));
         let is_repeatable = first.is_any(&["REINDEX", "VACUUM", "CLUSTER", "SET", "RESET", "SHOW"])
@@ -171,11 +173,11 @@ mod tests {
                 "CREATE UNIQUE INDEX/**/CONCURRENTLY IF NOT EXISTS \"I\"\"x\" ON ONLY s.\"T\" USING btree (a)",
                 index("I\"x", "s.\"T\""),
             ),
-            ("create index concurrently on t (a)", Trace::None),
-            ("create index concurrently i", Trace::None),
+            ("create index concurrently on t (a)", Trace::InSteps),
+            ("create index concurrently i", Trace::InSteps),
             ("drop index concurrently if exists s.i cascade", gone("s.i")),
             ("drop index concurrently i", gone("i")),
-            ("drop index concurrently", Trace::None),
+            ("drop index concurrently", Trace::InSteps),
             ("create database d", Trace::None),
             ("drop database d", Trace::None),
             ("alter table p detach partition q concurrently", Trace::InSteps),

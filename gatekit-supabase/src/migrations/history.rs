@@ -246,9 +246,9 @@ pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
     client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await?.try_get(0)
 }
 
-/// Takes back what a file has set, in its transaction: that is not for the next one, nor for another client of a
-/// pooler. And a transaction whose client has vanished without a word does not keep its locks.
-pub(super) const AS_BEFORE_THE_FILE: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+/// Takes back what a file has set, or another client of a pooler, in a transaction: who acts, and settings. And a
+/// transaction whose client has vanished without a word does not keep its locks.
+pub(super) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// How the lock is taken.
@@ -264,7 +264,7 @@ impl Take {
         // Whatever the database has by default, what is read under the lock is younger than the lock.
         // Reset is what an earlier file has set, or another client of a pooler.
         let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_BEFORE_THE_FILE};
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW};
              SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid()"
         );
         Self { sql, give_up: "ROLLBACK" }
@@ -273,7 +273,8 @@ impl Take {
     fn session() -> Self {
         // Older servers do not know that limit.
         let sql = format!(
-            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
+            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+             SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
              SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"
         );
@@ -385,8 +386,7 @@ pub(super) fn content<S: AsRef<str>>(statements: &[S]) -> Digest {
         let text = token.text.trim_matches('\u{feff}');
         let text = if token.kind == Kind::Comment { text.trim_end() } else { text };
         if token.kind != Kind::Space && !token.is_symbol(";") && !text.is_empty() {
-            // Each with its length: `a b` is not `ab`.
-            // Writing to a text cannot fail.
+            // Each with its length: `a b` is not `ab`. Writing to a text cannot fail.
             let _ = write!(all, "{}:{text}", text.len());
         }
     }

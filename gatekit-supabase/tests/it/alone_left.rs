@@ -57,6 +57,20 @@ async fn steps_that_are_done_of_a_statement_are_not_told_as_nothing() {
     }
 }
 
+/// Without a name nobody can look for it.
+#[tokio::test]
+async fn an_index_without_a_name_that_is_left_behind_is_not_told_as_nothing() {
+    let world = World::new();
+    table(&world).await;
+    world.file(1, "create unique index concurrently on a (i);");
+    let report = world.ship().await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    assert_eq!(indexes(&world).await, ["a_i_idx bad"]);
+    assert_eq!(progress(&world).await, [format!("{} up 0 true", version(1))]);
+    let report = world.ship().await;
+    assert!(why(&report).contains("migration.cannot_tell"), "{}", why(&report));
+}
+
 #[tokio::test]
 async fn a_statement_in_steps_that_is_refused_at_once_leaves_nothing() {
     let world = World::new();

@@ -8,7 +8,7 @@ use crate::database::Database;
 use crate::migrations::catalog::{Found, look_up};
 use crate::migrations::folder::FolderReader;
 use crate::migrations::head::head;
-use crate::migrations::history::{self, Shape, Texts};
+use crate::migrations::history::{self, AS_NEW, Shape, Texts};
 use crate::migrations::merge::{Applied, merge};
 
 /// What is in the database of an orphan.
@@ -76,9 +76,11 @@ pub(super) async fn diagnose(
     let files = folder.read()?.files;
     let doing = "look up what a migration has created";
     let failed = |error| database.failed(doing, error);
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; RESET ALL; \
-                 SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'";
-    let (session, _) = database.session(begin, doing, deadline).await?;
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {AS_NEW}; \
+         SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'"
+    );
+    let (session, _) = database.session(&begin, doing, deadline).await?;
     let client = &session.client;
     let read = async { history::rows(client, Shape::ask(&session).await?, Texts::All).await };
     let rows = read.await.map_err(|error| history::unread(database, error))?;

@@ -13,6 +13,7 @@ use crate::database::{Database, unquoted};
 use crate::migrations::catalog::look_up;
 use crate::migrations::file::File;
 use crate::migrations::head::head;
+use crate::migrations::history::AS_NEW;
 
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(30);
@@ -70,7 +71,7 @@ impl Proof {
         let failed = |error| database.failed(doing, error);
         let limit = PROBE.as_millis();
         let begin = format!(
-            "BEGIN READ ONLY; RESET ALL; SET LOCAL lock_timeout = {limit}; \
+            "BEGIN READ ONLY; {AS_NEW}; SET LOCAL lock_timeout = {limit}; \
              SET LOCAL statement_timeout = {limit}"
         );
         let (session, _) = database.session(&begin, doing, deadline).await?;

@@ -12,7 +12,7 @@ use crate::code;
 use crate::database::Database;
 use crate::migrations::apply::Way as FileWay;
 use crate::migrations::file::File;
-use crate::migrations::history::{self, Shape};
+use crate::migrations::history::{self, AS_NEW, Shape};
 use crate::migrations::progress;
 use crate::session::Session;
 
@@ -66,7 +66,7 @@ pub(super) async fn look(
     versions: &[String],
     deadline: Instant,
 ) -> Result<Seen> {
-    let begin = format!("BEGIN READ ONLY; RESET ALL; {PLAIN}");
+    let begin = format!("BEGIN READ ONLY; {AS_NEW}; {PLAIN}");
     let (session, _) = database.session(&begin, DOING, deadline).await?;
     see(database, session, versions).await
 }
