@@ -91,8 +91,8 @@ impl Database {
         self.address.database()
     }
 
-    /// A session that has answered these statements, and the last row that they gave: the one that was kept,
-    /// or else a new one. They MUST be such that it does no harm when they are lost, or done twice.
+    /// A session that has answered these statements, and the rows that they gave: the one that was kept, or
+    /// else a new one. They MUST be such that it does no harm when they are lost, or done twice.
     ///
     /// # Errors
     /// `database.*`: those of a new one.
@@ -101,7 +101,7 @@ impl Database {
         first: &str,
         doing: &str,
         deadline: Instant,
-    ) -> Result<(Session, Option<SimpleQueryRow>)> {
+    ) -> Result<(Session, Vec<SimpleQueryRow>)> {
         if let Some(kept) = self.spare.take().await
             && let Ok(Ok(said)) = timeout(FIRST, kept.ask(first)).await
         {

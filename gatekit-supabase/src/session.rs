@@ -31,16 +31,17 @@ impl Session {
         Self { client, driver }
     }
 
-    /// Sends these statements at once, and gives the last row of what they give.
+    /// Sends these statements at once, and gives the rows of what they give.
     pub(crate) async fn ask(
         &self,
         sql: &str,
-    ) -> Result<Option<SimpleQueryRow>, tokio_postgres::Error> {
+    ) -> Result<Vec<SimpleQueryRow>, tokio_postgres::Error> {
         let said = self.client.simple_query(sql).await?;
-        Ok(said.into_iter().rev().find_map(|it| match it {
+        let rows = said.into_iter().filter_map(|it| match it {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
-        }))
+        });
+        Ok(rows.collect())
     }
 }
 

@@ -61,10 +61,10 @@ impl Applying<'_> {
     /// try goes on from there; with [`Effect::Unknown`], `migration.cannot_tell`.
     pub(super) async fn take_alone(&mut self, step: Step<'_>) -> Result<Became> {
         // The session of the files before may be nobody's own.
-        self.session = None;
-        let deadline = self.cx.deadline();
+        (self.session, self.last) = (None, None);
+        let (cx, deadline) = (self.cx, self.cx.deadline());
         let opened = timeout_at(deadline, self.open(step));
-        let opened = match self.cx.cancellation().run_until_cancelled(opened).await {
+        let opened = match cx.cancellation().run_until_cancelled(opened).await {
             Some(Ok(opened)) => opened?,
             Some(Err(_)) => return Err(self.database.silent(DOING)),
             None => {
@@ -116,13 +116,13 @@ impl Applying<'_> {
 
     /// A session that has the lock, by which process of the server it works, and how far the file is; `None`
     /// when the step has been taken.
-    async fn open(&self, step: Step<'_>) -> Result<Option<(Session, i32, Progress)>> {
+    async fn open(&mut self, step: Step<'_>) -> Result<Option<(Session, i32, Progress)>> {
         let deadline = self.cx.deadline();
         let session = self.database.connect(deadline).await?;
         pooler::refuse(self.database, &session, deadline).await?;
         let turn = deadline.min(Instant::now() + self.limits.turn);
-        let process = history::lock_session(self.database, &session, turn).await?;
-        let found = self.found(&session, step).await?;
+        let turn = history::lock_session(self.database, &session, turn).await?;
+        let found = self.found(&session, turn.shape, step).await?;
         if found.is_done {
             return Ok(None);
         }
@@ -131,7 +131,7 @@ impl Applying<'_> {
         if !progress.is_of(step.run) {
             return Err(unfinished(step.run));
         }
-        Ok(Some((session, process, progress)))
+        Ok(Some((session, turn.process, progress)))
     }
 }
 

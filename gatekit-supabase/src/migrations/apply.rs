@@ -1,21 +1,23 @@
 //! One file, applied or taken back in one transaction.
 
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
 use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio::try_join;
 use tokio_postgres::error::ErrorPosition;
 
-use super::alone::unfinished;
 use super::change::PushChange;
 use super::file::File;
-use super::history::{self, History, Shape, Texts};
+use super::history::{self, Turn};
+use super::look::Last;
 use super::mode::Mode;
+use super::pipeline::Pipeline;
 use super::place::Place;
-use super::progress::{self, Progress};
+use super::progress;
 use super::split::Statement;
 use crate::code;
 use crate::database::{Database, unquoted};
@@ -28,7 +30,7 @@ const SETTLING: Duration = Duration::from_secs(60);
 const COMMIT: Duration = Duration::from_secs(60);
 
 /// How soon a connection is made anew.
-const AGAIN: Duration = Duration::from_millis(500);
+pub(super) const AGAIN: Duration = Duration::from_millis(500);
 
 pub(super) const DOING: &str = "apply a migration";
 
@@ -85,14 +87,6 @@ impl Way {
     }
 }
 
-/// What a database says of a step, under the lock.
-pub(super) struct Found {
-    shape: Shape,
-    pub(super) is_done: bool,
-    /// How far its file is, up or down.
-    pub(super) underway: Vec<Progress>,
-}
-
 impl Limits {
     /// The statement that sets those of statements, for a `SESSION` or, as `LOCAL`, a transaction.
     pub(super) fn sql(self, scope: &str) -> String {
@@ -118,9 +112,13 @@ impl<'f> Step<'f> {
 pub(super) struct Applying<'a> {
     pub(super) database: &'a Database,
     pub(super) cx: &'a ApplyContext,
-    change: &'a PushChange,
+    pub(super) change: &'a PushChange,
     pub(super) limits: Limits,
     pub(super) session: Option<Session>,
+    /// The versions whose rows were seen to be those of their files.
+    pub(super) known: BTreeSet<&'a str>,
+    /// What the history was last, with what was done to it since.
+    pub(super) last: Option<Last>,
 }
 
 /// Why a transaction came to nothing.
@@ -147,7 +145,7 @@ impl<'a> Applying<'a> {
         change: &'a PushChange,
         limits: Limits,
     ) -> Self {
-        Self { database, cx, change, limits, session: None }
+        Self { database, cx, change, limits, session: None, known: BTreeSet::new(), last: None }
     }
 
     /// Takes a step, unless it has been taken.
@@ -158,11 +156,12 @@ impl<'a> Applying<'a> {
         if step.run.mode()? == Mode::NonTransactional {
             return self.take_alone(step).await;
         }
-        let Some((session, process, shape)) = self.begin(step).await? else {
+        let Some((session, turn)) = self.begin(step).await? else {
             return Ok(Became::DoneBefore);
         };
+        let process = turn.process;
         let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
-        let run = timeout_at(self.cx.deadline(), self.run(&session, shape, step));
+        let run = timeout_at(self.cx.deadline(), self.run(&session, turn, step));
         match self.cx.cancellation().run_until_cancelled(run).await {
             Some(Ok(Ok(()))) => {}
             Some(Ok(Err(fault))) => return self.rolled_back((session, process), step, fault).await,
@@ -185,6 +184,7 @@ impl<'a> Applying<'a> {
         match committed {
             Ok(()) => {
                 self.session = Some(session);
+                self.has_done(step);
                 Ok(Became::Done)
             }
             Err(error) if is_refusal(&error) => {
@@ -194,101 +194,34 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// Begins the transaction of a step, by which process of the server it tells; `None` when the step has
-    /// been taken. Connects anew where the connection of the step before is gone.
-    async fn begin(&mut self, step: Step<'_>) -> Result<Option<(Session, i32, Shape)>> {
-        let deadline = self.cx.deadline();
-        loop {
-            let before = self.session.take();
-            let look = async {
-                let (session, process) = match before {
-                    Some(session) => {
-                        let turn = deadline.min(Instant::now() + self.limits.turn);
-                        let process = history::begin_on(self.database, &session, "", turn).await?;
-                        (session, process)
-                    }
-                    None => history::begin(self.database, "", (deadline, self.limits.turn)).await?,
-                };
-                let found = self.found(&session, step).await?;
-                // The rest of it would need a session, and what is done is not the file's beginning.
-                if step.way == Way::Up && !found.underway.is_empty() {
-                    return Err(unfinished(step.run));
-                }
-                if found.is_done {
-                    let ended = session.client.batch_execute("ROLLBACK").await;
-                    ended.map_err(|error| self.failed(error))?;
-                }
-                Ok::<_, Error>((session, process, found))
-            };
-            let looked = timeout_at(deadline, look);
-            let Some(looked) = self.cx.cancellation().run_until_cancelled(looked).await else {
-                let what = "the run was interrupted before the file was applied";
-                return Err(refused(RUN_INTERRUPTED, what, step.run));
-            };
-            match looked {
-                Ok(Ok((session, _, found))) if found.is_done => {
-                    self.session = Some(session);
-                    return Ok(None);
-                }
-                Ok(Ok((session, process, found))) => {
-                    return Ok(Some((session, process, found.shape)));
-                }
-                Ok(Err(error)) if self.may_pass(&error) => sleep(AGAIN).await,
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(self.database.silent(DOING)),
-            }
-        }
-    }
-
-    /// Whether nothing was asked for yet that a new connection could not ask for.
-    fn may_pass(&self, error: &Error) -> bool {
-        let is_late = Instant::now() + AGAIN >= self.cx.deadline();
-        error.is_temporary() && *error.code() != code::LOCKED && !is_late
-    }
-
-    /// What the database says of it, under the lock.
-    pub(super) async fn found(&self, session: &Session, step: Step<'_>) -> Result<Found> {
-        let read = async {
-            let shape = Shape::ask(session).await?;
-            let texts = self.change.versions();
-            Ok((shape, history::read(&session.client, shape, Texts::Of(&texts)).await?))
-        };
-        let (shape, History { rows, underway }) =
-            read.await.map_err(|error| history::unread(self.database, error))?;
-        let standing = self.change.standing(&rows);
-        // What came after it stands on it.
-        let after = || standing.beside().filter(|_| step.way == Way::Down);
-        if let Some(live) = standing.elsewhere(self.change).or_else(after) {
-            return Err(refused(
-                code::ELSEWHERE,
-                "somebody else has applied migrations since the plan",
-                step.run,
-            )
-            .with_context("newest", live)
-            .with_next(NextAction::verb(Verb::Status, &[])));
-        }
-        let is_applied = standing.applied.contains_key(&*step.file.version);
-        let mine = |it: &Progress| it.version == step.file.version;
-        let underway: Vec<_> = underway.into_iter().filter(mine).collect();
-        let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();
-        Ok(Found { shape, is_done, underway })
-    }
-
     /// All of the transaction but its end.
-    async fn run(&self, session: &Session, shape: Shape, step: Step<'_>) -> Result<(), Fault> {
-        let client = &session.client;
+    async fn run(&self, session: &Session, turn: Turn, step: Step<'_>) -> Result<(), Fault> {
+        let (client, shape) = (&session.client, turn.shape);
         if !shape.is_whole() {
             client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
             history::provision(client, shape).await?;
         }
-        let limits = self.limits.sql("LOCAL");
-        let ((), begun) = try_join!(biased; client.batch_execute(&limits), transaction(client))?;
+        let began = match turn.began {
+            Some(began) => Some(began),
+            None => transaction(session, &self.limits.sql("LOCAL")).await?,
+        };
+        let ended = OnceLock::new();
+        let mut pipeline = Pipeline::default();
         for (number, statement) in step.run.statements.iter().enumerate() {
-            // One at a time, and by the protocol that takes no two at once.
-            let done = client.execute_typed(&statement.text, &[]).await;
-            done.map_err(|error| Fault::Statement(Some(number), error))?;
+            if statement.goes_back() {
+                // What failed before it is not to be mended by it.
+                pipeline.wait().await?;
+            }
+            // By the protocol that takes no two at once.
+            let call = async { client.execute_typed(&statement.text, &[]).await.map(drop) };
+            pipeline.send(Some(number), statement.text.len(), call).await?;
         }
-        let reset = client.batch_execute(history::AS_NEW);
+        let end = async {
+            let which = transaction(session, history::AS_NEW).await?;
+            ended.get_or_init(|| which);
+            Ok(())
+        };
+        pipeline.send(None, 0, end).await?;
         let record = async {
             match step.way {
                 Way::Up => history::add(client, step.file).await,
@@ -298,9 +231,10 @@ impl<'a> Applying<'a> {
                 }
             }
         };
-        // Sent in this order, without waiting for the answers in between.
-        let ((), (), ends) = try_join!(biased; reset, record, transaction(client))?;
-        if ends == begun { Ok(()) } else { Err(Fault::Escaped) }
+        pipeline.send(None, 0, record).await?;
+        pipeline.wait().await?;
+        let is_one = began.is_some() && ended.get() == Some(&began);
+        if is_one { Ok(()) } else { Err(Fault::Escaped) }
     }
 
     /// Ends a transaction that failed.
@@ -360,7 +294,7 @@ impl<'a> Applying<'a> {
     /// Finds out what became of a file whose transaction nobody has seen the end of. It is ended where
     /// it still works, and the lock is had only when it is over.
     async fn settle(&mut self, process: i32, step: Step<'_>, error: Error) -> Result<Became> {
-        self.session = None;
+        (self.session, self.last) = (None, None);
         let until = Instant::now() + SETTLING;
         let read = async {
             loop {
@@ -394,18 +328,18 @@ impl<'a> Applying<'a> {
 
     /// Whether a step has been taken, by a new session that has the lock after the lost one.
     async fn read_again(
-        &self,
+        &mut self,
         process: i32,
         step: Step<'_>,
         until: Instant,
     ) -> Result<(bool, Session)> {
-        let session = history::regain(self.database, process, until).await?;
-        let is_done = self.found(&session, step).await?.is_done;
+        let (session, turn) = history::regain(self.database, process, until).await?;
+        let is_done = self.found(&session, turn.shape, step).await?.is_done;
         session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
         Ok((is_done, session))
     }
 
-    fn failed(&self, error: tokio_postgres::Error) -> Error {
+    pub(super) fn failed(&self, error: tokio_postgres::Error) -> Error {
         self.database.failed(DOING, error)
     }
 }
@@ -416,10 +350,10 @@ pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some() && !is_lost
 }
 
-/// Which transaction it is.
-async fn transaction(client: &tokio_postgres::Client) -> Result<String, tokio_postgres::Error> {
-    let sql = "SELECT pg_current_xact_id()::text";
-    client.query_typed_one(sql, &[]).await?.try_get(0)
+/// Does what is first, and tells in which transaction.
+async fn transaction(session: &Session, first: &str) -> history::Answer<Option<String>> {
+    let said = session.ask(&format!("{first}; SELECT pg_current_xact_id()")).await?;
+    said.last().map_or(Ok(None), |row| Ok(row.try_get(0)?.map(str::to_owned)))
 }
 
 pub(super) fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {

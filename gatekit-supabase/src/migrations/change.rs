@@ -1,13 +1,13 @@
 //! What a push changes, and where the database stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gatekit_core::{Digest, Live, Location};
 use serde::{Deserialize, Serialize};
 
 use super::apply::Way;
 use super::file::File;
-use super::history::{History, content};
+use super::history::{History, content, in_short};
 use super::merge::Applied;
 use super::progress::Progress;
 
@@ -84,12 +84,11 @@ impl Pending {
 
 impl Before {
     pub(super) fn of<'a>(versions: impl Iterator<Item = &'a str>) -> Self {
-        let mut versions: Vec<_> = versions.collect();
-        versions.sort_unstable();
+        let versions: BTreeSet<_> = versions.collect();
         Self {
             count: versions.len(),
             newest: versions.last().map(|it| (*it).to_owned()),
-            digest: Digest::of(versions.join("\n")),
+            digest: in_short(&versions),
         }
     }
 }
@@ -97,8 +96,10 @@ impl Before {
 /// A history against a change.
 #[derive(Debug)]
 pub(super) struct Standing<'a> {
-    /// The rows of the change's files, by version.
-    pub(super) applied: BTreeMap<&'a str, &'a Applied>,
+    /// The versions of the change that have a row.
+    pub(super) applied: BTreeSet<&'a str>,
+    /// The first of them that is of another file.
+    instead: Option<&'a Applied>,
     /// The newest of the other rows.
     newest_other: Option<&'a Applied>,
     /// Whether all other rows are those of before.
@@ -110,18 +111,29 @@ impl PushChange {
         self.files.iter().map(|it| it.version.as_str()).collect()
     }
 
-    pub(super) fn standing<'a>(&self, rows: &'a [Applied]) -> Standing<'a> {
-        let is_ours = |row: &&Applied| self.files.iter().any(|it| it.version == row.version);
+    /// Where it stands by these rows. Those that are `known` to be of their files are not compared again.
+    pub(super) fn standing<'a>(
+        &'a self,
+        rows: &'a [Applied],
+        known: &BTreeSet<&str>,
+    ) -> Standing<'a> {
+        let files: BTreeMap<_, _> = self.files.iter().map(|it| (it.version.as_str(), it)).collect();
+        let is_ours = |row: &&Applied| files.contains_key(row.version.as_str());
         let (ours, others): (Vec<&Applied>, Vec<&Applied>) = rows.iter().partition(is_ours);
+        let is_other = |row: &&&Applied| {
+            let version = row.version.as_str();
+            !known.contains(version) && files.get(version).is_some_and(|file| !file.is(row))
+        };
         Standing {
-            applied: ours.into_iter().map(|row| (row.version.as_str(), row)).collect(),
+            instead: ours.iter().find(is_other).copied(),
+            applied: ours.into_iter().map(|row| row.version.as_str()).collect(),
             is_as_before: Before::of(others.iter().map(|row| row.version.as_str())) == self.before,
             newest_other: others.into_iter().max_by(|a, b| a.version.cmp(&b.version)),
         }
     }
 
     pub(super) fn locate(&self, history: &History) -> Location {
-        let standing = self.standing(&history.rows);
+        let standing = self.standing(&history.rows, &BTreeSet::new());
         if let Some(live) = standing.elsewhere(self) {
             return Location::Elsewhere(live);
         }
@@ -144,7 +156,7 @@ impl PushChange {
                 (false, None) => Location::Elsewhere(gone()),
             };
         }
-        let next = self.files.iter().find(|it| !standing.applied.contains_key(&*it.version));
+        let next = self.files.iter().find(|it| !standing.applied.contains(&*it.version));
         match (standing.applied.len(), next) {
             (_, None) => Location::After,
             (0, Some(_)) => Location::Before,
@@ -167,14 +179,10 @@ impl Standing<'_> {
     /// What somebody else has applied in the place of the change, or beside a part of it. What comes after
     /// all of it does not undo it.
     pub(super) fn elsewhere(&self, change: &PushChange) -> Option<Live> {
-        let others = change.files.iter().find_map(|it| {
-            let row = self.applied.get(&*it.version)?;
-            (!it.is(row)).then(|| live(row))
-        });
         let is_whole = self.applied.len() == change.files.len();
         let beside = self.beside().filter(|_| !is_whole);
         let is_short = !self.is_as_before && !is_whole && self.newest_other.is_none();
-        others.or(beside).or_else(|| is_short.then(gone))
+        self.instead.map(live).or(beside).or_else(|| is_short.then(gone))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The history of a database: the table that the Supabase CLI keeps, and the lock on it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -57,6 +58,13 @@ pub(super) const SHAPE: &str = "
     WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
 
+/// Which versions the table has, in short; whether a file may be half applied; and which transaction it is.
+const VERSIONS: &str = "
+    SELECT encode(sha256(convert_to(
+            coalesce(string_agg(version, chr(10) ORDER BY version COLLATE \"C\"), ''), 'UTF8')), 'hex'),
+        to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL, pg_current_xact_id()
+    FROM supabase_migrations.schema_migrations";
+
 /// Makes the table, or what it lacks, as the CLI does.
 const PROVISION: &str = "
     CREATE SCHEMA IF NOT EXISTS supabase_migrations;
@@ -95,18 +103,23 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) async fn ask(session: &Session) -> Answer<Self> {
-        Self::of(session.ask(SHAPE).await?)
+        Self::of(&session.ask(SHAPE).await?)
     }
 
-    /// By the answer to [`SHAPE`].
-    pub(super) fn of(said: Option<SimpleQueryRow>) -> Answer<Self> {
-        let is = |at| said.as_ref().map_or(Ok(false), |row| Ok(row.try_get(at)? == Some("t")));
+    /// By the answer to [`SHAPE`], as the last of what was asked.
+    pub(super) fn of(said: &[SimpleQueryRow]) -> Answer<Self> {
+        let is = |at| said.last().map_or(Ok(false), |row| Ok(row.try_get(at)? == Some("t")));
         Ok(Self {
             has_version: is(0)?,
             has_name: is(1)?,
             has_statements: is(2)?,
             has_progress: is(3)?,
         })
+    }
+
+    /// It with all that the CLI makes.
+    pub(super) fn made_whole(self) -> Self {
+        Self { has_version: true, has_name: true, has_statements: true, ..self }
     }
 
     pub(super) fn is_whole(self) -> bool {
@@ -191,8 +204,26 @@ pub(super) async fn provision(client: &Client, shape: Shape) -> Answer<()> {
     if shape.is_whole() { Ok(()) } else { client.batch_execute(PROVISION).await }
 }
 
-/// Begins a transaction that holds the lock, and tells by which process of the server. `how` is `READ ONLY`
-/// for who only reads, and nothing for who writes.
+/// The lock is had.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// By which process of the server.
+    pub(super) process: i32,
+    /// What there is of the tables since.
+    pub(super) shape: Shape,
+    /// Which transaction has begun with it, when the limits of statements are set in it already.
+    pub(super) began: Option<String>,
+}
+
+impl Turn {
+    /// By what was said when it came.
+    fn of((process, said): (i32, Vec<SimpleQueryRow>)) -> Answer<Self> {
+        Ok(Self { process, shape: Shape::of(&said)?, began: None })
+    }
+}
+
+/// Begins a transaction that holds the lock. `how` is `READ ONLY` for who only reads, and nothing for who
+/// writes.
 ///
 /// Whoever has it may be sure that no other push is under way: also none of a process that is gone.
 ///
@@ -202,12 +233,12 @@ pub(super) async fn begin(
     database: &Database,
     how: &str,
     (deadline, turn): (Instant, Duration),
-) -> Result<(Session, i32)> {
-    let take = Take::transaction(how);
+) -> Result<(Session, Turn)> {
+    let take = Take::transaction(how, SHAPE);
     let (session, said) = database.session(&take.sql, LOCKING, deadline).await?;
     let until = deadline.min(Instant::now() + turn);
-    let process = take.turn(database, &session, said, until).await?;
-    Ok((session, process))
+    let turn = Turn::of(take.turn(database, &session, said, until).await?);
+    Ok((session, turn.map_err(|error| unread(database, error))?))
 }
 
 /// The same on a session that is there.
@@ -216,10 +247,37 @@ pub(super) async fn begin_on(
     session: &Session,
     how: &str,
     deadline: Instant,
-) -> Result<i32> {
-    let take = Take::transaction(how);
+) -> Result<Turn> {
+    let take = Take::transaction(how, SHAPE);
     let said = take.again(database, session).await?;
-    take.turn(database, session, said, deadline).await
+    let turn = Turn::of(take.turn(database, session, said, deadline).await?);
+    turn.map_err(|error| unread(database, error))
+}
+
+/// The same for who writes, on a session that is there, with those `limits` of statements. Gives the process, and
+/// the transaction where the history has these versions still, and nothing is half applied.
+///
+/// # Errors
+/// Also those of a history that is gone.
+pub(super) async fn begin_again(
+    database: &Database,
+    session: &Session,
+    (limits, versions): (&str, &BTreeSet<String>),
+    deadline: Instant,
+) -> Result<(i32, Option<String>)> {
+    let take = Take::transaction("", &format!("{limits}; {VERSIONS}"));
+    let said = take.again(database, session).await?;
+    let (process, said) = take.turn(database, session, said, deadline).await?;
+    let row = said.last().ok_or_else(|| database.silent(READING))?;
+    let tell = |at| row.try_get(at).map_err(|error| database.failed(READING, error));
+    let is_same = tell(0)? == Some(&*in_short(versions).to_string()) && tell(1)? == Some("f");
+    Ok((process, tell(2)?.filter(|_| is_same).map(str::to_owned)))
+}
+
+/// The digest of versions, as [`VERSIONS`] tells it.
+pub(super) fn in_short<S: AsRef<str>>(versions: &BTreeSet<S>) -> Digest {
+    let versions: Vec<_> = versions.iter().map(AsRef::as_ref).collect();
+    Digest::of(versions.join("\n"))
 }
 
 /// The same for a session: the lock is held until [`unlock_session`], or its end. No pooler may be between.
@@ -227,10 +285,11 @@ pub(super) async fn lock_session(
     database: &Database,
     session: &Session,
     deadline: Instant,
-) -> Result<i32> {
+) -> Result<Turn> {
     let take = Take::session();
     let said = take.again(database, session).await?;
-    take.turn(database, session, said, deadline).await
+    let turn = Turn::of(take.turn(database, session, said, deadline).await?);
+    turn.map_err(|error| unread(database, error))
 }
 
 /// The statement that lets the lock of a session go.
@@ -251,21 +310,29 @@ pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
 pub(super) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
+/// Has the server look every few seconds whether its client is there, while it works: statements that were sent
+/// ahead by a process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor
+/// can every one that is not on Linux.
+const ALERT: &str = "
+    CASE WHEN version() LIKE '%linux%' AND current_setting('client_connection_check_interval', true) IS NOT NULL
+        THEN set_config('client_connection_check_interval', '5s', true) END";
+
 /// How the lock is taken.
 struct Take {
-    /// Tries it, and tells whether it is had, and by which process of the server.
+    /// Tries it, and tells whether it is had, and by which process of the server; and in another statement, so
+    /// that it is younger than the lock, what is to be known of the history.
     sql: String,
     /// What undoes that when somebody else has it.
     give_up: &'static str,
 }
 
 impl Take {
-    fn transaction(how: &str) -> Self {
+    fn transaction(how: &str, then: &str) -> Self {
         // Whatever the database has by default, what is read under the lock is younger than the lock.
         // Reset is what an earlier file has set, or another client of a pooler.
         let sql = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW};
-             SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid()"
+             SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid(), {ALERT}; {then}"
         );
         Self { sql, give_up: "ROLLBACK" }
     }
@@ -276,34 +343,31 @@ impl Take {
             "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
              SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
-             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"
+             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid(); {SHAPE}"
         );
         Self { sql, give_up: "" }
     }
 
-    async fn again(
-        &self,
-        database: &Database,
-        session: &Session,
-    ) -> Result<Option<SimpleQueryRow>> {
+    async fn again(&self, database: &Database, session: &Session) -> Result<Vec<SimpleQueryRow>> {
         session.ask(&self.sql).await.map_err(|error| database.failed(LOCKING, error))
     }
 
-    /// Tries until it is had, and tells by which process of the server. `said` is the answer to the first try.
+    /// Tries until it is had, and gives the process and all that was said then. `said` is the answer to the first
+    /// try.
     async fn turn(
         &self,
         database: &Database,
         session: &Session,
-        mut said: Option<SimpleQueryRow>,
+        mut said: Vec<SimpleQueryRow>,
         deadline: Instant,
-    ) -> Result<i32> {
+    ) -> Result<(i32, Vec<SimpleQueryRow>)> {
         let (client, failed) = (&session.client, |error| database.failed(LOCKING, error));
         let mut pause = PAUSES.0;
         loop {
-            let row = said.ok_or_else(|| database.silent(LOCKING))?;
+            let [.., row, _] = &*said else { return Err(database.silent(LOCKING)) };
             if row.try_get(0).map_err(failed)? == Some("t") {
                 let process = row.try_get(1).map_err(failed)?.and_then(|it| it.parse().ok());
-                return process.ok_or_else(|| database.silent(LOCKING));
+                return Ok((process.ok_or_else(|| database.silent(LOCKING))?, said));
             }
             let is_late = Instant::now() + pause >= deadline;
             let holder = if is_late { holder(client).await.map_err(failed)? } else { None };
@@ -331,21 +395,25 @@ impl Take {
 ///
 /// # Errors
 /// `migration.locked` when the lock is not to be had until then, and `database.*`.
-pub(super) async fn regain(database: &Database, process: i32, until: Instant) -> Result<Session> {
+pub(super) async fn regain(
+    database: &Database,
+    process: i32,
+    until: Instant,
+) -> Result<(Session, Turn)> {
     let session = database.connect(until).await?;
     let end = async |how| {
         let ended = end(&session.client, process, how).await;
         ended.map_err(|error| database.failed("end a transaction whose answer was lost", error))
     };
     end(End::Cancel).await?;
-    match begin_on(database, &session, "READ ONLY", Instant::now() + GRACE).await {
+    let turn = match begin_on(database, &session, "READ ONLY", Instant::now() + GRACE).await {
         Err(error) if *error.code() == code::LOCKED => {
             end(End::Terminate).await?;
-            begin_on(database, &session, "READ ONLY", until).await?;
+            begin_on(database, &session, "READ ONLY", until).await?
         }
-        begun => drop(begun?),
-    }
-    Ok(session)
+        begun => begun?,
+    };
+    Ok((session, turn))
 }
 
 /// Ends what that process of the server does, by another connection, if it is still the one that has the

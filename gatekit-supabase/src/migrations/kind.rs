@@ -73,6 +73,11 @@ impl Statement {
         tokens.any(|token| contains(token.text, HISTORY))
     }
 
+    /// Whether it goes back to a savepoint, in a file that neither begins nor ends transactions.
+    pub(super) fn goes_back(&self) -> bool {
+        first_words(&self.text).first().is_some_and(|it| it.is("ROLLBACK"))
+    }
+
     /// Whether it leaves something to its session that is no setting, as a temporary table: in another session what
     /// follows would do something else. What a function or a `DO` block leaves cannot be told.
     pub(super) fn prepares_session(&self) -> bool {

@@ -110,7 +110,7 @@ pub async fn list(
     let unread = |error| history::unread(database, error);
     let read = async {
         let (session, said) = database.session(SHAPE, READING, deadline).await?;
-        let (client, shape) = (&session.client, Shape::of(said).map_err(unread)?);
+        let (client, shape) = (&session.client, Shape::of(&said).map_err(unread)?);
         let list = match detail {
             Detail::Versions => {
                 let Listing { entries, skipped } = folder.list()?;

@@ -1,5 +1,6 @@
 //! `Push`, the deployer of migrations.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -36,6 +37,10 @@ const ORPHANED: &str = "versions were applied that no file has";
 /// with it: a file is applied as a whole and recorded, or neither. The push holds a lock on the history that no
 /// other push of gatekit gets, also when this process is gone and the server still works for it; under that
 /// lock the history is read again first. When an answer is lost, the history is read, and never guessed.
+///
+/// Statements are sent before the answers to those before them, 16 of them or 1 MiB at most, and the commit
+/// when all are answered. A server on Linux, from PostgreSQL 14 on, stops within seconds when the process that
+/// pushes is gone.
 ///
 /// The change has landed when the history has every file of it, by what their statements say. Whoever else
 /// has applied the same file has applied it: the table does not tell who it was.
@@ -152,7 +157,7 @@ impl Push {
     async fn history(&self, deadline: Instant, texts: Texts<'_>) -> Result<History> {
         let unread = |error| history::unread(&self.database, error);
         let (session, said) = self.database.session(SHAPE, READING, deadline).await?;
-        let shape = Shape::of(said).map_err(unread)?;
+        let shape = Shape::of(&said).map_err(unread)?;
         let history = history::read(&session.client, shape, texts).await.map_err(unread)?;
         self.database.keep(session);
         Ok(history)
@@ -161,10 +166,8 @@ impl Push {
     /// The same under the lock, in a transaction of its own: no push is under way.
     async fn history_locked(&self, deadline: Instant, texts: Texts<'_>) -> Result<History> {
         let turn = (deadline, self.limits.turn);
-        let (session, _) = history::begin(&self.database, "READ ONLY", turn).await?;
-        let read =
-            async { history::read(&session.client, Shape::ask(&session).await?, texts).await };
-        let history = read.await;
+        let (session, turn) = history::begin(&self.database, "READ ONLY", turn).await?;
+        let history = history::read(&session.client, turn.shape, texts).await;
         // A pooler closes the connection to the server of a client that leaves in a transaction.
         let ended = session.client.batch_execute("ROLLBACK").await;
         ended.map_err(|error| self.database.failed("let the history go", error))?;
@@ -217,8 +220,8 @@ impl Push {
     pub(super) fn files(&self, change: &PushChange) -> Result<Vec<File>> {
         let mut found = self.folder.read()?.files;
         found.retain(|file| change.files.iter().any(|it| it.version == file.version));
-        let is_same = |it: &Pending| found.iter().any(|file| Pending::of(file) == *it);
-        match change.files.iter().find(|it| !is_same(it)) {
+        let there: BTreeMap<_, _> = found.iter().map(|it| (&it.version, Pending::of(it))).collect();
+        match change.files.iter().find(|it| there.get(&it.version) != Some(it)) {
             None => Ok(found),
             Some(changed) => {
                 let what = "a file is not the one that was planned";

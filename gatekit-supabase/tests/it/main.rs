@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, outside `#[test]`")]
 
+mod ahead;
 mod alone;
 mod alone_left;
 mod alone_session;

@@ -1,8 +1,8 @@
 //! What stands between a client and its server, and may fall silent.
 
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,6 +17,8 @@ pub(crate) struct Relay {
     /// The same of what they are answered.
     answered: Arc<AtomicU32>,
     connections: Arc<AtomicU32>,
+    /// All that clients have said.
+    said: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Relay {
@@ -27,17 +29,20 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{before}@{}/{database}", listener.local_addr().unwrap());
         let count = || Arc::new(AtomicU32::new(0));
-        let relay = Self { url, asked: count(), answered: count(), connections: count() };
+        let said = Arc::default();
+        let relay = Self { url, asked: count(), answered: count(), connections: count(), said };
         let (asked, answered) = (Arc::clone(&relay.asked), Arc::clone(&relay.answered));
         let (connections, server) = (Arc::clone(&relay.connections), server.to_owned());
+        let said = Arc::clone(&relay.said);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let far = TcpStream::connect(&server).await.unwrap();
                 let (near, far) = (near.into_split(), far.into_split());
                 let both = || [Arc::clone(&asked), Arc::clone(&answered)];
-                tokio::spawn(carry((near.0, far.1), Arc::clone(&asked), both()));
-                tokio::spawn(carry((far.0, near.1), Arc::clone(&answered), both()));
+                let (said, unheard) = (Arc::clone(&said), Arc::default());
+                tokio::spawn(carry((near.0, far.1), said, Arc::clone(&asked), both()));
+                tokio::spawn(carry((far.0, near.1), unheard, Arc::clone(&answered), both()));
             }
         });
         relay
@@ -54,6 +59,11 @@ impl Relay {
         self.answered.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// How often clients have said that.
+    pub(crate) fn times_said(&self, text: &str) -> usize {
+        String::from_utf8_lossy(&self.said.lock().unwrap()).matches(text).count()
+    }
+
     /// How many there were so far.
     pub(crate) fn connections(&self) -> u32 {
         self.connections.load(Ordering::SeqCst)
@@ -63,6 +73,7 @@ impl Relay {
 /// Until its own `way` is silenced. Once `either` is, neither side hears that the other has gone.
 async fn carry(
     (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf),
+    said: Arc<Mutex<Vec<u8>>>,
     way: Arc<AtomicU32>,
     either: [Arc<AtomicU32>; 2],
 ) {
@@ -74,6 +85,7 @@ async fn carry(
         if is_over || way.load(Ordering::SeqCst) != round {
             pending::<()>().await;
         }
+        said.lock().unwrap().extend_from_slice(&buffer[..read]);
         if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }

@@ -120,7 +120,7 @@ impl Writing<'_> {
         }
         let deadline = self.cx.deadline();
         let turn = (deadline, self.turn);
-        let (session, process) = history::begin(self.database, "", turn).await?;
+        let (session, turn) = history::begin(self.database, "", turn).await?;
         let found = async {
             session.client.batch_execute(PLAIN).await.map_err(|error| self.failed(error))?;
             let seen = rows::see(&session.client, self.database, &self.change.versions()).await?;
@@ -151,14 +151,14 @@ impl Writing<'_> {
             }
         };
         let until = Instant::now() + WRITING;
-        let error = match timeout_at(until, self.run(&session, way, &seen)).await {
+        let error = match timeout_at(until, self.run((&session, turn.shape), way, &seen)).await {
             Ok(Ok(())) => {
                 let error = match timeout(WRITING, session.client.batch_execute("COMMIT")).await {
                     Ok(Ok(())) => return Ok(proof),
                     Ok(Err(error)) => self.failed(error),
                     Err(_) => self.database.silent(DOING),
                 };
-                return self.settle(process, way, error).await.map(|()| proof);
+                return self.settle(turn.process, way, error).await.map(|()| proof);
             }
             Ok(Err(Fault::Refused(error))) => error,
             Ok(Err(Fault::Server(error))) => self.failed(error),
@@ -166,7 +166,7 @@ impl Writing<'_> {
         };
         match timeout(ROLLBACK, session.client.batch_execute("ROLLBACK")).await {
             Ok(Ok(())) => Err(error),
-            _ => self.settle(process, way, error).await.map(|()| proof),
+            _ => self.settle(turn.process, way, error).await.map(|()| proof),
         }
     }
 
@@ -199,13 +199,18 @@ impl Writing<'_> {
     }
 
     /// All of the transaction but its end.
-    async fn run(&self, session: &Session, way: Way<'_>, seen: &Seen) -> Result<(), Fault> {
+    async fn run(
+        &self,
+        (session, shape): (&Session, Shape),
+        way: Way<'_>,
+        seen: &Seen,
+    ) -> Result<(), Fault> {
         let client = &session.client;
         let versions = self.change.versions();
         match way {
             Way::There(files, _) => {
                 if self.change.status == Status::Applied {
-                    history::provision(client, Shape::ask(session).await?).await?;
+                    history::provision(client, shape).await?;
                 }
                 let by = (&*self.change.repair, self.change.status.as_str());
                 for version in &versions {
@@ -273,7 +278,7 @@ impl Writing<'_> {
     async fn settle(&self, process: i32, way: Way<'_>, error: Error) -> Result<()> {
         let until = Instant::now() + SETTLING;
         let read = async {
-            let session = history::regain(self.database, process, until).await?;
+            let (session, _) = history::regain(self.database, process, until).await?;
             let kept = rows::is_kept(&session.client, &self.change.repair).await;
             let kept = kept.map_err(|error| self.failed(error))?;
             session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;

@@ -1,0 +1,172 @@
+//! What the database says of a step, under the lock.
+
+use std::collections::BTreeSet;
+
+use gatekit_core::code::RUN_INTERRUPTED;
+use gatekit_core::{Error, NextAction, Result, Verb};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::alone::unfinished;
+use super::apply::{AGAIN, Applying, DOING, Step, Way, refused};
+use super::history::{self, History, Shape, Texts, Turn};
+use super::progress::Progress;
+use crate::code;
+use crate::session::Session;
+
+/// What is found.
+pub(super) struct Found {
+    pub(super) is_done: bool,
+    /// How far its file is, up or down.
+    pub(super) underway: Vec<Progress>,
+}
+
+/// A history of which nothing is half applied.
+#[derive(Debug)]
+pub(super) struct Last {
+    versions: BTreeSet<String>,
+    shape: Shape,
+}
+
+impl Applying<'_> {
+    /// Begins the transaction of a step; `None` when the step has been taken. Connects anew where the connection
+    /// of the step before is gone.
+    pub(super) async fn begin(&mut self, step: Step<'_>) -> Result<Option<(Session, Turn)>> {
+        let (cx, deadline) = (self.cx, self.cx.deadline());
+        loop {
+            let (before, last) = (self.session.take(), self.last.take());
+            let looked = timeout_at(deadline, self.look(before, last, step));
+            let Some(looked) = cx.cancellation().run_until_cancelled(looked).await else {
+                let what = "the run was interrupted before the file was applied";
+                return Err(refused(RUN_INTERRUPTED, what, step.run));
+            };
+            match looked {
+                Ok(Ok((session, _, true))) => {
+                    self.session = Some(session);
+                    return Ok(None);
+                }
+                Ok(Ok((session, turn, false))) => return Ok(Some((session, turn))),
+                Ok(Err(error)) if self.may_pass(&error) => sleep(AGAIN).await,
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(self.database.silent(DOING)),
+            }
+        }
+    }
+
+    /// Takes the lock, and sees whether the step has been taken; where it has, the lock is let go.
+    async fn look(
+        &mut self,
+        before: Option<Session>,
+        last: Option<Last>,
+        step: Step<'_>,
+    ) -> Result<(Session, Turn, bool)> {
+        let (session, turn) = match (before, last) {
+            (Some(session), Some(last)) => self.turn_after(session, last).await?,
+            (Some(session), None) => {
+                let turn = history::begin_on(self.database, &session, "", self.turn()).await?;
+                (session, turn)
+            }
+            (None, _) => self.turn_anew().await?,
+        };
+        let is_done = match &self.last {
+            Some(last) => last.versions.contains(&step.file.version) == (step.way == Way::Up),
+            None => {
+                let found = self.found(&session, turn.shape, step).await?;
+                // The rest of it would need a session, and what is done is not the file's beginning.
+                if step.way == Way::Up && !found.underway.is_empty() {
+                    return Err(unfinished(step.run));
+                }
+                found.is_done
+            }
+        };
+        if is_done {
+            let ended = session.client.batch_execute("ROLLBACK").await;
+            ended.map_err(|error| self.failed(error))?;
+        }
+        Ok((session, turn, is_done))
+    }
+
+    /// Until when the lock is waited for.
+    fn turn(&self) -> Instant {
+        self.cx.deadline().min(Instant::now() + self.limits.turn)
+    }
+
+    async fn turn_anew(&self) -> Result<(Session, Turn)> {
+        let turn = (self.cx.deadline(), self.limits.turn);
+        history::begin(self.database, "", turn).await
+    }
+
+    /// Takes the lock, and sees by a digest whether the history is still the `last` one, which is the last again
+    /// then.
+    async fn turn_after(&mut self, session: Session, last: Last) -> Result<(Session, Turn)> {
+        let (limits, until) = (self.limits.sql("LOCAL"), self.turn());
+        let (versions, shape) = (&last.versions, last.shape);
+        match history::begin_again(self.database, &session, (&limits, versions), until).await {
+            Ok((process, Some(began))) => {
+                self.last = Some(last);
+                Ok((session, Turn { process, shape, began: Some(began) }))
+            }
+            Ok((process, None)) => {
+                let shape = Shape::ask(&session).await;
+                let shape = shape.map_err(|error| history::unread(self.database, error))?;
+                Ok((session, Turn { process, shape, began: None }))
+            }
+            Err(error) if error.is_temporary() => Err(error),
+            // The table is no more as it was.
+            Err(_) => {
+                drop(session);
+                self.turn_anew().await
+            }
+        }
+    }
+
+    /// Whether nothing was asked for yet that a new connection could not ask for.
+    fn may_pass(&self, error: &Error) -> bool {
+        let is_late = Instant::now() + AGAIN >= self.cx.deadline();
+        error.is_temporary() && *error.code() != code::LOCKED && !is_late
+    }
+
+    /// What the database says of it, under the lock.
+    pub(super) async fn found(
+        &mut self,
+        session: &Session,
+        shape: Shape,
+        step: Step<'_>,
+    ) -> Result<Found> {
+        let mut texts = self.change.versions();
+        texts.retain(|version| !self.known.contains(version));
+        let read = history::read(&session.client, shape, Texts::Of(&texts)).await;
+        let History { rows, underway } =
+            read.map_err(|error| history::unread(self.database, error))?;
+        let standing = self.change.standing(&rows, &self.known);
+        // What came after it stands on it.
+        let after = || standing.beside().filter(|_| step.way == Way::Down);
+        if let Some(live) = standing.elsewhere(self.change).or_else(after) {
+            return Err(refused(
+                code::ELSEWHERE,
+                "somebody else has applied migrations since the plan",
+                step.run,
+            )
+            .with_context("newest", live)
+            .with_next(NextAction::verb(Verb::Status, &[])));
+        }
+        let is_applied = standing.applied.contains(&*step.file.version);
+        let versions = self.change.versions().into_iter();
+        self.known = versions.filter(|version| standing.applied.contains(version)).collect();
+        let all = rows.into_iter().map(|row| row.version).collect();
+        self.last = underway.is_empty().then_some(Last { versions: all, shape });
+        let mine = |it: &Progress| it.version == step.file.version;
+        let underway: Vec<_> = underway.into_iter().filter(mine).collect();
+        let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();
+        Ok(Found { is_done, underway })
+    }
+
+    /// The history has its row since, or has it no more.
+    pub(super) fn has_done(&mut self, step: Step<'_>) {
+        let Some(last) = &mut self.last else { return };
+        match step.way {
+            Way::Up => last.versions.insert(step.file.version.clone()),
+            Way::Down => last.versions.remove(&step.file.version),
+        };
+        last.shape = last.shape.made_whole();
+    }
+}

@@ -1,0 +1,80 @@
+//! Calls that are sent without waiting for the answers to those before.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use super::apply::Fault;
+use super::history::Answer;
+
+/// How many are under way at most: what a server has got, it works on, whoever has gone.
+const AHEAD: usize = 16;
+
+/// How much text these have together, and may be one more than that.
+const BYTES: usize = 1 << 20;
+
+/// Calls of one connection, answered in the order in which they were sent. In a transaction the first error is
+/// the true one: after it the server refuses all that follows, unless that goes back to a savepoint.
+#[derive(Default)]
+pub(super) struct Pipeline<'c> {
+    sent: VecDeque<Call<'c>>,
+    bytes: usize,
+}
+
+struct Call<'c> {
+    /// Which statement of a file it is.
+    number: Option<usize>,
+    bytes: usize,
+    answer: Pin<Box<dyn Future<Output = Answer<()>> + Send + 'c>>,
+}
+
+impl<'c> Pipeline<'c> {
+    /// Sends a call, and waits for the first answers where too much is under way.
+    ///
+    /// # Errors
+    /// Those of calls before it.
+    pub(super) async fn send(
+        &mut self,
+        number: Option<usize>,
+        bytes: usize,
+        call: impl Future<Output = Answer<()>> + Send + 'c,
+    ) -> Result<(), Fault> {
+        while self.sent.len() >= AHEAD || (self.bytes + bytes > BYTES && !self.sent.is_empty()) {
+            self.next().await?;
+        }
+        let mut answer: Pin<Box<dyn Future<Output = Answer<()>> + Send + 'c>> = Box::pin(call);
+        // A client sends with the first poll. What is ready by then was not sent.
+        let at_once = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        if let Poll::Ready(at_once) = at_once {
+            answer = Box::pin(async { at_once });
+        }
+        self.bytes += bytes;
+        self.sent.push_back(Call { number, bytes, answer });
+        Ok(())
+    }
+
+    /// Waits for all answers.
+    ///
+    /// # Errors
+    /// The first, by the order of the calls.
+    pub(super) async fn wait(&mut self) -> Result<(), Fault> {
+        while !self.sent.is_empty() {
+            self.next().await?;
+        }
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<(), Fault> {
+        let Some(Call { number, bytes, answer }) = self.sent.pop_front() else { return Ok(()) };
+        self.bytes -= bytes;
+        answer.await.map_err(|error| Fault::Statement(number, error))
+    }
+}
+
+impl fmt::Debug for Pipeline<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline").field("sent", &self.sent.len()).finish_non_exhaustive()
+    }
+}

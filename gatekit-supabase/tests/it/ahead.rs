@@ -1,0 +1,172 @@
+//! Statements that are sent before the answers to those before them, and what is read between files.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use gatekit_core::{Candidate, Outcome};
+use gatekit_peers::Via;
+use gatekit_supabase::Database;
+use gatekit_supabase::migrations::Push;
+use tokio::time::{Instant, sleep};
+
+use super::relay::Relay;
+use super::world::{World, end, engine, killed_at, lives, pipeline, version, why};
+
+/// The lock that a push holds.
+const LOCK: &str = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
+    AND (classid::bigint << 32 | objid::bigint) = 7449363237590103041
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+#[tokio::test]
+async fn many_statements_are_done_in_their_order() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        // More than are under way at once, and one that is more than all of these may be.
+        let mut file = "create table t (i serial, said int, text text);\n".to_owned();
+        for number in 1..=40 {
+            writeln!(file, "insert into t (said) values ({number});").unwrap();
+        }
+        writeln!(file, "insert into t (said, text) values (41, '{}');", "x".repeat(3 << 20))
+            .unwrap();
+        writeln!(file, "insert into t (said) values (42);").unwrap();
+        world.file(1, &file);
+        world.file(2, "-- nothing but this\n");
+        let report = world.ship().await;
+        assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
+        let wrong = "SELECT i::text FROM t WHERE i <> said OR length(text) <> 3 << 20";
+        assert_eq!(world.texts(wrong).await, [""; 0], "{via:?}");
+        assert_eq!(world.texts("SELECT count(*)::text FROM t").await, ["42"], "{via:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_that_fails_is_told_and_not_what_fails_because_of_it() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a ();\n\nselect 1 / 0;\nselect nope;\nselect 3;\n");
+        let report = world.ship().await;
+        let ended = (Outcome::RolledBack, "migration.failed");
+        assert_eq!(end(&report), ended, "{via:?}: {}", why(&report));
+        for said in ["2 of 4", "line: 3", "22012"] {
+            assert!(why(&report).contains(said), "{via:?}: {said}: {}", why(&report));
+        }
+        assert_eq!(world.tables().await, [""; 0], "{via:?}");
+    }
+}
+
+/// Nor does anything work on that was sent after it.
+#[tokio::test]
+async fn a_savepoint_does_not_hide_what_failed() {
+    let world = World::new();
+    world.run("create sequence seen").await;
+    world.file(1, "savepoint s;\nselect 1 / 0;\nrollback to s;\nselect nextval('seen');\n");
+    let report = world.ship().await;
+    assert_eq!(report.outcome, Outcome::RolledBack, "{}", why(&report));
+    assert!(why(&report).contains("2 of 4"), "{}", why(&report));
+    assert_eq!(world.texts("SELECT is_called::text FROM seen").await, ["false"]);
+    world.file(1, "savepoint s;\ncreate table a ();\nrollback to s;\ncreate table b ();\n");
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
+    assert_eq!(world.tables().await, ["b"]);
+}
+
+/// Rows are not read again while nobody else writes any.
+#[tokio::test]
+async fn a_history_that_stays_is_known_by_its_digest() {
+    let world = World::new();
+    world.file(1, "create table t1 ();");
+    assert_eq!(end(&world.ship().await).0, Outcome::Released);
+    let relay = Relay::open(&world.url).await;
+    let read = async |files: std::ops::RangeInclusive<u32>| {
+        for number in files {
+            world.file(number, &format!("create table t{number} ();"));
+        }
+        let before = relay.times_said("THEN statements END");
+        let database = Database::without_tls(&relay.url).unwrap();
+        let push = Push::new(database, world.folder()).unwrap();
+        let report = engine().ship(&pipeline(push), Candidate::new()).await;
+        assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
+        relay.times_said("THEN statements END") - before
+    };
+    let (one, many) = (read(2..=2).await, read(3..=12).await);
+    assert!(one > 0);
+    assert_eq!(many, one);
+    assert_eq!(world.history().await.len(), 12);
+}
+
+/// Does something while a push of two files works at the first, and ships them.
+async fn meanwhile(sql: &str) -> (World, gatekit_core::RunReport) {
+    let world = World::new();
+    world.file(1, "create table a ();");
+    assert_eq!(end(&world.ship().await).0, Outcome::Released);
+    world.file(2, "create table b ();");
+    world.file(3, "select pg_sleep(1);");
+    world.file(4, "create table d ();");
+    let running = engine().ship(&pipeline(world.push()), Candidate::new());
+    world.works_at("select pg_sleep").await;
+    world.run(sql).await;
+    let report = running.await;
+    (world, report)
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_else_applies_meanwhile_is_not_applied_again() {
+    let (world, report) = meanwhile(&format!(
+        "BEGIN; create table d (); INSERT INTO supabase_migrations.schema_migrations \
+         (version, name, statements) VALUES ('{}', 'm4', ARRAY['create table d ()']); COMMIT",
+        version(4)
+    ))
+    .await;
+    assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
+    assert_eq!(world.history().await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_version_that_somebody_takes_away_meanwhile_is_found() {
+    let taken = format!(
+        "DELETE FROM supabase_migrations.schema_migrations WHERE version = '{}'",
+        version(1)
+    );
+    let (world, report) = meanwhile(&taken).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    assert!(why(&report).contains("[migration.elsewhere]"), "{}", why(&report));
+    assert_eq!(world.tables().await, ["a", "b"]);
+}
+
+/// Only the end sees what a row says that was known to be there.
+#[tokio::test]
+async fn a_row_that_somebody_rewrites_meanwhile_is_no_success() {
+    let (_world, report) = meanwhile(&format!(
+        "UPDATE supabase_migrations.schema_migrations SET statements = ARRAY['create table x ()'] \
+         WHERE version = '{}'",
+        version(2)
+    ))
+    .await;
+    assert_ne!(report.outcome, Outcome::Released, "{}", why(&report));
+}
+
+#[tokio::test]
+async fn a_history_that_is_dropped_meanwhile_is_no_success() {
+    let (world, report) = meanwhile("DROP SCHEMA supabase_migrations CASCADE").await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    assert!(why(&report).contains("[migration.elsewhere]"), "{}", why(&report));
+    assert_eq!(world.tables().await, ["a", "b"]);
+}
+
+/// Whatever was sent ahead, the server does not work for long for a process that is gone.
+#[test]
+fn what_a_process_leaves_behind_lets_the_lock_go() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a ();\nselect pg_sleep(60);\nselect pg_sleep(60);\n");
+        let (_engine, _run) = killed_at(&world, "select pg_sleep");
+        lives().block_on(async {
+            let since = Instant::now();
+            while !world.texts(LOCK).await.is_empty() {
+                assert!(since.elapsed() < Duration::from_secs(30), "{via:?}: it is still held");
+                sleep(Duration::from_millis(100)).await;
+            }
+            assert_eq!(world.tables().await, [""; 0], "{via:?}");
+        });
+    }
+}
