@@ -72,6 +72,8 @@ impl Applying<'_> {
                 return Err(refused(RUN_INTERRUPTED, what, step.run));
             }
         };
+        // It is not what it will be after this file.
+        self.last = None;
         let Some((session, process, progress)) = opened else { return Ok(Became::DoneBefore) };
         let has_begun = AtomicBool::new(progress.done > 0);
         let mut run = Run {

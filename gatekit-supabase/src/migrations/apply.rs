@@ -117,7 +117,7 @@ pub(super) struct Applying<'a> {
     pub(super) session: Option<Session>,
     /// The versions whose rows were seen to be those of their files.
     pub(super) known: BTreeSet<&'a str>,
-    /// What the history was last, with what was done to it since.
+    /// What the history was last, with what was applied since: on the way up.
     pub(super) last: Option<Last>,
 }
 
@@ -184,7 +184,7 @@ impl<'a> Applying<'a> {
         match committed {
             Ok(()) => {
                 self.session = Some(session);
-                self.has_done(step);
+                self.has_applied(step.file);
                 Ok(Became::Done)
             }
             Err(error) if is_refusal(&error) => {
@@ -202,8 +202,8 @@ impl<'a> Applying<'a> {
             history::provision(client, shape).await?;
         }
         let began = match turn.began {
-            Some(began) => Some(began),
-            None => transaction(session, &self.limits.sql("LOCAL")).await?,
+            Some(began) if shape.is_whole() => Some(began),
+            _ => transaction(session, &self.limits.sql("LOCAL")).await?,
         };
         let ended = OnceLock::new();
         let mut pipeline = Pipeline::default();
@@ -231,7 +231,8 @@ impl<'a> Applying<'a> {
                 }
             }
         };
-        pipeline.send(None, 0, record).await?;
+        let bytes = step.file.statements.iter().map(|it| it.text.len()).sum();
+        pipeline.send(None, bytes, record).await?;
         pipeline.wait().await?;
         let is_one = began.is_some() && ended.get() == Some(&began);
         if is_one { Ok(()) } else { Err(Fault::Escaped) }

@@ -84,7 +84,8 @@ impl Pending {
 
 impl Before {
     pub(super) fn of<'a>(versions: impl Iterator<Item = &'a str>) -> Self {
-        let versions: BTreeSet<_> = versions.collect();
+        let mut versions: Vec<_> = versions.collect();
+        versions.sort_unstable();
         Self {
             count: versions.len(),
             newest: versions.last().map(|it| (*it).to_owned()),

@@ -31,7 +31,7 @@ const LOCKING: &str = "lock the history of the migrations";
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 /// How long what was cancelled may hold the lock, before its process is ended: a busy server is slow, and
-/// poolers do not like it.
+/// poolers do not like it. What was cancelled between two statements that were sent goes on with the next.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Which locks of the server are that on the migrations of this database.
@@ -53,16 +53,18 @@ enum End {
 pub(super) const SHAPE: &str = "
     SELECT count(*) FILTER (WHERE attname = 'version') > 0, count(*) FILTER (WHERE attname = 'name') > 0,
         count(*) FILTER (WHERE attname = 'statements') > 0,
-        to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL
+        pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL
     FROM pg_catalog.pg_attribute
-    WHERE attrelid = to_regclass('supabase_migrations.schema_migrations')
+    WHERE attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
 
 /// Which versions the table has, in short; whether a file may be half applied; and which transaction it is.
+/// Every function is that of the server: one that a user has made in another schema may fit better.
 const VERSIONS: &str = "
-    SELECT encode(sha256(convert_to(
-            coalesce(string_agg(version, chr(10) ORDER BY version COLLATE \"C\"), ''), 'UTF8')), 'hex'),
-        to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL, pg_current_xact_id()
+    SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(pg_catalog.string_agg(
+            version::text, pg_catalog.chr(10) ORDER BY version::text COLLATE \"C\"), ''), 'UTF8'::name)), 'hex'),
+        pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL,
+        pg_catalog.pg_current_xact_id()
     FROM supabase_migrations.schema_migrations";
 
 /// Makes the table, or what it lacks, as the CLI does.
@@ -270,13 +272,13 @@ pub(super) async fn begin_again(
     let (process, said) = take.turn(database, session, said, deadline).await?;
     let row = said.last().ok_or_else(|| database.silent(READING))?;
     let tell = |at| row.try_get(at).map_err(|error| database.failed(READING, error));
-    let is_same = tell(0)? == Some(&*in_short(versions).to_string()) && tell(1)? == Some("f");
+    let versions: Vec<_> = versions.iter().map(String::as_str).collect();
+    let is_same = tell(0)? == Some(&*in_short(&versions).to_string()) && tell(1)? == Some("f");
     Ok((process, tell(2)?.filter(|_| is_same).map(str::to_owned)))
 }
 
-/// The digest of versions, as [`VERSIONS`] tells it.
-pub(super) fn in_short<S: AsRef<str>>(versions: &BTreeSet<S>) -> Digest {
-    let versions: Vec<_> = versions.iter().map(AsRef::as_ref).collect();
+/// The digest of versions, in their order, as [`VERSIONS`] tells it.
+pub(super) fn in_short(versions: &[&str]) -> Digest {
     Digest::of(versions.join("\n"))
 }
 
@@ -314,8 +316,9 @@ pub(super) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET 
 /// ahead by a process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor
 /// can every one that is not on Linux.
 const ALERT: &str = "
-    CASE WHEN version() LIKE '%linux%' AND current_setting('client_connection_check_interval', true) IS NOT NULL
-        THEN set_config('client_connection_check_interval', '5s', true) END";
+    CASE WHEN pg_catalog.version() LIKE '%linux%'
+            AND pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL
+        THEN pg_catalog.set_config('client_connection_check_interval', '5s', true) END";
 
 /// How the lock is taken.
 struct Take {
@@ -340,10 +343,10 @@ impl Take {
     fn session() -> Self {
         // Older servers do not know that limit.
         let sql = format!(
-            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
-             SELECT set_config(name, '60s', false) FROM pg_catalog.pg_settings
+            "BEGIN ISOLATION LEVEL READ COMMITTED; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+             SELECT pg_catalog.set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
-             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid(); {SHAPE}"
+             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid(); {SHAPE}; COMMIT"
         );
         Self { sql, give_up: "" }
     }

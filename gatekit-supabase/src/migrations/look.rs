@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::alone::unfinished;
 use super::apply::{AGAIN, Applying, DOING, Step, Way, refused};
+use super::file::File;
 use super::history::{self, History, Shape, Texts, Turn};
 use super::progress::Progress;
 use crate::code;
@@ -20,7 +21,7 @@ pub(super) struct Found {
     pub(super) underway: Vec<Progress>,
 }
 
-/// A history of which nothing is half applied.
+/// A history of which nothing is half applied, on the way up.
 #[derive(Debug)]
 pub(super) struct Last {
     versions: BTreeSet<String>,
@@ -68,7 +69,7 @@ impl Applying<'_> {
             (None, _) => self.turn_anew().await?,
         };
         let is_done = match &self.last {
-            Some(last) => last.versions.contains(&step.file.version) == (step.way == Way::Up),
+            Some(last) => last.versions.contains(&step.file.version),
             None => {
                 let found = self.found(&session, turn.shape, step).await?;
                 // The rest of it would need a session, and what is done is not the file's beginning.
@@ -132,6 +133,10 @@ impl Applying<'_> {
         shape: Shape,
         step: Step<'_>,
     ) -> Result<Found> {
+        if step.way == Way::Down {
+            // What is taken back leaves no trace: all is compared right before it goes.
+            self.known.clear();
+        }
         let mut texts = self.change.versions();
         texts.retain(|version| !self.known.contains(version));
         let read = history::read(&session.client, shape, Texts::Of(&texts)).await;
@@ -152,21 +157,20 @@ impl Applying<'_> {
         let is_applied = standing.applied.contains(&*step.file.version);
         let versions = self.change.versions().into_iter();
         self.known = versions.filter(|version| standing.applied.contains(version)).collect();
-        let all = rows.into_iter().map(|row| row.version).collect();
-        self.last = underway.is_empty().then_some(Last { versions: all, shape });
+        let versions = rows.into_iter().map(|row| row.version).collect();
+        let is_way_up = step.way == Way::Up && underway.is_empty();
+        self.last = is_way_up.then_some(Last { versions, shape });
         let mine = |it: &Progress| it.version == step.file.version;
         let underway: Vec<_> = underway.into_iter().filter(mine).collect();
         let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();
         Ok(Found { is_done, underway })
     }
 
-    /// The history has its row since, or has it no more.
-    pub(super) fn has_done(&mut self, step: Step<'_>) {
-        let Some(last) = &mut self.last else { return };
-        match step.way {
-            Way::Up => last.versions.insert(step.file.version.clone()),
-            Way::Down => last.versions.remove(&step.file.version),
-        };
-        last.shape = last.shape.made_whole();
+    /// The history has its row since.
+    pub(super) fn has_applied(&mut self, file: &File) {
+        if let Some(last) = &mut self.last {
+            last.versions.insert(file.version.clone());
+            last.shape = last.shape.made_whole();
+        }
     }
 }

@@ -12,8 +12,9 @@ use super::history::Answer;
 /// How many are under way at most: what a server has got, it works on, whoever has gone.
 const AHEAD: usize = 16;
 
-/// How much text these have together, and may be one more than that.
-const BYTES: usize = 1 << 20;
+/// How much text these have together; one that has more goes alone. What a server has not read yet keeps it from
+/// seeing that its client has gone, and how much it reads ahead is the system's.
+const BYTES: usize = 1 << 16;
 
 /// Calls of one connection, answered in the order in which they were sent. In a transaction the first error is
 /// the true one: after it the server refuses all that follows, unless that goes back to a savepoint.
@@ -45,14 +46,16 @@ impl<'c> Pipeline<'c> {
             self.next().await?;
         }
         let mut answer: Pin<Box<dyn Future<Output = Answer<()>> + Send + 'c>> = Box::pin(call);
-        // A client sends with the first poll. What is ready by then was not sent.
+        // A client sends with the first poll.
         let at_once = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        let is_answered = at_once.is_ready();
         if let Poll::Ready(at_once) = at_once {
             answer = Box::pin(async { at_once });
         }
         self.bytes += bytes;
         self.sent.push_back(Call { number, bytes, answer });
-        Ok(())
+        // Where it could not be sent, nothing is to be sent after it.
+        if is_answered { self.wait().await } else { Ok(()) }
     }
 
     /// Waits for all answers.

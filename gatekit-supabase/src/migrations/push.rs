@@ -1,6 +1,6 @@
 //! `Push`, the deployer of migrations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ const ORPHANED: &str = "versions were applied that no file has";
 /// other push of gatekit gets, also when this process is gone and the server still works for it; under that
 /// lock the history is read again first. When an answer is lost, the history is read, and never guessed.
 ///
-/// Statements are sent before the answers to those before them, 16 of them or 1 MiB at most, and the commit
+/// Statements are sent before the answers to those before them, 16 of them or 64 KiB at most, and the commit
 /// when all are answered. A server on Linux, from PostgreSQL 14 on, stops within seconds when the process that
 /// pushes is gone.
 ///
@@ -219,7 +219,8 @@ impl Push {
     /// The files of the change as they are in the folder.
     pub(super) fn files(&self, change: &PushChange) -> Result<Vec<File>> {
         let mut found = self.folder.read()?.files;
-        found.retain(|file| change.files.iter().any(|it| it.version == file.version));
+        let planned: BTreeSet<_> = change.files.iter().map(|it| &it.version).collect();
+        found.retain(|file| planned.contains(&file.version));
         let there: BTreeMap<_, _> = found.iter().map(|it| (&it.version, Pending::of(it))).collect();
         match change.files.iter().find(|it| there.get(&it.version) != Some(it)) {
             None => Ok(found),

@@ -94,6 +94,23 @@ async fn a_history_that_stays_is_known_by_its_digest() {
     assert_eq!(world.history().await.len(), 12);
 }
 
+/// Only the functions of the server are asked, whatever else fits better.
+#[tokio::test]
+async fn functions_of_users_are_not_called() {
+    let world = World::new();
+    world
+        .run(
+            "create table hijacked (i int);
+            create function convert_to(text, text) returns bytea language plpgsql as
+                'begin insert into hijacked values (1); return pg_catalog.convert_to($1, $2::name); end'",
+        )
+        .await;
+    world.file(1, "create table a ();");
+    world.file(2, "create table b ();");
+    assert_eq!(end(&world.ship().await), (Outcome::Released, ""));
+    assert_eq!(world.texts("SELECT i::text FROM hijacked").await, [""; 0]);
+}
+
 /// Does something while a push of two files works at the first, and ships them.
 async fn meanwhile(sql: &str) -> (World, gatekit_core::RunReport) {
     let world = World::new();
@@ -158,9 +175,12 @@ async fn a_history_that_is_dropped_meanwhile_is_no_success() {
 fn what_a_process_leaves_behind_lets_the_lock_go() {
     for via in [Via::Server, Via::Pooler] {
         let world = World::via(via);
-        world.file(1, "create table a ();\nselect pg_sleep(60);\nselect pg_sleep(60);\n");
+        // More than what systems take for a process that does not read.
+        let much = "x".repeat(500_000);
+        world.file(1, &format!("create table a ();\nselect pg_sleep(60);\nselect '{much}';\n"));
         let (_engine, _run) = killed_at(&world, "select pg_sleep");
         lives().block_on(async {
+            assert_eq!(world.texts(LOCK).await.len(), 1, "{via:?}");
             let since = Instant::now();
             while !world.texts(LOCK).await.is_empty() {
                 assert!(since.elapsed() < Duration::from_secs(30), "{via:?}: it is still held");

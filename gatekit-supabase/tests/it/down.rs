@@ -109,3 +109,22 @@ async fn what_somebody_else_has_applied_on_top_keeps_it_there() {
     assert_eq!(world.tables().await, ["a"]);
     assert_eq!(world.history().await.len(), 2);
 }
+
+/// What is taken back leaves no trace of whose it was.
+#[tokio::test]
+async fn a_row_that_is_rewritten_on_the_way_back_keeps_its_file_there() {
+    let world = World::new();
+    world.file(1, "create table a ();");
+    assert_eq!(end(&world.ship().await).0, Outcome::Released);
+    world.file(2, "create table b ();");
+    world.down(2, "drop table b;");
+    world.file(3, "create table c ();");
+    // In the place of somebody who does not wait for the lock.
+    let rewritten =
+        "update supabase_migrations.schema_migrations set statements = '{theirs}' where version =";
+    world.down(3, &format!("drop table c; {rewritten} '{}';", version(2)));
+    let report = ship_and_undo(&world).await;
+    assert_eq!(report.outcome, Outcome::Stuck, "{}", why(&report));
+    assert_eq!(world.tables().await, ["a", "b"]);
+    assert_eq!(world.history().await.len(), 2);
+}
