@@ -170,6 +170,8 @@ impl FolderReader {
         }
         let mut bytes = Vec::new();
         if metadata.len() <= self.largest {
+            // And a byte by which its end is seen.
+            bytes.reserve(usize::try_from(metadata.len()).map_or(0, |it| it.saturating_add(1)));
             let file = fs::File::open(path).map_err(unreadable)?;
             // It may have grown.
             file.take(self.largest.saturating_add(1))
