@@ -5,7 +5,7 @@ use std::fmt;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::head::head;
+use super::files::head::head;
 use super::objects::{Created, Leaves, Object, leaves};
 
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;

@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryRow};
 
-use super::apply::Way;
-use super::file::File;
-use super::lex::{Kind, lex};
-use super::merge::Applied;
-use super::progress::{self, Progress};
+use super::files::file::File;
+use super::files::lex::{Kind, lex};
+use super::files::merge::Applied;
+use super::push::apply::Way;
+use super::push::progress::{self, Progress};
 use crate::code;
 use crate::database::Database;
 use crate::session::Session;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
-use super::folder::{Folder, FolderReader, Listing, misnamed};
+use super::files::folder::{Folder, FolderReader, Listing, misnamed};
+use super::files::merge::merge;
 use super::history::{self, READING, SHAPE, Shape, Texts};
-use super::merge::merge;
 use crate::database::Database;
 
 /// How far [`list`] looks.

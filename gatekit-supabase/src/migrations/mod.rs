@@ -5,45 +5,28 @@
 //! database. [`Push`] applies them, and [`list()`] shows them beside what is applied. [`Repair`] says what is
 //! applied, and [`Orphans`] is about what no file has.
 
-mod alone;
-mod apply;
 mod catalog;
-mod change;
 mod destructive;
-mod down;
-mod evidence;
-mod file;
-mod folder;
-mod head;
+mod files;
 mod history;
-mod kind;
-mod lex;
 mod list;
-mod look;
-mod merge;
-mod mode;
 mod objects;
 mod orphans;
-mod pipeline;
-mod place;
-mod pooler;
-mod progress;
 mod push;
 mod repair;
-mod split;
 
-pub use change::{Before, Pending, PushChange, PushReceipt};
 pub use destructive::{Concern, Destructive, PendingFiles, Sort, review};
-pub use down::Down;
-pub use file::File;
-pub use folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
-pub use kind::Kind;
+pub use files::file::File;
+pub use files::folder::{Entry, Folder, FolderReader, LARGEST_FILE, Listing, Skipped, Why};
+pub use files::kind::Kind;
+pub use files::merge::{Applied, Merge, is_same_text, merge};
+pub use files::mode::Mode;
+pub use files::split::{Statement, split};
 pub use list::{Agreement, Detail, MigrationList, MigrationRow, list};
-pub use merge::{Applied, Merge, is_same_text, merge};
-pub use mode::Mode;
 pub use orphans::{Diagnosis, Orphan, Orphans, Remains, Unattended};
-pub use push::Push;
+pub use push::change::{Before, Pending, PushChange, PushReceipt};
+pub use push::deployer::Push;
+pub use push::rollback::Down;
 pub use repair::{
     Proof, Repair, RepairChange, RepairReceipt, RestoreRows, RowBefore, RowChange, RowWish, Status,
 };
-pub use split::{Statement, split};

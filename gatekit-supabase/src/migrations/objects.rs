@@ -1,7 +1,7 @@
 //! What a statement creates, as far as its words tell.
 
-use super::kind::{Kind as Sort, kind};
-use super::lex::{Kind, Token, lex};
+use super::files::kind::{Kind as Sort, kind};
+use super::files::lex::{Kind, Token, lex};
 
 /// How long a name is for PostgreSQL, in bytes. What is longer it cuts.
 const LONGEST: usize = 63;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::rules::{HISTORY, Rule};
 use super::scan::{Hit, Place, scan};
 use crate::migrations::File;
-use crate::migrations::split::lines;
+use crate::migrations::files::split::lines;
 
 /// How sure a review is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -2,7 +2,7 @@
 
 use super::rules::Rule;
 use super::scan::{Place, Scan};
-use crate::migrations::lex::Kind;
+use crate::migrations::files::lex::Kind;
 
 impl Scan<'_, '_> {
     /// Whether what follows `UPDATE` is a table and `SET`.

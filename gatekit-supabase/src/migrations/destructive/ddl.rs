@@ -2,7 +2,7 @@
 
 use super::rules;
 use super::scan::{Holder, Place, Scan};
-use crate::migrations::lex::Token;
+use crate::migrations::files::lex::Token;
 
 impl<'a> Scan<'a, '_> {
     pub(super) fn first_word(&mut self, token: &Token<'a>) {

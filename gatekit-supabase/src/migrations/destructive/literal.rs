@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::migrations::lex::{Kind, Token};
+use crate::migrations::files::lex::{Kind, Token};
 
 /// The text of a string constant, and where it begins. The place is that of the whole string when the text
 /// is not written there letter by letter.

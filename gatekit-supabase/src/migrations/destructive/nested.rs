@@ -3,7 +3,7 @@
 use super::literal::literal;
 use super::rules;
 use super::scan::{Hit, Holder, Origin, Place, Scan};
-use crate::migrations::lex::Token;
+use crate::migrations::files::lex::Token;
 
 /// How deep strings in strings are looked into. Each level reads its text once more.
 const DEEPEST: usize = 6;

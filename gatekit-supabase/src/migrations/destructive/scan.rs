@@ -2,9 +2,9 @@
 
 use super::concern::Sort;
 use super::rules::{self, Rule};
-use crate::migrations::head::head;
-use crate::migrations::lex::{Kind, Lexer, Token, lex};
-use crate::migrations::split::State;
+use crate::migrations::files::head::head;
+use crate::migrations::files::lex::{Kind, Lexer, Token, lex};
+use crate::migrations::files::split::State;
 
 /// What is found.
 #[derive(Debug)]

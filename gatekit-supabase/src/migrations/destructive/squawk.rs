@@ -14,8 +14,8 @@ use squawk_linter::{Linter, Rule};
 use squawk_syntax::SourceFile;
 
 use super::concern::{Concern, Sort};
-use crate::migrations::lex::{Kind, lex};
-use crate::migrations::split::lines;
+use crate::migrations::files::lex::{Kind, lex};
+use crate::migrations::files::split::lines;
 use crate::migrations::{File, Statement};
 
 /// The longest statement that is parsed, in bytes.

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 use crate::database::Database;
 use crate::migrations::catalog::{Found, look_up};
-use crate::migrations::folder::FolderReader;
-use crate::migrations::head::head;
+use crate::migrations::files::folder::FolderReader;
+use crate::migrations::files::head::head;
+use crate::migrations::files::merge::{Applied, merge};
 use crate::migrations::history::{self, AS_NEW, Shape, Texts};
-use crate::migrations::merge::{Applied, merge};
 
 /// What is in the database of an orphan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -8,7 +8,7 @@ use gatekit_core::{Effect, Error, Result};
 
 use super::diagnosis::Orphan;
 use crate::code;
-use crate::migrations::split::split;
+use crate::migrations::files::split::split;
 
 /// How a file is called whose row has no name.
 const NAMELESS: &str = "remote";
@@ -99,7 +99,7 @@ fn refused(what: &str, path: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrations::merge::Applied;
+    use crate::migrations::files::merge::Applied;
     use crate::migrations::orphans::diagnosis::Remains;
 
     fn orphan(version: &str, name: Option<&str>, statements: &[&str]) -> Orphan {

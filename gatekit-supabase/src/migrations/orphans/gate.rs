@@ -16,8 +16,8 @@ use super::files;
 use super::unattended::Unattended;
 use crate::code;
 use crate::database::Database;
-use crate::migrations::folder::FolderReader;
-use crate::migrations::push::Push;
+use crate::migrations::files::folder::FolderReader;
+use crate::migrations::push::deployer::Push;
 
 /// How many orphans are told in words, and with what of each the evidence has them: it is cut off as a whole where it
 /// is too long. Its digest is that of all.

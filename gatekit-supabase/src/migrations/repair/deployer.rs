@@ -16,11 +16,11 @@ use super::rows::Seen;
 use super::writing::{self, Way, Writing};
 use crate::code;
 use crate::database::Database;
-use crate::migrations::file::File;
-use crate::migrations::folder::FolderReader;
+use crate::migrations::files::file::File;
+use crate::migrations::files::folder::FolderReader;
 use crate::migrations::history::content;
 use crate::migrations::orphans::Orphans;
-use crate::migrations::push::several;
+use crate::migrations::push::deployer::several;
 
 /// How long another writer of the history is waited for.
 const TURN: Duration = Duration::from_secs(60);

@@ -11,8 +11,8 @@ use tokio_postgres::Client;
 use crate::code;
 use crate::database::{Database, unquoted};
 use crate::migrations::catalog::look_up;
-use crate::migrations::file::File;
-use crate::migrations::head::head;
+use crate::migrations::files::file::File;
+use crate::migrations::files::head::head;
 use crate::migrations::history::AS_NEW;
 
 /// How long a probe may take.

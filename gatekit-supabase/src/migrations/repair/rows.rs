@@ -10,8 +10,8 @@ use tokio_postgres::{Client, Row as Read};
 use super::change::RowBefore;
 use crate::code;
 use crate::database::Database;
-use crate::migrations::file::File;
-use crate::migrations::head::head;
+use crate::migrations::files::file::File;
+use crate::migrations::files::head::head;
 use crate::migrations::history::{self, content};
 
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;

@@ -10,10 +10,10 @@ use super::proof::Proof;
 use super::rows::{self, PLAIN, Seen};
 use crate::code;
 use crate::database::Database;
-use crate::migrations::apply::Way as FileWay;
-use crate::migrations::file::File;
+use crate::migrations::files::file::File;
 use crate::migrations::history::{self, AS_NEW, Shape};
-use crate::migrations::progress;
+use crate::migrations::push::apply::Way as FileWay;
+use crate::migrations::push::progress;
 use crate::session::Session;
 
 const DOING: &str = "repair the history of the migrations";

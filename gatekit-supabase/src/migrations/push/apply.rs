@@ -11,16 +11,16 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::error::ErrorPosition;
 
 use super::change::PushChange;
-use super::file::File;
-use super::history::{self, Turn};
 use super::look::Last;
-use super::mode::Mode;
 use super::pipeline::Pipeline;
-use super::place::Place;
 use super::progress;
-use super::split::Statement;
 use crate::code;
 use crate::database::{Database, unquoted};
+use crate::migrations::files::file::File;
+use crate::migrations::files::mode::Mode;
+use crate::migrations::files::place::Place;
+use crate::migrations::files::split::Statement;
+use crate::migrations::history::{self, Turn};
 use crate::session::Session;
 
 /// How long a server is asked what became of a file whose answer was lost.
@@ -30,26 +30,26 @@ const SETTLING: Duration = Duration::from_secs(60);
 const COMMIT: Duration = Duration::from_secs(60);
 
 /// How soon a connection is made anew.
-pub(super) const AGAIN: Duration = Duration::from_millis(500);
+pub(in crate::migrations) const AGAIN: Duration = Duration::from_millis(500);
 
-pub(super) const DOING: &str = "apply a migration";
+pub(in crate::migrations) const DOING: &str = "apply a migration";
 
 /// How long a rollback may take.
 const ROLLBACK: Duration = Duration::from_secs(10);
 
 /// How long a statement may wait, and run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(in crate::migrations) struct Limits {
     /// For a lock of the database.
-    pub(super) lock: Duration,
-    pub(super) statement: Duration,
+    pub(in crate::migrations) lock: Duration,
+    pub(in crate::migrations) statement: Duration,
     /// For the lock on the history.
-    pub(super) turn: Duration,
+    pub(in crate::migrations) turn: Duration,
 }
 
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Became {
+pub(in crate::migrations) enum Became {
     Done,
     /// It was before: by an interrupted call, or by somebody else.
     DoneBefore,
@@ -57,39 +57,39 @@ pub(super) enum Became {
 
 /// What is done with a file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step<'f> {
+pub(in crate::migrations) struct Step<'f> {
     /// The file whose row in the history comes or goes.
-    pub(super) file: &'f File,
+    pub(in crate::migrations) file: &'f File,
     /// What is run: the file, or the one that takes it back.
-    pub(super) run: &'f File,
-    pub(super) way: Way,
+    pub(in crate::migrations) run: &'f File,
+    pub(in crate::migrations) way: Way,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(in crate::migrations) enum Way {
     Up,
     Down,
 }
 
 impl Way {
-    pub(super) const BOTH: [Self; 2] = [Self::Up, Self::Down];
+    pub(in crate::migrations) const BOTH: [Self; 2] = [Self::Up, Self::Down];
 
     /// As it is kept.
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::migrations) fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
             Self::Down => "down",
         }
     }
 
-    pub(super) fn of(word: &str) -> Self {
+    pub(in crate::migrations) fn of(word: &str) -> Self {
         if word == Self::Up.word() { Self::Up } else { Self::Down }
     }
 }
 
 impl Limits {
     /// The statement that sets those of statements, for a `SESSION` or, as `LOCAL`, a transaction.
-    pub(super) fn sql(self, scope: &str) -> String {
+    pub(in crate::migrations) fn sql(self, scope: &str) -> String {
         let (lock, statement) = (self.lock.as_millis(), self.statement.as_millis());
         format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
     }
@@ -97,33 +97,33 @@ impl Limits {
 
 impl<'f> Step<'f> {
     /// Applies it.
-    pub(super) fn up(file: &'f File) -> Self {
+    pub(in crate::migrations) fn up(file: &'f File) -> Self {
         Self { file, run: file, way: Way::Up }
     }
 
     /// Takes it back; `None` when nothing does.
-    pub(super) fn down(file: &'f File) -> Option<Self> {
+    pub(in crate::migrations) fn down(file: &'f File) -> Option<Self> {
         Some(Self { file, run: file.down.as_deref()?, way: Way::Down })
     }
 }
 
 /// Files are applied by it, one after the other.
 #[derive(Debug)]
-pub(super) struct Applying<'a> {
-    pub(super) database: &'a Database,
-    pub(super) cx: &'a ApplyContext,
-    pub(super) change: &'a PushChange,
-    pub(super) limits: Limits,
-    pub(super) session: Option<Session>,
+pub(in crate::migrations) struct Applying<'a> {
+    pub(in crate::migrations) database: &'a Database,
+    pub(in crate::migrations) cx: &'a ApplyContext,
+    pub(in crate::migrations) change: &'a PushChange,
+    pub(in crate::migrations) limits: Limits,
+    pub(in crate::migrations) session: Option<Session>,
     /// The versions whose rows were seen to be those of their files.
-    pub(super) known: BTreeSet<&'a str>,
+    pub(in crate::migrations) known: BTreeSet<&'a str>,
     /// What the history was last, with what was applied since: on the way up.
-    pub(super) last: Option<Last>,
+    pub(in crate::migrations) last: Option<Last>,
 }
 
 /// Why a transaction came to nothing.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::migrations) enum Fault {
     /// The server refused a statement, or what belongs to none of the file's.
     Statement(Option<usize>, tokio_postgres::Error),
     /// The server refused to commit: a constraint that is checked at the end.
@@ -139,7 +139,7 @@ impl From<tokio_postgres::Error> for Fault {
 }
 
 impl<'a> Applying<'a> {
-    pub(super) fn new(
+    pub(in crate::migrations) fn new(
         database: &'a Database,
         cx: &'a ApplyContext,
         change: &'a PushChange,
@@ -152,7 +152,7 @@ impl<'a> Applying<'a> {
     ///
     /// # Errors
     /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
-    pub(super) async fn take(&mut self, step: Step<'_>) -> Result<Became> {
+    pub(in crate::migrations) async fn take(&mut self, step: Step<'_>) -> Result<Became> {
         if step.run.mode()? == Mode::NonTransactional {
             return self.take_alone(step).await;
         }
@@ -239,7 +239,7 @@ impl<'a> Applying<'a> {
     }
 
     /// Ends a transaction that failed.
-    pub(super) async fn rolled_back(
+    pub(in crate::migrations) async fn rolled_back(
         &mut self,
         (session, process): (Session, i32),
         step: Step<'_>,
@@ -282,7 +282,7 @@ impl<'a> Applying<'a> {
 
     /// Ends a transaction that is to be stopped: by another connection, which knows its process. The request
     /// of the protocol does not wait, and there are poolers that lose it, or end themselves by it.
-    pub(super) async fn stopped(
+    pub(in crate::migrations) async fn stopped(
         &mut self,
         (session, process): (Session, i32),
         step: Step<'_>,
@@ -340,13 +340,13 @@ impl<'a> Applying<'a> {
         Ok((is_done, session))
     }
 
-    pub(super) fn failed(&self, error: tokio_postgres::Error) -> Error {
+    pub(in crate::migrations) fn failed(&self, error: tokio_postgres::Error) -> Error {
         self.database.failed(DOING, error)
     }
 }
 
 /// Whether the server itself says no: poolers tell by errors of servers, too, that they have lost one.
-pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+pub(in crate::migrations) fn is_refusal(error: &tokio_postgres::Error) -> bool {
     let is_lost = error.is_closed() || Trouble::of(error) == Trouble::Unreachable;
     error.as_db_error().is_some() && !is_lost
 }
@@ -357,7 +357,7 @@ async fn transaction(session: &Session, first: &str) -> history::Answer<Option<S
     said.last().map_or(Ok(None), |row| Ok(row.try_get(0)?.map(str::to_owned)))
 }
 
-pub(super) fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
+pub(in crate::migrations) fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
     Error::new(code, what).with_effect(Effect::None).with_context("file", file.path.display())
 }
 

@@ -7,7 +7,7 @@
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::migrations) enum Kind {
     /// White space.
     Space,
     /// A comment: `-- …` or `/* … */`, which nest.
@@ -30,46 +30,46 @@ pub(super) enum Kind {
 
 /// One token of a text: where it begins, and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token<'a> {
-    pub(super) kind: Kind,
+pub(in crate::migrations) struct Token<'a> {
+    pub(in crate::migrations) kind: Kind,
     /// The offset of its first byte in the text.
-    pub(super) at: usize,
-    pub(super) text: &'a str,
+    pub(in crate::migrations) at: usize,
+    pub(in crate::migrations) text: &'a str,
 }
 
 impl<'a> Token<'a> {
     /// Whether it is that keyword, which is given in upper case.
-    pub(super) fn is(&self, word: &str) -> bool {
+    pub(in crate::migrations) fn is(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
     /// Whether it is one of these keywords.
-    pub(super) fn is_any(&self, words: &[&str]) -> bool {
+    pub(in crate::migrations) fn is_any(&self, words: &[&str]) -> bool {
         words.iter().any(|word| self.is(word))
     }
 
     /// Whether it is that character.
-    pub(super) fn is_symbol(&self, symbol: &str) -> bool {
+    pub(in crate::migrations) fn is_symbol(&self, symbol: &str) -> bool {
         self.kind == Kind::Symbol && self.text == symbol
     }
 
     /// Whether it may name something.
-    pub(super) fn is_name(&self) -> bool {
+    pub(in crate::migrations) fn is_name(&self) -> bool {
         matches!(self.kind, Kind::Word | Kind::Quoted)
     }
 
     /// Whether it means nothing to PostgreSQL.
-    pub(super) fn is_blank(&self) -> bool {
+    pub(in crate::migrations) fn is_blank(&self) -> bool {
         matches!(self.kind, Kind::Space | Kind::Comment)
     }
 
     /// The offset after its last byte.
-    pub(super) fn end(&self) -> usize {
+    pub(in crate::migrations) fn end(&self) -> usize {
         self.at + self.text.len()
     }
 
     /// What is between the dollar quotes, and where that begins.
-    pub(super) fn dollar_body(&self) -> Option<(usize, &'a str)> {
+    pub(in crate::migrations) fn dollar_body(&self) -> Option<(usize, &'a str)> {
         if self.kind != Kind::Dollar {
             return None;
         }
@@ -82,13 +82,13 @@ impl<'a> Token<'a> {
 
 /// The tokens of a text, in order and without gaps. A copy of it looks ahead.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lexer<'a> {
+pub(in crate::migrations) struct Lexer<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// The tokens of `text`.
-pub(super) fn lex(text: &str) -> Lexer<'_> {
+pub(in crate::migrations) fn lex(text: &str) -> Lexer<'_> {
     Lexer { text, at: 0 }
 }
 
@@ -106,12 +106,12 @@ impl<'a> Iterator for Lexer<'a> {
 
 impl<'a> Lexer<'a> {
     /// The next token that is neither white space nor a comment.
-    pub(super) fn next_significant(&mut self) -> Option<Token<'a>> {
+    pub(in crate::migrations) fn next_significant(&mut self) -> Option<Token<'a>> {
         self.find(|token| !token.is_blank())
     }
 
     /// The one that comes after `skipped` of these.
-    pub(super) fn nth_significant(&mut self, skipped: usize) -> Option<Token<'a>> {
+    pub(in crate::migrations) fn nth_significant(&mut self, skipped: usize) -> Option<Token<'a>> {
         self.filter(|token| !token.is_blank()).nth(skipped)
     }
 

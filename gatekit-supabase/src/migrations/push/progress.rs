@@ -7,16 +7,16 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::apply::Way;
-use super::file::File;
-use super::history::{Answer, Shape, content};
+use crate::migrations::files::file::File;
+use crate::migrations::history::{Answer, Shape, content};
 
 /// How far a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Progress {
-    pub(super) version: String,
-    pub(super) way: Way,
+pub(in crate::migrations) struct Progress {
+    pub(in crate::migrations) version: String,
+    pub(in crate::migrations) way: Way,
     /// How many statements are done.
-    pub(super) done: usize,
+    pub(in crate::migrations) done: usize,
     /// What these say.
     said: Digest,
     /// What they and the next say, which was begun, and of whose end nobody knows.
@@ -37,10 +37,10 @@ const PROVISION: &str = "
     )";
 
 /// Begins a transaction that writes, whatever the file has set.
-pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+pub(in crate::migrations) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// As who has opened the session, whatever the file has set since.
-pub(super) const AS_OURSELVES: &str = "
+pub(in crate::migrations) const AS_OURSELVES: &str = "
     SET LOCAL SESSION AUTHORIZATION DEFAULT;
     SET LOCAL ROLE NONE;
     SET LOCAL lock_timeout = '4s';
@@ -48,23 +48,23 @@ pub(super) const AS_OURSELVES: &str = "
 
 impl Progress {
     /// That of a file of which nothing is done.
-    pub(super) fn none(version: &str, way: Way) -> Self {
+    pub(in crate::migrations) fn none(version: &str, way: Way) -> Self {
         let said = content::<&str>(&[]);
         Self { version: version.to_owned(), way, done: 0, said, begun: None }
     }
 
     /// Whether nothing of it is done or begun.
-    pub(super) fn is_none(&self) -> bool {
+    pub(in crate::migrations) fn is_none(&self) -> bool {
         self.done == 0 && self.begun.is_none()
     }
 
     /// Whether what is done of it is the beginning of that file.
-    pub(super) fn is_of(&self, run: &File) -> bool {
+    pub(in crate::migrations) fn is_of(&self, run: &File) -> bool {
         self.done <= run.statements.len() && said(run, self.done) == self.said
     }
 
     /// Whether the next statement was begun; `None` when that was another one.
-    pub(super) fn was_begun(&self, run: &File) -> Option<bool> {
+    pub(in crate::migrations) fn was_begun(&self, run: &File) -> Option<bool> {
         match &self.begun {
             None => Some(false),
             Some(begun) => (said(run, self.done + 1) == *begun).then_some(true),
@@ -72,17 +72,17 @@ impl Progress {
     }
 
     /// It with the next statement begun.
-    pub(super) fn begins(&self, run: &File) -> Self {
+    pub(in crate::migrations) fn begins(&self, run: &File) -> Self {
         Self { begun: Some(said(run, self.done + 1)), ..self.clone() }
     }
 
     /// It with the next statement known not to be done.
-    pub(super) fn without_next(&self) -> Self {
+    pub(in crate::migrations) fn without_next(&self) -> Self {
         Self { begun: None, ..self.clone() }
     }
 
     /// It with so many statements done.
-    pub(super) fn with_done(&self, run: &File, done: usize) -> Self {
+    pub(in crate::migrations) fn with_done(&self, run: &File, done: usize) -> Self {
         Self { done, said: said(run, done), begun: None, ..self.clone() }
     }
 
@@ -100,13 +100,13 @@ impl Progress {
     }
 
     /// Keeps it, in a transaction of its own.
-    pub(super) async fn keep(&self, client: &Client) -> Answer<()> {
+    pub(in crate::migrations) async fn keep(&self, client: &Client) -> Answer<()> {
         let keep = self.sql();
         client.batch_execute(&format!("{BEGIN}; {AS_OURSELVES}; {keep}; COMMIT")).await
     }
 
     /// Keeps it in the transaction of the statement that got there.
-    pub(super) async fn keep_within(&self, client: &Client) -> Answer<()> {
+    pub(in crate::migrations) async fn keep_within(&self, client: &Client) -> Answer<()> {
         let keep = self.sql();
         client.batch_execute(&format!("{AS_OURSELVES}; {keep}")).await
     }
@@ -119,7 +119,7 @@ fn said(run: &File, count: usize) -> Digest {
 }
 
 /// All that is under way.
-pub(super) async fn all(client: &Client, shape: Shape) -> Answer<Vec<Progress>> {
+pub(in crate::migrations) async fn all(client: &Client, shape: Shape) -> Answer<Vec<Progress>> {
     if !shape.has_progress {
         return Ok(Vec::new());
     }
@@ -149,7 +149,11 @@ pub(super) async fn all(client: &Client, shape: Shape) -> Answer<Vec<Progress>> 
 }
 
 /// Forgets how far a file is, up, down, or both, and the table with the last.
-pub(super) async fn forget(client: &Client, version: &str, ways: &[Way]) -> Answer<()> {
+pub(in crate::migrations) async fn forget(
+    client: &Client,
+    version: &str,
+    ways: &[Way],
+) -> Answer<()> {
     if !client.query_typed_one(IS_THERE, &[]).await?.try_get(0)? {
         return Ok(());
     }

@@ -3,13 +3,13 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::history::Answer;
-use super::lex::{Kind as Is, Token, lex};
-use super::split::Statement;
+use crate::migrations::files::lex::{Kind as Is, Token, lex};
+use crate::migrations::files::split::Statement;
+use crate::migrations::history::Answer;
 
 /// What can be seen of a statement afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trace {
+pub(in crate::migrations) enum Trace {
     /// An index of that name on that table, as the statement writes the table.
     Index { name: String, table: String },
     /// That there is no such index, as the statement writes it.
@@ -26,7 +26,7 @@ pub(super) enum Trace {
 
 /// What the database shows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Evidence {
+pub(in crate::migrations) enum Evidence {
     Done,
     NotDone,
     /// An index that was not finished, by the name that drops it.
@@ -37,7 +37,7 @@ pub(super) enum Evidence {
 }
 
 impl Trace {
-    pub(super) fn of(statement: &Statement) -> Self {
+    pub(in crate::migrations) fn of(statement: &Statement) -> Self {
         let words: Vec<_> = lex(&statement.text).filter(|it| !it.is_blank()).collect();
         let Some((first, rest)) = words.split_first() else { return Self::Repeatable };
         let of_index = match () {
@@ -60,12 +60,12 @@ impl Trace {
     }
 
     /// Whether something that cannot be seen may be left where it fails.
-    pub(super) fn may_leave_something(&self) -> bool {
+    pub(in crate::migrations) fn may_leave_something(&self) -> bool {
         matches!(self, Self::RepeatableInSteps | Self::InSteps)
     }
 
     /// Looks, by a session that has the settings of the file.
-    pub(super) async fn look(&self, client: &Client) -> Answer<Evidence> {
+    pub(in crate::migrations) async fn look(&self, client: &Client) -> Answer<Evidence> {
         match self {
             Self::Index { name, table } => {
                 let sql = "
@@ -155,8 +155,8 @@ fn folded(name: &Token<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::split::split;
     use super::*;
+    use crate::migrations::files::split::split;
 
     fn trace(sql: &str) -> Trace {
         Trace::of(&split(sql)[0])

@@ -12,15 +12,15 @@ const WIDEST: usize = 160;
 
 /// A place in a file, with the line that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(in crate::migrations) struct Place {
+    pub(in crate::migrations) line: usize,
+    pub(in crate::migrations) column: usize,
     shown: String,
 }
 
 impl Place {
     /// The place of the character with that number, from 1, of a statement.
-    pub(super) fn of(file: &File, statement: &Statement, character: usize) -> Self {
+    pub(in crate::migrations) fn of(file: &File, statement: &Statement, character: usize) -> Self {
         let text = &statement.text;
         let before = text.char_indices().nth(character.saturating_sub(1));
         let at = statement.offset + before.map_or(text.len(), |(at, _)| at);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use super::apply::Fault;
-use super::history::Answer;
+use crate::migrations::history::Answer;
 
 /// How many are under way at most: what a server has got, it works on, whoever has gone.
 const AHEAD: usize = 16;
@@ -19,7 +19,7 @@ const BYTES: usize = 1 << 16;
 /// Calls of one connection, answered in the order in which they were sent. In a transaction the first error is
 /// the true one: after it the server refuses all that follows, unless that goes back to a savepoint.
 #[derive(Default)]
-pub(super) struct Pipeline<'c> {
+pub(in crate::migrations) struct Pipeline<'c> {
     sent: VecDeque<Call<'c>>,
     bytes: usize,
 }
@@ -36,7 +36,7 @@ impl<'c> Pipeline<'c> {
     ///
     /// # Errors
     /// Those of calls before it.
-    pub(super) async fn send(
+    pub(in crate::migrations) async fn send(
         &mut self,
         number: Option<usize>,
         bytes: usize,
@@ -62,7 +62,7 @@ impl<'c> Pipeline<'c> {
     ///
     /// # Errors
     /// The first, by the order of the calls.
-    pub(super) async fn wait(&mut self) -> Result<(), Fault> {
+    pub(in crate::migrations) async fn wait(&mut self) -> Result<(), Fault> {
         while !self.sent.is_empty() {
             self.next().await?;
         }

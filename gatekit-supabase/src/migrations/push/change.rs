@@ -6,12 +6,12 @@ use gatekit_core::{Digest, Live, Location};
 use serde::{Deserialize, Serialize};
 
 use super::apply::Way;
-use super::file::File;
-use super::history::{History, content, in_short};
-use super::merge::Applied;
 use super::progress::Progress;
+use crate::migrations::files::file::File;
+use crate::migrations::files::merge::Applied;
+use crate::migrations::history::{History, content, in_short};
 
-/// The change of a [`Push`](super::Push): the files that are pending.
+/// The change of a [`Push`](crate::migrations::Push): the files that are pending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PushChange {
@@ -55,7 +55,7 @@ pub struct Before {
     pub digest: Digest,
 }
 
-/// The receipt of a [`Push`](super::Push).
+/// The receipt of a [`Push`](crate::migrations::Push).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PushReceipt {
@@ -64,7 +64,7 @@ pub struct PushReceipt {
 }
 
 impl Pending {
-    pub(super) fn of(file: &File) -> Self {
+    pub(in crate::migrations) fn of(file: &File) -> Self {
         let texts: Vec<_> = file.statements.iter().map(|it| it.text.as_str()).collect();
         Self {
             version: file.version.clone(),
@@ -77,13 +77,13 @@ impl Pending {
 
     /// Whether that row is of this file, by what it says. One that says nothing is of an empty file: no push
     /// writes another, and who added it by hand has applied nothing.
-    pub(super) fn is(&self, row: &Applied) -> bool {
+    pub(in crate::migrations) fn is(&self, row: &Applied) -> bool {
         content(row.statements.as_deref().unwrap_or_default()) == self.content
     }
 }
 
 impl Before {
-    pub(super) fn of<'a>(versions: impl Iterator<Item = &'a str>) -> Self {
+    pub(in crate::migrations) fn of<'a>(versions: impl Iterator<Item = &'a str>) -> Self {
         let mut versions: Vec<_> = versions.collect();
         versions.sort_unstable();
         Self {
@@ -96,9 +96,9 @@ impl Before {
 
 /// A history against a change.
 #[derive(Debug)]
-pub(super) struct Standing<'a> {
+pub(in crate::migrations) struct Standing<'a> {
     /// The versions of the change that have a row.
-    pub(super) applied: BTreeSet<&'a str>,
+    pub(in crate::migrations) applied: BTreeSet<&'a str>,
     /// The first of them that is of another file.
     instead: Option<&'a Applied>,
     /// The newest of the other rows.
@@ -108,12 +108,12 @@ pub(super) struct Standing<'a> {
 }
 
 impl PushChange {
-    pub(super) fn versions(&self) -> Vec<&str> {
+    pub(in crate::migrations) fn versions(&self) -> Vec<&str> {
         self.files.iter().map(|it| it.version.as_str()).collect()
     }
 
     /// Where it stands by these rows. Those that are `known` to be of their files are not compared again.
-    pub(super) fn standing<'a>(
+    pub(in crate::migrations) fn standing<'a>(
         &'a self,
         rows: &'a [Applied],
         known: &BTreeSet<&str>,
@@ -133,7 +133,7 @@ impl PushChange {
         }
     }
 
-    pub(super) fn locate(&self, history: &History) -> Location {
+    pub(in crate::migrations) fn locate(&self, history: &History) -> Location {
         let standing = self.standing(&history.rows, &BTreeSet::new());
         if let Some(live) = standing.elsewhere(self) {
             return Location::Elsewhere(live);
@@ -173,13 +173,13 @@ impl PushChange {
 
 impl Standing<'_> {
     /// What somebody else has applied since the plan.
-    pub(super) fn beside(&self) -> Option<Live> {
+    pub(in crate::migrations) fn beside(&self) -> Option<Live> {
         self.newest_other.filter(|_| !self.is_as_before).map(live)
     }
 
     /// What somebody else has applied in the place of the change, or beside a part of it. What comes after
     /// all of it does not undo it.
-    pub(super) fn elsewhere(&self, change: &PushChange) -> Option<Live> {
+    pub(in crate::migrations) fn elsewhere(&self, change: &PushChange) -> Option<Live> {
         let is_whole = self.applied.len() == change.files.len();
         let beside = self.beside().filter(|_| !is_whole);
         let is_short = !self.is_as_before && !is_whole && self.newest_other.is_none();
@@ -193,6 +193,6 @@ fn gone() -> Live {
 }
 
 /// A row as what is live.
-pub(super) fn live(row: &Applied) -> Live {
+pub(in crate::migrations) fn live(row: &Applied) -> Live {
     Live::new(&row.version, row.name.clone().filter(|it| !it.is_empty()))
 }

@@ -7,7 +7,7 @@ const LENGTH: usize = 80;
 
 /// The first words of a text in one line, without comments and without what strings say: that may be a
 /// password, and errors are journalled.
-pub(super) fn head(text: &str) -> String {
+pub(in crate::migrations) fn head(text: &str) -> String {
     let mut head = String::new();
     let mut is_apart = false;
     let mut length = 0;

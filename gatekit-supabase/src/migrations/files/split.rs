@@ -23,7 +23,7 @@
 //!
 //! The Go version (2.99 and older) knows no `E'…'`, ends a line comment at `\n` alone, and closes a body at
 //! any `END`: what it has written for such files differs. Drift is therefore judged by
-//! [`is_same_text`](super::is_same_text), which does not mind where a text was split.
+//! [`is_same_text`](crate::migrations::is_same_text), which does not mind where a text was split.
 //!
 //! # Time
 //! Linear in the length of the text, whatever is in it: the words are found in one pass, lines are counted
@@ -79,7 +79,7 @@ pub fn split(sql: &str) -> Vec<Statement> {
 
 /// How far a statement is open.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(in crate::migrations) struct State {
     /// How many parentheses are open.
     depth: usize,
     /// Within `BEGIN ATOMIC`: whether the next word is the first of a statement in it.
@@ -89,7 +89,7 @@ pub(super) struct State {
 
 impl State {
     /// Whether the statement ends with that token.
-    pub(super) fn ends_with(&mut self, token: &Token<'_>) -> bool {
+    pub(in crate::migrations) fn ends_with(&mut self, token: &Token<'_>) -> bool {
         if token.is_blank() {
             return false;
         }
@@ -145,14 +145,14 @@ impl Cutter<'_> {
 }
 
 /// How many lines end between two offsets.
-pub(super) fn lines(text: &str, from: usize, to: usize) -> usize {
+pub(in crate::migrations) fn lines(text: &str, from: usize, to: usize) -> usize {
     let between = text.as_bytes().get(from..to).unwrap_or_default();
     between.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// What the CLI takes for white space around a statement: as JavaScript, which leaves U+0085 alone and
 /// takes a byte order mark away.
-pub(super) fn is_trimmed(char: char) -> bool {
+pub(in crate::migrations) fn is_trimmed(char: char) -> bool {
     (char.is_whitespace() && char != '\u{85}') || char == '\u{feff}'
 }
 

@@ -12,20 +12,20 @@ use tokio::time::{Instant, timeout_at};
 
 use super::apply::{Applying, Became, DOING, Fault, Step, Way, is_refusal, refused};
 use super::evidence::{Evidence, Trace};
-use super::file::File;
-use super::history::{self, Shape};
-use super::kind::Kind;
 use super::pooler;
 use super::progress::{self, Progress};
-use super::split::Statement;
 use crate::code;
+use crate::migrations::files::file::File;
+use crate::migrations::files::kind::Kind;
+use crate::migrations::files::split::Statement;
+use crate::migrations::history::{self, Shape};
 use crate::session::Session;
 
 /// Refuses a file that cannot be applied so, before anything of it is done.
 ///
 /// # Errors
 /// `migration.non_transactional`, with the line.
-pub(super) fn check(file: &File) -> Result<()> {
+pub(in crate::migrations) fn check(file: &File) -> Result<()> {
     let lets_go = |it: &&Statement| it.head().to_ascii_lowercase().starts_with("discard all");
     let Some(statement) = file.statements.iter().find(lets_go) else { return Ok(()) };
     let what = "the statement would let the lock on the migrations go";
@@ -59,7 +59,7 @@ impl Applying<'_> {
     /// # Errors
     /// With [`Effect::None`] nothing of it is done; with [`Effect::Done`] a part is, or may be, and the next
     /// try goes on from there; with [`Effect::Unknown`], `migration.cannot_tell`.
-    pub(super) async fn take_alone(&mut self, step: Step<'_>) -> Result<Became> {
+    pub(in crate::migrations) async fn take_alone(&mut self, step: Step<'_>) -> Result<Became> {
         // The session of the files before may be nobody's own.
         (self.session, self.last) = (None, None);
         let (cx, deadline) = (self.cx, self.cx.deadline());
@@ -138,7 +138,7 @@ impl Applying<'_> {
 }
 
 /// The error of a file that is half applied by another text.
-pub(super) fn unfinished(file: &File) -> Error {
+pub(in crate::migrations) fn unfinished(file: &File) -> Error {
     let what = "a part of this migration is applied, and it is not what the file says now";
     refused(code::UNFINISHED, what, file)
 }

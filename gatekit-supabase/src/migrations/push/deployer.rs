@@ -12,19 +12,19 @@ use gatekit_core::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::PendingFiles;
 use super::alone::{self, unfinished};
 use super::apply::{Applying, Became, Limits, Step, Way};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
-use super::file::File;
-use super::folder::{Folder, FolderReader, misnamed};
-use super::history::{self, History, READING, SHAPE, Shape, Texts};
-use super::merge::{Applied, merge};
-use super::mode::Mode;
 use super::pooler;
 use super::progress::Progress;
 use crate::code;
 use crate::database::Database;
+use crate::migrations::PendingFiles;
+use crate::migrations::files::file::File;
+use crate::migrations::files::folder::{Folder, FolderReader, misnamed};
+use crate::migrations::files::merge::{Applied, merge};
+use crate::migrations::files::mode::Mode;
+use crate::migrations::history::{self, History, READING, SHAPE, Shape, Texts};
 
 /// How many versions a message names.
 const NAMED: usize = 10;
@@ -71,16 +71,16 @@ const ORPHANED: &str = "versions were applied that no file has";
 /// # }
 /// ```
 ///
-/// A project that keeps files which take others back has a way back: [`Down`](super::Down).
+/// A project that keeps files which take others back has a way back: [`Down`](crate::migrations::Down).
 #[derive(Debug, Clone)]
 #[must_use = "give it to `.deploy`"]
 pub struct Push {
     id: StageId,
-    pub(super) database: Database,
-    pub(super) folder: FolderReader,
+    pub(in crate::migrations) database: Database,
+    pub(in crate::migrations) folder: FolderReader,
     allows_out_of_order: bool,
     leaves_orphans: bool,
-    pub(super) limits: Limits,
+    pub(in crate::migrations) limits: Limits,
 }
 
 impl Push {
@@ -119,7 +119,7 @@ impl Push {
     }
 
     /// Plans although versions were applied that no file has, and fails with `migration.orphaned` when it is to
-    /// be applied: for a pipeline that recovers from that, see [`Orphans`](super::Orphans). The scope is that
+    /// be applied: for a pipeline that recovers from that, see [`Orphans`](crate::migrations::Orphans). The scope is that
     /// of the push without these versions.
     pub fn leaving_orphans(mut self) -> Self {
         self.leaves_orphans = true;
@@ -217,7 +217,7 @@ impl Push {
     }
 
     /// The files of the change as they are in the folder.
-    pub(super) fn files(&self, change: &PushChange) -> Result<Vec<File>> {
+    pub(in crate::migrations) fn files(&self, change: &PushChange) -> Result<Vec<File>> {
         let mut found = self.folder.read()?.files;
         let planned: BTreeSet<_> = change.files.iter().map(|it| &it.version).collect();
         found.retain(|file| planned.contains(&file.version));
@@ -234,7 +234,7 @@ impl Push {
         }
     }
 
-    pub(super) async fn where_it_stands(
+    pub(in crate::migrations) async fn where_it_stands(
         &self,
         cx: &PlanContext,
         change: &PushChange,
@@ -421,7 +421,7 @@ impl PendingFiles for Push {
 }
 
 /// The first of them, and how many more there are.
-pub(super) fn several(names: &[&str]) -> String {
+pub(in crate::migrations) fn several(names: &[&str]) -> String {
     let more = names.len().saturating_sub(NAMED);
     let named = names.get(..names.len() - more).unwrap_or_default().join(", ");
     if more == 0 { named } else { format!("{named} and {more} more") }

@@ -8,22 +8,22 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::alone::unfinished;
 use super::apply::{AGAIN, Applying, DOING, Step, Way, refused};
-use super::file::File;
-use super::history::{self, History, Shape, Texts, Turn};
 use super::progress::Progress;
 use crate::code;
+use crate::migrations::files::file::File;
+use crate::migrations::history::{self, History, Shape, Texts, Turn};
 use crate::session::Session;
 
 /// What is found.
-pub(super) struct Found {
-    pub(super) is_done: bool,
+pub(in crate::migrations) struct Found {
+    pub(in crate::migrations) is_done: bool,
     /// How far its file is, up or down.
-    pub(super) underway: Vec<Progress>,
+    pub(in crate::migrations) underway: Vec<Progress>,
 }
 
 /// A history of which nothing is half applied, on the way up.
 #[derive(Debug)]
-pub(super) struct Last {
+pub(in crate::migrations) struct Last {
     versions: BTreeSet<String>,
     shape: Shape,
 }
@@ -31,7 +31,10 @@ pub(super) struct Last {
 impl Applying<'_> {
     /// Begins the transaction of a step; `None` when the step has been taken. Connects anew where the connection
     /// of the step before is gone.
-    pub(super) async fn begin(&mut self, step: Step<'_>) -> Result<Option<(Session, Turn)>> {
+    pub(in crate::migrations) async fn begin(
+        &mut self,
+        step: Step<'_>,
+    ) -> Result<Option<(Session, Turn)>> {
         let (cx, deadline) = (self.cx, self.cx.deadline());
         loop {
             let (before, last) = (self.session.take(), self.last.take());
@@ -127,7 +130,7 @@ impl Applying<'_> {
     }
 
     /// What the database says of it, under the lock.
-    pub(super) async fn found(
+    pub(in crate::migrations) async fn found(
         &mut self,
         session: &Session,
         shape: Shape,
@@ -167,7 +170,7 @@ impl Applying<'_> {
     }
 
     /// The history has its row since.
-    pub(super) fn has_applied(&mut self, file: &File) {
+    pub(in crate::migrations) fn has_applied(&mut self, file: &File) {
         if let Some(last) = &mut self.last {
             last.versions.insert(file.version.clone());
             last.shape = last.shape.made_whole();

@@ -7,7 +7,7 @@ use gatekit_core::{
 
 use super::apply::{Applying, Step};
 use super::change::{PushChange, PushReceipt};
-use super::push::Push;
+use super::deployer::Push;
 use crate::code;
 
 /// Takes back what a [`Push`] has applied, newest first, by the files `down/VERSION_NAME.down.sql` beside the

@@ -69,7 +69,7 @@ impl File {
 }
 
 /// A refusal of a file.
-pub(super) fn refused(code: Code, what: &str, path: &Path) -> Error {
+pub(in crate::migrations) fn refused(code: Code, what: &str, path: &Path) -> Error {
     Error::new(code, what).with_effect(Effect::None).with_context("file", path.display())
 }
 

@@ -4,9 +4,9 @@ use gatekit_core::{Effect, Error, Result};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
-use super::history::Answer;
 use crate::code;
 use crate::database::Database;
+use crate::migrations::history::Answer;
 use crate::session::Session;
 
 /// How many other connections are looked at.
@@ -19,7 +19,7 @@ const OTHERS: usize = 3;
 ///
 /// # Errors
 /// `migration.pooled`; `database.*`.
-pub(super) async fn refuse(
+pub(in crate::migrations) async fn refuse(
     database: &Database,
     session: &Session,
     deadline: Instant,
@@ -48,6 +48,6 @@ pub(super) async fn refuse(
 }
 
 /// Which process of the server answers.
-pub(super) async fn process(client: &Client) -> Answer<i32> {
+pub(in crate::migrations) async fn process(client: &Client) -> Answer<i32> {
     client.query_typed_one("SELECT pg_backend_pid()", &[]).await?.try_get(0)
 }

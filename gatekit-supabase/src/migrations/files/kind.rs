@@ -74,13 +74,13 @@ impl Statement {
     }
 
     /// Whether it goes back to a savepoint, in a file that neither begins nor ends transactions.
-    pub(super) fn goes_back(&self) -> bool {
+    pub(in crate::migrations) fn goes_back(&self) -> bool {
         first_words(&self.text).first().is_some_and(|it| it.is("ROLLBACK"))
     }
 
     /// Whether it leaves something to its session that is no setting, as a temporary table: in another session what
     /// follows would do something else. What a function or a `DO` block leaves cannot be told.
-    pub(super) fn prepares_session(&self) -> bool {
+    pub(in crate::migrations) fn prepares_session(&self) -> bool {
         let head = first_words(&self.text);
         let begins = match head.as_slice() {
             [first, next, ..] if first.is("PREPARE") => !next.is("TRANSACTION"),
@@ -120,7 +120,7 @@ fn first_words(text: &str) -> Vec<Token<'_>> {
     lex(text).filter(|it| !it.is_blank()).take(LOOKED_AT).collect()
 }
 
-pub(super) fn kind(text: &str) -> Kind {
+pub(in crate::migrations) fn kind(text: &str) -> Kind {
     let head = first_words(text);
     let Some(first) = head.first() else { return Kind::Empty };
     let (mut state, mut has_ended, mut before) = (State::default(), false, None::<Token<'_>>);
@@ -224,8 +224,8 @@ fn detaches_concurrently(head: &[Token<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::split::split;
     use super::*;
+    use crate::migrations::files::split::split;
 
     fn check(expected: Kind, texts: &[&str]) {
         for text in texts {

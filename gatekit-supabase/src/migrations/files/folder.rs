@@ -64,7 +64,7 @@ impl FolderReader {
         self
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(in crate::migrations) fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -300,7 +300,7 @@ impl Why {
 }
 
 /// Which of them look like migrations and are none, by their names alone: nothing of them is ever applied.
-pub(super) fn misnamed(skipped: &[Skipped]) -> Vec<String> {
+pub(in crate::migrations) fn misnamed(skipped: &[Skipped]) -> Vec<String> {
     let is_sql = |path: &Path| path.extension().is_some_and(|it| it.eq_ignore_ascii_case("sql"));
     let misnamed = skipped.iter().filter(|it| it.why == Why::Name && is_sql(&it.path));
     let names = misnamed.filter_map(|it| it.path.file_name());
