@@ -8,7 +8,7 @@ use gatekit_core::{Effect, Error, NextAction, Result};
 use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore, crypto};
+use rustls::{ClientConfig, ConfigBuilder, NamedGroup, RootCertStore, crypto};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -35,8 +35,11 @@ struct Unusable {
 fn connector(tls: &Tls) -> Result<Option<MakeRustlsConnect>, Unusable> {
     let Tls::Verified { authorities, identity } = tls else { return Ok(None) };
     // Of our own: a library does not choose for the whole process.
-    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let mut provider = crypto::aws_lc_rs::default_provider();
+    // Servers before 18 take no other unless they are told to (`ssl_ecdh_curve`): one that is guessed wrong costs a
+    // way to the server and back.
+    provider.kx_groups.sort_by_key(|group| group.name() != NamedGroup::secp256r1);
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable("no version of TLS is to be had").with_source(error))?;
     let builder: ConfigBuilder<ClientConfig, WantsClientCert> = match authorities {
