@@ -189,28 +189,26 @@ impl Bench<'_> {
         let durable = [push, OsStr::new("--ledger"), ledger.as_os_str()];
         let ask = "SELECT version FROM supabase_migrations.schema_migrations ORDER BY version";
         let all = [
-            ("push, nothing to do", "ledger in memory", self.ours(&[push], &project, "nothing")),
-            ("  with a ledger on the disk", "SQLite", self.ours(&durable, &project, "nothing")),
-            ("  psql", "the versions alone", self.client(&["--command", ask], "nothing")),
-            (
-                "  supabase 2.99.0, Go",
-                "",
-                self.cli(SupabaseVersion::Go, ["db", "push"], &project, "nothing"),
-            ),
-            (
-                "  supabase 3.1.0",
-                "",
-                self.cli(SupabaseVersion::V3, ["db", "push"], &project, "nothing"),
-            ),
+            self.ours(&[push], &project, "nothing"),
+            self.ours(&durable, &project, "nothing"),
+            self.client(&["--command", ask], "nothing"),
+            self.cli(SupabaseVersion::Go, ["db", "push"], &project, "nothing"),
+            self.cli(SupabaseVersion::V3, ["db", "push"], &project, "nothing"),
         ];
-        let mut samples = Vec::new();
-        for (what, note, command) in &all {
-            let of = sample(command, self.runs)?;
-            table.row(&format!("{what}: wall ms"), Spread::wall_ms(&of), note);
-            table.row(&format!("{what}: peak MiB"), Spread::peak_mib(&of), "");
-            samples.push(of);
+        let told = [
+            ("push, nothing to do", "ledger in memory"),
+            ("  with a ledger on the disk", "SQLite"),
+            ("  psql", "the versions alone"),
+            ("  supabase 2.99.0, Go", ""),
+            ("  supabase 3.1.0", ""),
+        ];
+        // They are short.
+        let samples = self.in_turn(&all, self.runs * 3, || Ok(()))?;
+        for ((what, note), of) in told.iter().zip(&samples) {
+            table.row(&format!("{what}: wall ms"), Spread::wall_ms(of), note);
+            table.row(&format!("{what}: peak MiB"), Spread::peak_mib(of), "");
         }
-        let [ours, _, psql, ..] = samples.as_slice() else { return Ok(()) };
+        let [ours, _, psql, ..] = &samples;
         super::rows::ratio(table, Spread::wall_ms(ours), Spread::wall_ms(psql), NOTHING_RATIO);
         let peak = Spread::peak_mib(ours).max;
         table.judge(&format!("{peak:.1} MiB at most, <= {NOTHING_MIB} MiB"), peak <= NOTHING_MIB);
@@ -229,7 +227,8 @@ impl Bench<'_> {
         let psql: Vec<_> = ["sh", "-c", &script].map(OsString::from).to_vec();
         let ours = self.ours(&[OsStr::new("push")], &project, "many");
         let go = self.cli(SupabaseVersion::Go, ["db", "push"], &project, "many");
-        let [ours, go, psql] = self.anew([ours, go, psql])?;
+        let all = self.in_turn(&[ours, go, psql], self.runs, || self.empty("many"))?;
+        let [ours, go, psql] = all;
         table.row("push of 300 files, ms", Spread::wall_ms(&ours), "2 statements each");
         table.row("  supabase 2.99.0, Go, ms", Spread::wall_ms(&go), "");
         table.row("  psql -1 -f of each, ms", Spread::wall_ms(&psql), "without a history");
@@ -238,13 +237,20 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Runs commands in turn, each time on an empty database `many`, and another first each time: what else the
-    /// server does, as its checkpoints, is for all of them. The first run of each does not count.
-    fn anew<const N: usize>(&self, commands: [Vec<OsString>; N]) -> Result<[Vec<Sample>; N]> {
+    /// Runs commands in turn, each after the same preparation: what else the machine does, and checkpoints of the
+    /// server, is for all of them. The first run of each does not count. Their number is to be a prime: then
+    /// each comes after each other one as often.
+    fn in_turn<const N: usize>(
+        &self,
+        commands: &[Vec<OsString>; N],
+        runs: usize,
+        prepare: impl Fn() -> Result<()>,
+    ) -> Result<[Vec<Sample>; N]> {
         let mut samples = [const { Vec::new() }; N];
-        for run in 0..=self.runs {
-            for at in (0..N).map(|at| (at + run) % N) {
-                self.empty("many")?;
+        for run in 0..=runs {
+            let stride = 1 + run % (N - 1);
+            for at in (0..N).map(|place| (run + place * stride) % N) {
+                prepare()?;
                 let sample = once(&commands[at])?;
                 if run > 0 {
                     samples[at].push(sample);
