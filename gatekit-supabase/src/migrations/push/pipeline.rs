@@ -1,7 +1,6 @@
 //! Calls that are sent without waiting for the answers to those before.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -73,11 +72,5 @@ impl<'c> Pipeline<'c> {
         let Some(Call { number, bytes, answer }) = self.sent.pop_front() else { return Ok(()) };
         self.bytes -= bytes;
         answer.await.map_err(|error| Fault::Statement(number, error))
-    }
-}
-
-impl fmt::Debug for Pipeline<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipeline").field("sent", &self.sent.len()).finish_non_exhaustive()
     }
 }
