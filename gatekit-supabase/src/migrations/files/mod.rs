@@ -1,5 +1,6 @@
 //! What lies in the folder: its files, their statements, how these can be applied, and what of them is.
 
+pub(super) mod content;
 pub(super) mod file;
 pub(super) mod folder;
 pub(super) mod head;

@@ -10,14 +10,14 @@ use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{Effect, Error, NextAction, Permit, Result};
 use tokio::time::{Instant, timeout_at};
 
-use super::apply::{Applying, Became, DOING, Fault, Step, Way, is_refusal, refused};
+use super::apply::{Applying, Became, DOING, Fault, Step, is_refusal, refused};
 use super::evidence::{Evidence, Trace};
 use super::pooler;
-use super::progress::{self, Progress};
 use crate::code;
 use crate::migrations::files::file::File;
 use crate::migrations::files::kind::Kind;
 use crate::migrations::files::split::Statement;
+use crate::migrations::history::progress::{self, Progress, Way};
 use crate::migrations::history::{self, Shape};
 use crate::session::Session;
 

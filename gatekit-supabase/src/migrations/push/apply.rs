@@ -13,13 +13,13 @@ use tokio_postgres::error::ErrorPosition;
 use super::change::PushChange;
 use super::look::Last;
 use super::pipeline::Pipeline;
-use super::progress;
 use crate::code;
 use crate::database::{Database, unquoted};
 use crate::migrations::files::file::File;
 use crate::migrations::files::mode::Mode;
 use crate::migrations::files::place::Place;
 use crate::migrations::files::split::Statement;
+use crate::migrations::history::progress::{self, Way};
 use crate::migrations::history::{self, Turn};
 use crate::session::Session;
 
@@ -63,28 +63,6 @@ pub(in crate::migrations) struct Step<'f> {
     /// What is run: the file, or the one that takes it back.
     pub(in crate::migrations) run: &'f File,
     pub(in crate::migrations) way: Way,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::migrations) enum Way {
-    Up,
-    Down,
-}
-
-impl Way {
-    pub(in crate::migrations) const BOTH: [Self; 2] = [Self::Up, Self::Down];
-
-    /// As it is kept.
-    pub(in crate::migrations) fn word(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-        }
-    }
-
-    pub(in crate::migrations) fn of(word: &str) -> Self {
-        if word == Self::Up.word() { Self::Up } else { Self::Down }
-    }
 }
 
 impl Limits {

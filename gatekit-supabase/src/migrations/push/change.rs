@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use gatekit_core::{Digest, Live, Location};
 use serde::{Deserialize, Serialize};
 
-use super::apply::Way;
-use super::progress::Progress;
+use crate::migrations::files::content::content;
 use crate::migrations::files::file::File;
 use crate::migrations::files::merge::Applied;
-use crate::migrations::history::{History, content, in_short};
+use crate::migrations::history::progress::{Progress, Way};
+use crate::migrations::history::{History, in_short};
 
 /// The change of a [`Push`](crate::migrations::Push): the files that are pending.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,10 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::alone::{self, unfinished};
-use super::apply::{Applying, Became, Limits, Step, Way};
+use super::apply::{Applying, Became, Limits, Step};
 use super::change::{Before, Pending, PushChange, PushReceipt, live};
 use super::pooler;
-use super::progress::Progress;
 use crate::code;
 use crate::database::Database;
 use crate::migrations::PendingFiles;
@@ -24,6 +23,7 @@ use crate::migrations::files::file::File;
 use crate::migrations::files::folder::{Folder, FolderReader, misnamed};
 use crate::migrations::files::merge::{Applied, merge};
 use crate::migrations::files::mode::Mode;
+use crate::migrations::history::progress::{Progress, Way};
 use crate::migrations::history::{self, History, READING, SHAPE, Shape, Texts};
 
 /// How many versions a message names.

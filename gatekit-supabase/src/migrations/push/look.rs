@@ -7,10 +7,10 @@ use gatekit_core::{Error, NextAction, Result, Verb};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::alone::unfinished;
-use super::apply::{AGAIN, Applying, DOING, Step, Way, refused};
-use super::progress::Progress;
+use super::apply::{AGAIN, Applying, DOING, Step, refused};
 use crate::code;
 use crate::migrations::files::file::File;
+use crate::migrations::history::progress::{Progress, Way};
 use crate::migrations::history::{self, History, Shape, Texts, Turn};
 use crate::session::Session;
 

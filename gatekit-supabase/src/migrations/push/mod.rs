@@ -8,5 +8,4 @@ pub(super) mod evidence;
 pub(super) mod look;
 pub(super) mod pipeline;
 pub(super) mod pooler;
-pub(super) mod progress;
 pub(super) mod rollback;

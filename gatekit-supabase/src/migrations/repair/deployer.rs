@@ -16,9 +16,9 @@ use super::rows::Seen;
 use super::writing::{self, Way, Writing};
 use crate::code;
 use crate::database::Database;
+use crate::migrations::files::content::content;
 use crate::migrations::files::file::File;
 use crate::migrations::files::folder::FolderReader;
-use crate::migrations::history::content;
 use crate::migrations::orphans::Orphans;
 use crate::migrations::push::deployer::several;
 

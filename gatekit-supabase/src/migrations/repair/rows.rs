@@ -10,9 +10,10 @@ use tokio_postgres::{Client, Row as Read};
 use super::change::RowBefore;
 use crate::code;
 use crate::database::Database;
+use crate::migrations::files::content::content;
 use crate::migrations::files::file::File;
 use crate::migrations::files::head::head;
-use crate::migrations::history::{self, content};
+use crate::migrations::history;
 
 type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
 type Value<'a> = (&'a (dyn ToSql + Sync), Type);

@@ -11,9 +11,8 @@ use super::rows::{self, PLAIN, Seen};
 use crate::code;
 use crate::database::Database;
 use crate::migrations::files::file::File;
+use crate::migrations::history::progress::{self, Way as FileWay};
 use crate::migrations::history::{self, AS_NEW, Shape};
-use crate::migrations::push::apply::Way as FileWay;
-use crate::migrations::push::progress;
 use crate::session::Session;
 
 const DOING: &str = "repair the history of the migrations";

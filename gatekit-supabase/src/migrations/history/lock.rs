@@ -1,20 +1,14 @@
-//! The history of a database: the table that the Supabase CLI keeps, and the lock on it.
+//! The lock on the history.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use gatekit_core::{Digest, Effect, Error, Result};
-use gatekit_postgres::Trouble;
+use gatekit_core::{Effect, Error, Result};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryRow};
 
-use super::files::file::File;
-use super::files::lex::{Kind, lex};
-use super::files::merge::Applied;
-use super::push::apply::Way;
-use super::push::progress::{self, Progress};
+use super::table::{Answer, READING, SHAPE, Shape, VERSIONS, in_short, unread};
 use crate::code;
 use crate::database::Database;
 use crate::session::Session;
@@ -22,8 +16,6 @@ use crate::session::Session;
 /// The key of the lock on the migrations of a database: `gatekit` and a 1. Held by a transaction, it is
 /// over when that is, whatever became of whoever began it.
 const LOCK: i64 = 0x6761_7465_6b69_7401;
-
-pub(super) const READING: &str = "read the history of the migrations";
 
 const LOCKING: &str = "lock the history of the migrations";
 
@@ -49,172 +41,15 @@ enum End {
     Terminate,
 }
 
-/// Which columns the table has, and whether a file may be half applied.
-pub(super) const SHAPE: &str = "
-    SELECT count(*) FILTER (WHERE attname = 'version') > 0, count(*) FILTER (WHERE attname = 'name') > 0,
-        count(*) FILTER (WHERE attname = 'statements') > 0,
-        pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL
-    FROM pg_catalog.pg_attribute
-    WHERE attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
-        AND attnum > 0 AND NOT attisdropped";
-
-/// Which versions the table has, in short; whether a file may be half applied; and which transaction it is.
-/// Every function is that of the server: one that a user has made in another schema may fit better.
-const VERSIONS: &str = "
-    SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(pg_catalog.string_agg(
-            version::text, pg_catalog.chr(10) ORDER BY version::text COLLATE \"C\"), ''), 'UTF8'::name)), 'hex'),
-        pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL,
-        pg_catalog.pg_current_xact_id()
-    FROM supabase_migrations.schema_migrations";
-
-/// Makes the table, or what it lacks, as the CLI does.
-const PROVISION: &str = "
-    CREATE SCHEMA IF NOT EXISTS supabase_migrations;
-    CREATE TABLE IF NOT EXISTS supabase_migrations.schema_migrations (version text NOT NULL PRIMARY KEY);
-    ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
-    ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text";
-
-const INSERT: &str = "
-    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) VALUES ($1, $2, $3)";
-
-/// The error of a history that could not be read: where the server was there and knows no other reason, its
-/// table is none of the CLI's.
-pub(super) fn unread(database: &Database, source: tokio_postgres::Error) -> Error {
-    let is_table = Trouble::of(&source) == Trouble::Other;
-    let error = database.failed(READING, source);
-    if !is_table {
-        return error;
-    }
-    let what = "`supabase_migrations.schema_migrations` is not the table that it should be";
-    Error::new(code::HISTORY, what)
-        .with_effect(Effect::None)
-        .with_context("database", database.name())
-        .with_source(error)
-}
-
-pub(super) type Answer<T> = std::result::Result<T, tokio_postgres::Error>;
-
-/// What there is of the tables.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) has_version: bool,
-    pub(super) has_name: bool,
-    has_statements: bool,
-    pub(super) has_progress: bool,
-}
-
-impl Shape {
-    pub(super) async fn ask(session: &Session) -> Answer<Self> {
-        Self::of(&session.ask(SHAPE).await?)
-    }
-
-    /// By the answer to [`SHAPE`], as the last of what was asked.
-    pub(super) fn of(said: &[SimpleQueryRow]) -> Answer<Self> {
-        let is = |at| said.last().map_or(Ok(false), |row| Ok(row.try_get(at)? == Some("t")));
-        Ok(Self {
-            has_version: is(0)?,
-            has_name: is(1)?,
-            has_statements: is(2)?,
-            has_progress: is(3)?,
-        })
-    }
-
-    /// It with all that the CLI makes.
-    pub(super) fn made_whole(self) -> Self {
-        Self { has_version: true, has_name: true, has_statements: true, ..self }
-    }
-
-    pub(super) fn is_whole(self) -> bool {
-        self.has_version && self.has_name && self.has_statements
-    }
-}
-
-/// What a database says of its migrations.
-#[derive(Debug, Default)]
-pub(super) struct History {
-    pub(super) rows: Vec<Applied>,
-    /// The files that are half applied, or half taken back.
-    pub(super) underway: Vec<Progress>,
-}
-
-/// Of which rows the statements are read: they may be megabytes. The others seem to have none.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Texts<'a> {
-    All,
-    Of(&'a [&'a str]),
-}
-
-/// All of it: one thing at a time, because outside of a transaction poolers take the connection to the server
-/// back with the first answer. A second one would be lost, or be somebody else's.
-pub(super) async fn read(client: &Client, shape: Shape, texts: Texts<'_>) -> Answer<History> {
-    let rows = rows(client, shape, texts).await?;
-    let mut underway = progress::all(client, shape).await?;
-    // A push records a file and forgets how far it was at once: who else has recorded it, has applied it.
-    underway.retain(|it| it.way == Way::Down || !rows.iter().any(|row| row.version == it.version));
-    Ok(History { rows, underway })
-}
-
-/// All rows, by version; none where there is no table.
-pub(super) async fn rows(client: &Client, shape: Shape, texts: Texts<'_>) -> Answer<Vec<Applied>> {
-    if !shape.has_version {
-        return Ok(Vec::new());
-    }
-    // Old tables have fewer, and those of the hosted service may have more.
-    let name = if shape.has_name { "name" } else { "NULL::text" };
-    let statements = if shape.has_statements { "statements" } else { "NULL::text[]" };
-    let (statements, versions) = match texts {
-        Texts::All => (statements.to_owned(), None),
-        Texts::Of(versions) => {
-            (format!("CASE WHEN version = ANY($1) THEN {statements} END"), Some(versions))
-        }
-    };
-    let sql = format!(
-        "SELECT version, {name}, {statements} FROM supabase_migrations.schema_migrations \
-         ORDER BY version COLLATE \"C\""
-    );
-    let values = versions.as_ref().map(|it| (it as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
-    let rows = client.query_typed(&sql, values.as_slice()).await?;
-    rows.iter()
-        .map(|row| {
-            let statements: Option<Vec<Option<String>>> = row.try_get(2)?;
-            Ok(Applied {
-                version: row.try_get(0)?,
-                name: row.try_get(1)?,
-                statements: statements
-                    .map(|all| all.into_iter().map(Option::unwrap_or_default).collect()),
-            })
-        })
-        .collect()
-}
-
-/// Adds the row of a file, in the transaction that applies it.
-pub(super) async fn add(client: &Client, file: &File) -> Answer<()> {
-    let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
-    let values: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&file.version, Type::TEXT), (&file.name, Type::TEXT), (&statements, Type::TEXT_ARRAY)];
-    client.execute_typed(INSERT, &values).await.map(drop)
-}
-
-/// Takes the row of a version away, in the transaction that takes back its file.
-pub(super) async fn remove(client: &Client, version: &str) -> Answer<()> {
-    let sql = "DELETE FROM supabase_migrations.schema_migrations WHERE version = $1";
-    client.execute_typed(sql, &[(&version, Type::TEXT)]).await.map(drop)
-}
-
-/// Makes the table where there is none, in the transaction that applies the first file.
-pub(super) async fn provision(client: &Client, shape: Shape) -> Answer<()> {
-    if shape.is_whole() { Ok(()) } else { client.batch_execute(PROVISION).await }
-}
-
 /// The lock is had.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(in crate::migrations) struct Turn {
     /// By which process of the server.
-    pub(super) process: i32,
+    pub(in crate::migrations) process: i32,
     /// What there is of the tables since.
-    pub(super) shape: Shape,
+    pub(in crate::migrations) shape: Shape,
     /// Which transaction has begun with it, when the limits of statements are set in it already.
-    pub(super) began: Option<String>,
+    pub(in crate::migrations) began: Option<String>,
 }
 
 impl Turn {
@@ -231,7 +66,7 @@ impl Turn {
 ///
 /// # Errors
 /// `migration.locked` when somebody else still has it after a `turn`, or at `deadline`.
-pub(super) async fn begin(
+pub(in crate::migrations) async fn begin(
     database: &Database,
     how: &str,
     (deadline, turn): (Instant, Duration),
@@ -244,7 +79,7 @@ pub(super) async fn begin(
 }
 
 /// The same on a session that is there.
-pub(super) async fn begin_on(
+pub(in crate::migrations) async fn begin_on(
     database: &Database,
     session: &Session,
     how: &str,
@@ -261,7 +96,7 @@ pub(super) async fn begin_on(
 ///
 /// # Errors
 /// Also those of a history that is gone.
-pub(super) async fn begin_again(
+pub(in crate::migrations) async fn begin_again(
     database: &Database,
     session: &Session,
     (limits, versions): (&str, &BTreeSet<String>),
@@ -277,13 +112,8 @@ pub(super) async fn begin_again(
     Ok((process, tell(2)?.filter(|_| is_same).map(str::to_owned)))
 }
 
-/// The digest of versions, in their order, as [`VERSIONS`] tells it.
-pub(super) fn in_short(versions: &[&str]) -> Digest {
-    Digest::of(versions.join("\n"))
-}
-
 /// The same for a session: the lock is held until [`unlock_session`], or its end. No pooler may be between.
-pub(super) async fn lock_session(
+pub(in crate::migrations) async fn lock_session(
     database: &Database,
     session: &Session,
     deadline: Instant,
@@ -295,12 +125,12 @@ pub(super) async fn lock_session(
 }
 
 /// The statement that lets the lock of a session go.
-pub(super) fn unlock_session() -> String {
+pub(in crate::migrations) fn unlock_session() -> String {
     format!("SELECT pg_advisory_unlock({LOCK})")
 }
 
 /// Whether the session has the lock.
-pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
+pub(in crate::migrations) async fn has_lock(client: &Client) -> Answer<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE {HELD} AND pid = pg_backend_pid())"
     );
@@ -309,7 +139,7 @@ pub(super) async fn has_lock(client: &Client) -> Answer<bool> {
 
 /// Takes back what a file has set, or another client of a pooler, in a transaction: who acts, and settings. And a
 /// transaction whose client has vanished without a word does not keep its locks.
-pub(super) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+pub(in crate::migrations) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
 /// Has the server look every few seconds whether its client is there, while it works: statements that were sent
@@ -398,7 +228,7 @@ impl Take {
 ///
 /// # Errors
 /// `migration.locked` when the lock is not to be had until then, and `database.*`.
-pub(super) async fn regain(
+pub(in crate::migrations) async fn regain(
     database: &Database,
     process: i32,
     until: Instant,
@@ -447,44 +277,4 @@ async fn holder(client: &Client) -> Answer<Option<String>> {
     let since: Option<i64> = row.try_get(3)?;
     let since = since.map(|it| format!(", for {it} s")).unwrap_or_default();
     Ok(Some(format!("process {pid} of the server, `{program}` of user `{user}`{since}")))
-}
-
-/// What a history says, without where it was split: two of one text have one digest. White space counts where it is
-/// in a string, a name or a comment.
-pub(super) fn content<S: AsRef<str>>(statements: &[S]) -> Digest {
-    let mut all = String::new();
-    for token in statements.iter().flat_map(|it| lex(it.as_ref())) {
-        let text = token.text.trim_matches('\u{feff}');
-        let text = if token.kind == Kind::Comment { text.trim_end() } else { text };
-        if token.kind != Kind::Space && !token.is_symbol(";") && !text.is_empty() {
-            // Each with its length: `a b` is not `ab`. Writing to a text cannot fail.
-            let _ = write!(all, "{}:{text}", text.len());
-        }
-    }
-    Digest::of(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_text_has_one_digest_however_it_was_split() {
-        for (one, other) in [
-            (vec!["select 1", "select 2"], vec!["select 1;\nselect 2;"]),
-            (vec!["\u{feff}select\t1"], vec!["select 1 "]),
-            (vec!["select 1 -- one "], vec!["select 1 -- one\r\n"]),
-        ] {
-            assert_eq!(content(&one), content(&other), "{one:?}");
-        }
-        for (one, other) in [
-            ("select 'a b'", "select 'ab'"),
-            ("select 'a;b'", "select 'ab'"),
-            ("-- fix\ndelete from a", "-- fix delete from a"),
-            ("select a b", "select ab"),
-            ("create function f() as $$ select 1; $$", "create function f() as $$ select 1 $$"),
-        ] {
-            assert_ne!(content(&[one]), content(&[other]), "{one}");
-        }
-    }
 }

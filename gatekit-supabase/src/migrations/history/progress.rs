@@ -6,9 +6,34 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
-use super::apply::Way;
+use super::table::{Answer, Shape};
+use crate::migrations::files::content::content;
 use crate::migrations::files::file::File;
-use crate::migrations::history::{Answer, Shape, content};
+
+/// Where a file is on its way to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::migrations) enum Way {
+    /// It is applied.
+    Up,
+    /// It is taken back.
+    Down,
+}
+
+impl Way {
+    pub(in crate::migrations) const BOTH: [Self; 2] = [Self::Up, Self::Down];
+
+    /// As it is kept.
+    pub(in crate::migrations) fn word(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+
+    pub(in crate::migrations) fn of(word: &str) -> Self {
+        if word == Self::Up.word() { Self::Up } else { Self::Down }
+    }
+}
 
 /// How far a file is.
 #[derive(Debug, Clone, PartialEq, Eq)]
