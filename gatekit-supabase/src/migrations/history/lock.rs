@@ -120,8 +120,11 @@ pub(in crate::migrations) async fn lock_session(
 ) -> Result<Turn> {
     let take = Take::session();
     let said = take.again(database, session).await?;
-    let turn = Turn::of(take.turn(database, session, said, deadline).await?);
-    turn.map_err(|error| unread(database, error))
+    let (process, _) = take.turn(database, session, said, deadline).await?;
+    // By a message of its own: in that of the lock it could be older than the lock, where the database reads
+    // so by default.
+    let shape = Shape::ask(session).await.map_err(|error| unread(database, error))?;
+    Ok(Turn { process, shape, began: None })
 }
 
 /// The statement that lets the lock of a session go.
@@ -152,9 +155,10 @@ const ALERT: &str = "
 
 /// How the lock is taken.
 struct Take {
-    /// Tries it, and tells whether it is had, and by which process of the server; and in another statement, so
-    /// that it is younger than the lock, what is to be known of the history.
+    /// Tries it, and tells whether it is had, and by which process of the server.
     sql: String,
+    /// How many rows come after that one. They are of another statement, and so younger than the lock.
+    after: usize,
     /// What undoes that when somebody else has it.
     give_up: &'static str,
 }
@@ -167,18 +171,18 @@ impl Take {
             "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW};
              SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid(), {ALERT}; {then}"
         );
-        Self { sql, give_up: "ROLLBACK" }
+        Self { sql, after: 1, give_up: "ROLLBACK" }
     }
 
     fn session() -> Self {
         // Older servers do not know that limit.
         let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
              SELECT pg_catalog.set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
-             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid(); {SHAPE}; COMMIT"
+             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"
         );
-        Self { sql, give_up: "" }
+        Self { sql, after: 0, give_up: "" }
     }
 
     async fn again(&self, database: &Database, session: &Session) -> Result<Vec<SimpleQueryRow>> {
@@ -197,7 +201,7 @@ impl Take {
         let (client, failed) = (&session.client, |error| database.failed(LOCKING, error));
         let mut pause = PAUSES.0;
         loop {
-            let [.., row, _] = &*said else { return Err(database.silent(LOCKING)) };
+            let row = said.iter().nth_back(self.after).ok_or_else(|| database.silent(LOCKING))?;
             if row.try_get(0).map_err(failed)? == Some("t") {
                 let process = row.try_get(1).map_err(failed)?.and_then(|it| it.parse().ok());
                 return Ok((process.ok_or_else(|| database.silent(LOCKING))?, said));
