@@ -194,10 +194,12 @@ pub(crate) async fn patiently<T, F: Future<Output = Result<T>> + Send>(
     let until = deadline.min(Instant::now() + PATIENCE);
     let mut pause = PAUSES.0;
     loop {
+        // Those who were refused together do not come back together.
+        let wait = pause.mul_f64(0.5 + fastrand::f64());
         match read().await {
-            Err(error) if error.is_temporary() && Instant::now() + pause < until => {
-                // Those who were refused together do not come back together.
-                tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            // And as long again for the next answer: whoever waits until the end is not told why.
+            Err(error) if error.is_temporary() && Instant::now() + wait + pause < until => {
+                tokio::time::sleep(wait).await;
                 pause = (pause * 2).min(PAUSES.1);
             }
             other => return other,
