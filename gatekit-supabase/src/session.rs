@@ -1,12 +1,14 @@
 //! A connection, and the one that is kept from a call to the next.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
 
 /// How long a server may take to answer a connection.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
@@ -36,12 +38,33 @@ impl Session {
         &self,
         sql: &str,
     ) -> Result<Vec<SimpleQueryRow>, tokio_postgres::Error> {
-        let said = self.client.simple_query(sql).await?;
-        let rows = said.into_iter().filter_map(|it| match it {
-            SimpleQueryMessage::Row(row) => Some(row),
-            _ => None,
-        });
-        Ok(rows.collect())
+        Ok(rows(self.client.simple_query(sql).await?))
+    }
+
+    /// Sends these statements at once, and waits for the end of the first alone, which gives no rows.
+    ///
+    /// # Errors
+    /// Those of the first.
+    pub(crate) async fn first_of(&self, sql: &str) -> Result<Rest, tokio_postgres::Error> {
+        let mut said = Box::pin(self.client.simple_query_raw(sql).await?);
+        said.try_next().await?;
+        Ok(Rest(said))
+    }
+}
+
+/// What is still to be said of statements that were sent at once.
+pub(crate) struct Rest(Pin<Box<SimpleQueryStream>>);
+
+impl Rest {
+    /// The rows of what they give.
+    pub(crate) async fn rows(self) -> Result<Vec<SimpleQueryRow>, tokio_postgres::Error> {
+        Ok(rows(self.0.try_collect().await?))
+    }
+}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rest").finish_non_exhaustive()
     }
 }
 
@@ -55,6 +78,14 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+fn rows(said: Vec<SimpleQueryMessage>) -> Vec<SimpleQueryRow> {
+    let rows = said.into_iter().filter_map(|it| match it {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    rows.collect()
 }
 
 /// At most one connection that nobody uses.

@@ -120,7 +120,7 @@ pub async fn list(
             }
             Detail::Texts => {
                 let Folder { files, skipped, .. } = folder.read()?;
-                let rows = history::rows(client, shape, Texts::All).await.map_err(unread)?;
+                let (rows, _) = history::rows(client, shape, Texts::All).await.map_err(unread)?;
                 let local = files.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let remote = rows.iter().map(|it| (it.version.clone(), it.name.clone()));
                 let mut list = MigrationList::of(local, remote, misnamed(&skipped));

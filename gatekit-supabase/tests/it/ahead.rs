@@ -72,7 +72,7 @@ async fn a_savepoint_does_not_hide_what_failed() {
 
 /// Rows are not read again while nobody else writes any.
 #[tokio::test]
-async fn a_history_that_stays_is_known_by_its_digest() {
+async fn a_history_that_stays_is_known_by_its_sum() {
     let world = World::new();
     world.file(1, "create table t1 ();");
     assert_eq!(end(&world.ship().await).0, Outcome::Released);
@@ -91,6 +91,8 @@ async fn a_history_that_stays_is_known_by_its_digest() {
     let (one, many) = (read(2..=2).await, read(3..=12).await);
     assert!(one > 0);
     assert_eq!(many, one);
+    // Nine times it went on with the next file.
+    assert_eq!(relay.times_said("COMMIT; BEGIN"), 9);
     assert_eq!(world.history().await.len(), 12);
 }
 
@@ -101,8 +103,8 @@ async fn functions_of_users_are_not_called() {
     world
         .run(
             "create table hijacked (i int);
-            create function convert_to(text, text) returns bytea language plpgsql as
-                'begin insert into hijacked values (1); return pg_catalog.convert_to($1, $2::name); end'",
+            create function hashtextextended(text, int) returns bigint language plpgsql as
+                'begin insert into hijacked values (1); return pg_catalog.hashtextextended($1, $2::bigint); end'",
         )
         .await;
     world.file(1, "create table a ();");
@@ -188,5 +190,76 @@ fn what_a_process_leaves_behind_lets_the_lock_go() {
             }
             assert_eq!(world.tables().await, [""; 0], "{via:?}");
         });
+    }
+}
+
+/// By the message that would have begun the next file.
+#[tokio::test]
+async fn a_commit_that_is_refused_is_told_and_the_next_file_is_not_begun() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a ();");
+        let twice = "create table b (i int unique deferrable initially deferred); \
+                     insert into b values (1), (1);";
+        world.file(2, twice);
+        world.file(3, "create table c ();");
+        let report = world.ship().await;
+        assert_ne!(report.outcome, Outcome::Released, "{via:?}: {}", why(&report));
+        for said in
+            ["[migration.failed]", "the server refused to commit the file", "23505", "m2.sql"]
+        {
+            assert!(why(&report).contains(said), "{via:?}: {said}: {}", why(&report));
+        }
+        assert_eq!(world.tables().await, ["a"], "{via:?}");
+        assert_eq!(world.history().await.len(), 1, "{via:?}");
+    }
+}
+
+/// Whatever is wrong with what was asked after it.
+#[tokio::test]
+async fn a_commit_is_done_although_the_next_file_cannot_be_begun() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "select 1;");
+        assert_eq!(end(&world.ship().await).0, Outcome::Released, "{via:?}");
+        // The history is gone with the commit of this one.
+        world.file(
+            2,
+            "create table a (i int);
+            create function f() returns trigger language plpgsql as
+                'begin alter table supabase_migrations.schema_migrations rename to gone; return null; end';
+            create constraint trigger t after insert on a deferrable initially deferred
+                for each row execute function f();
+            insert into a values (1);",
+        );
+        world.file(3, "create table b ();");
+        let report = world.ship().await;
+        assert_eq!(report.outcome, Outcome::Stuck, "{via:?}: {}", why(&report));
+        assert!(why(&report).contains("[migration.elsewhere]"), "{via:?}: {}", why(&report));
+        assert_eq!(world.tables().await, ["a"], "{via:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_lock_that_somebody_else_gets_between_two_files_is_waited_for() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a (); select pg_sleep(1);");
+        world.file(2, "create table b ();");
+        let running = engine().ship(&pipeline(world.push()), Candidate::new());
+        let other = async {
+            world.works_at("select pg_sleep").await;
+            let client = world.client().await;
+            // It stands in the queue of the server: it has the lock with the end of the first file.
+            client.batch_execute("SELECT pg_advisory_lock(7449363237590103041)").await.unwrap();
+            let seen = world.tables().await;
+            sleep(Duration::from_millis(500)).await;
+            assert_eq!(world.tables().await, seen, "{via:?}");
+            seen
+        };
+        let (report, seen) = tokio::join!(running, other);
+        assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
+        assert_eq!(seen, ["a"], "{via:?}");
+        assert_eq!(world.tables().await, ["a", "b"], "{via:?}");
     }
 }

@@ -1,6 +1,5 @@
 //! The lock on the history.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gatekit_core::{Effect, Error, Result};
@@ -8,10 +7,10 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryRow};
 
-use super::table::{Answer, READING, SHAPE, Shape, VERSIONS, in_short, unread};
+use super::table::{Answer, READING, SHAPE, SUM, Shape, Sum, unread};
 use crate::code;
 use crate::database::Database;
-use crate::session::Session;
+use crate::session::{Rest, Session};
 
 /// The key of the lock on the migrations of a database: `gatekit` and a 1. Held by a transaction, it is
 /// over when that is, whatever became of whoever began it.
@@ -86,29 +85,41 @@ pub(in crate::migrations) async fn begin_on(
     deadline: Instant,
 ) -> Result<Turn> {
     let take = Take::transaction(how, SHAPE);
-    let said = take.again(database, session).await?;
+    let said = take.ask(database, session).await?;
     let turn = Turn::of(take.turn(database, session, said, deadline).await?);
     turn.map_err(|error| unread(database, error))
 }
 
-/// The same for who writes, on a session that is there, with those `limits` of statements. Gives the process, and
-/// the transaction where the history has these versions still, and nothing is half applied.
+/// Commits, and asks by the same message for what [`begin_again`] begins with.
+///
+/// # Errors
+/// Those of the commit alone.
+pub(in crate::migrations) async fn commit_and_ask(session: &Session, limits: &str) -> Answer<Rest> {
+    session.first_of(&format!("COMMIT; {}", Take::again(limits).sql)).await
+}
+
+/// The same for who writes, on a session that is there, with those `limits` of statements; it may have been `asked`
+/// already. Gives the process, and the transaction where the history has the versions of this `sum` still, and
+/// nothing is half applied.
 ///
 /// # Errors
 /// Also those of a history that is gone.
 pub(in crate::migrations) async fn begin_again(
     database: &Database,
     session: &Session,
-    (limits, versions): (&str, &BTreeSet<String>),
+    asked: Option<Rest>,
+    (limits, sum): (&str, Sum),
     deadline: Instant,
 ) -> Result<(i32, Option<String>)> {
-    let take = Take::transaction("", &format!("{limits}; {VERSIONS}"));
-    let said = take.again(database, session).await?;
+    let take = Take::again(limits);
+    let said = match asked {
+        Some(asked) => asked.rows().await.map_err(|error| database.failed(LOCKING, error))?,
+        None => take.ask(database, session).await?,
+    };
     let (process, said) = take.turn(database, session, said, deadline).await?;
     let row = said.last().ok_or_else(|| database.silent(READING))?;
     let tell = |at| row.try_get(at).map_err(|error| database.failed(READING, error));
-    let versions: Vec<_> = versions.iter().map(String::as_str).collect();
-    let is_same = tell(0)? == Some(&*in_short(&versions).to_string()) && tell(1)? == Some("f");
+    let is_same = tell(0)?.is_some_and(|said| sum.is_told_by(said)) && tell(1)? == Some("f");
     Ok((process, tell(2)?.filter(|_| is_same).map(str::to_owned)))
 }
 
@@ -119,7 +130,7 @@ pub(in crate::migrations) async fn lock_session(
     deadline: Instant,
 ) -> Result<Turn> {
     let take = Take::session();
-    let said = take.again(database, session).await?;
+    let said = take.ask(database, session).await?;
     let (process, _) = take.turn(database, session, said, deadline).await?;
     // By a message of its own: in that of the lock it could be older than the lock, where the database reads
     // so by default.
@@ -174,6 +185,10 @@ impl Take {
         Self { sql, after: 1, give_up: "ROLLBACK" }
     }
 
+    fn again(limits: &str) -> Self {
+        Self::transaction("", &format!("{limits}; {SUM}"))
+    }
+
     fn session() -> Self {
         // Older servers do not know that limit.
         let sql = format!(
@@ -185,7 +200,7 @@ impl Take {
         Self { sql, after: 0, give_up: "" }
     }
 
-    async fn again(&self, database: &Database, session: &Session) -> Result<Vec<SimpleQueryRow>> {
+    async fn ask(&self, database: &Database, session: &Session) -> Result<Vec<SimpleQueryRow>> {
         session.ask(&self.sql).await.map_err(|error| database.failed(LOCKING, error))
     }
 
@@ -222,7 +237,7 @@ impl Take {
             }
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             pause = (pause * 2).min(PAUSES.1);
-            said = self.again(database, session).await?;
+            said = self.ask(database, session).await?;
         }
     }
 }

@@ -22,11 +22,10 @@ pub(in crate::migrations) const SHAPE: &str = "
     WHERE attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
 
-/// Which versions the table has, in short; whether a file may be half applied; and which transaction it is.
-/// Every function is that of the server: one that a user has made in another schema may fit better.
-pub(in crate::migrations) const VERSIONS: &str = "
-    SELECT pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(coalesce(pg_catalog.string_agg(
-            version::text, pg_catalog.chr(10) ORDER BY version::text COLLATE \"C\"), ''), 'UTF8'::name)), 'hex'),
+/// The [`Sum`] of the versions, whether a file may be half applied, and which transaction it is. Every function
+/// is that of the server: one that a user has made in another schema may fit better.
+pub(in crate::migrations) const SUM: &str = "
+    SELECT coalesce(pg_catalog.sum(pg_catalog.hashtextextended(version::pg_catalog.text, 0::pg_catalog.int8)), 0),
         pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL,
         pg_catalog.pg_current_xact_id()
     FROM supabase_migrations.schema_migrations";
@@ -39,7 +38,8 @@ const PROVISION: &str = "
     ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text";
 
 const INSERT: &str = "
-    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) VALUES ($1, $2, $3)";
+    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) VALUES ($1, $2, $3)
+    RETURNING pg_catalog.hashtextextended($1::pg_catalog.text, 0::pg_catalog.int8)";
 
 /// The error of a history that could not be read: where the server was there and knows no other reason, its
 /// table is none of the CLI's.
@@ -93,6 +93,22 @@ impl Shape {
     }
 }
 
+/// Stands for the versions of a history: what the server's hashes of them add up to. Who has it from the server and
+/// adds those of the rows it writes, knows whether somebody else has written any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::migrations) struct Sum(i128);
+
+impl Sum {
+    pub(in crate::migrations) fn add(&mut self, hash: i64) {
+        self.0 += i128::from(hash);
+    }
+
+    /// As [`SUM`] tells it.
+    pub(in crate::migrations) fn is_told_by(self, said: &str) -> bool {
+        said.parse() == Ok(self.0)
+    }
+}
+
 /// Of which rows the statements are read: they may be megabytes. The others seem to have none.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::migrations) enum Texts<'a> {
@@ -100,14 +116,15 @@ pub(in crate::migrations) enum Texts<'a> {
     Of(&'a [&'a str]),
 }
 
-/// All rows, by version; none where there is no table.
+/// All rows, by version, and their sum; none where there is no table.
 pub(in crate::migrations) async fn rows(
     client: &Client,
     shape: Shape,
     texts: Texts<'_>,
-) -> Answer<Vec<Applied>> {
+) -> Answer<(Vec<Applied>, Sum)> {
+    let mut sum = Sum::default();
     if !shape.has_version {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), sum));
     }
     // Old tables have fewer, and those of the hosted service may have more.
     let name = if shape.has_name { "name" } else { "NULL::text" };
@@ -119,14 +136,17 @@ pub(in crate::migrations) async fn rows(
         }
     };
     let sql = format!(
-        "SELECT version, {name}, {statements} FROM supabase_migrations.schema_migrations \
-         ORDER BY version COLLATE \"C\""
+        "SELECT version, {name}, {statements}, \
+            pg_catalog.hashtextextended(version::pg_catalog.text, 0::pg_catalog.int8) \
+         FROM supabase_migrations.schema_migrations ORDER BY version COLLATE \"C\""
     );
     let values = versions.as_ref().map(|it| (it as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
     let rows = client.query_typed(&sql, values.as_slice()).await?;
-    rows.iter()
+    let applied = rows
+        .iter()
         .map(|row| {
             let statements: Option<Vec<Option<String>>> = row.try_get(2)?;
+            sum.add(row.try_get(3)?);
             Ok(Applied {
                 version: row.try_get(0)?,
                 name: row.try_get(1)?,
@@ -134,15 +154,18 @@ pub(in crate::migrations) async fn rows(
                     .map(|all| all.into_iter().map(Option::unwrap_or_default).collect()),
             })
         })
-        .collect()
+        .collect::<Answer<_>>()?;
+    Ok((applied, sum))
 }
 
-/// Adds the row of a file, in the transaction that applies it.
-pub(in crate::migrations) async fn add(client: &Client, file: &File) -> Answer<()> {
+/// Adds the row of a file, in the transaction that applies it, and gives what it adds to the sum; nothing where
+/// the server has not added it: a trigger may keep it from that.
+pub(in crate::migrations) async fn add(client: &Client, file: &File) -> Answer<Option<i64>> {
     let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
     let values: [(&(dyn ToSql + Sync), Type); 3] =
         [(&file.version, Type::TEXT), (&file.name, Type::TEXT), (&statements, Type::TEXT_ARRAY)];
-    client.execute_typed(INSERT, &values).await.map(drop)
+    let row = client.query_typed_opt(INSERT, &values).await?;
+    row.map(|row| row.try_get(0)).transpose()
 }
 
 /// Takes the row of a version away, in the transaction that takes back its file.
@@ -156,7 +179,7 @@ pub(in crate::migrations) async fn provision(client: &Client, shape: Shape) -> A
     if shape.is_whole() { Ok(()) } else { client.batch_execute(PROVISION).await }
 }
 
-/// The digest of versions, in their order, as [`VERSIONS`] tells it.
+/// The digest of versions, in their order.
 pub(in crate::migrations) fn in_short(versions: &[&str]) -> Digest {
     Digest::of(versions.join("\n"))
 }

@@ -83,7 +83,7 @@ pub(super) async fn diagnose(
     let (session, _) = database.session(&begin, doing, deadline).await?;
     let client = &session.client;
     let read = async { history::rows(client, Shape::ask(&session).await?, Texts::All).await };
-    let rows = read.await.map_err(|error| history::unread(database, error))?;
+    let (rows, _) = read.await.map_err(|error| history::unread(database, error))?;
     let mut diagnosis = Diagnosis::default();
     for row in merge(&rows, &files).orphans {
         let statements = row.statements.as_deref().unwrap_or_default();

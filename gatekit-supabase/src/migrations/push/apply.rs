@@ -83,6 +83,10 @@ impl<'f> Step<'f> {
     pub(in crate::migrations) fn down(file: &'f File) -> Option<Self> {
         Some(Self { file, run: file.down.as_deref()?, way: Way::Down })
     }
+
+    fn is_transaction(self) -> bool {
+        self.run.mode().is_ok_and(|it| it == Mode::Transactional)
+    }
 }
 
 /// Files are applied by it, one after the other.
@@ -126,11 +130,16 @@ impl<'a> Applying<'a> {
         Self { database, cx, change, limits, session: None, known: BTreeSet::new(), last: None }
     }
 
-    /// Takes a step, unless it has been taken.
+    /// Takes a step, unless it has been taken. Where the `next` comes after it, its transaction is begun by the
+    /// message that commits: between two files the server is not waited for.
     ///
     /// # Errors
     /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
-    pub(in crate::migrations) async fn take(&mut self, step: Step<'_>) -> Result<Became> {
+    pub(in crate::migrations) async fn take(
+        &mut self,
+        step: Step<'_>,
+        next: Option<Step<'_>>,
+    ) -> Result<Became> {
         if step.run.mode()? == Mode::NonTransactional {
             return self.take_alone(step).await;
         }
@@ -140,8 +149,8 @@ impl<'a> Applying<'a> {
         let process = turn.process;
         let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
         let run = timeout_at(self.cx.deadline(), self.run(&session, turn, step));
-        match self.cx.cancellation().run_until_cancelled(run).await {
-            Some(Ok(Ok(()))) => {}
+        let hash = match self.cx.cancellation().run_until_cancelled(run).await {
+            Some(Ok(Ok(hash))) => hash,
             Some(Ok(Err(fault))) => return self.rolled_back((session, process), step, fault).await,
             Some(Err(_)) => {
                 let what = "the file took longer than there was time";
@@ -153,16 +162,26 @@ impl<'a> Applying<'a> {
                 let error = refused(RUN_INTERRUPTED, what, step.run);
                 return self.stopped((session, process), step, error).await;
             }
-        }
+        };
+        let knows = self.last.is_some() && hash.is_some();
+        let goes_on = knows && next.is_some_and(Step::is_transaction);
+        let commit = async {
+            match goes_on {
+                true => {
+                    history::commit_and_ask(&session, &self.limits.sql("LOCAL")).await.map(Some)
+                }
+                false => session.client.batch_execute("COMMIT").await.map(|()| None),
+            }
+        };
         // What it checks at the end may take as long as there is.
         let until = self.cx.deadline().max(Instant::now() + COMMIT);
-        let Ok(committed) = timeout_at(until, session.client.batch_execute("COMMIT")).await else {
+        let Ok(committed) = timeout_at(until, commit).await else {
             return self.settle(process, step, self.database.silent(DOING)).await;
         };
         match committed {
-            Ok(()) => {
+            Ok(asked) => {
                 self.session = Some(session);
-                self.has_applied(step.file);
+                self.has_applied(step.file, hash, asked);
                 Ok(Became::Done)
             }
             Err(error) if is_refusal(&error) => {
@@ -172,8 +191,13 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// All of the transaction but its end.
-    async fn run(&self, session: &Session, turn: Turn, step: Step<'_>) -> Result<(), Fault> {
+    /// All of the transaction but its end. Gives what the row of a file adds to the sum of the history.
+    async fn run(
+        &self,
+        session: &Session,
+        turn: Turn,
+        step: Step<'_>,
+    ) -> Result<Option<i64>, Fault> {
         let (client, shape) = (&session.client, turn.shape);
         if !shape.is_whole() {
             client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
@@ -183,7 +207,7 @@ impl<'a> Applying<'a> {
             Some(began) if shape.is_whole() => Some(began),
             _ => transaction(session, &self.limits.sql("LOCAL")).await?,
         };
-        let ended = OnceLock::new();
+        let (ended, added) = (OnceLock::new(), OnceLock::new());
         let mut pipeline = Pipeline::default();
         for (number, statement) in step.run.statements.iter().enumerate() {
             if statement.goes_back() {
@@ -202,7 +226,11 @@ impl<'a> Applying<'a> {
         pipeline.send(None, 0, end).await?;
         let record = async {
             match step.way {
-                Way::Up => history::add(client, step.file).await,
+                Way::Up => {
+                    let hash = history::add(client, step.file).await?;
+                    added.get_or_init(|| hash);
+                    Ok(())
+                }
                 Way::Down => {
                     history::remove(client, &step.file.version).await?;
                     progress::forget(client, &step.file.version, &Way::BOTH).await
@@ -213,7 +241,7 @@ impl<'a> Applying<'a> {
         pipeline.send(None, bytes, record).await?;
         pipeline.wait().await?;
         let is_one = began.is_some() && ended.get() == Some(&began);
-        if is_one { Ok(()) } else { Err(Fault::Escaped) }
+        if is_one { Ok(added.get().copied().flatten()) } else { Err(Fault::Escaped) }
     }
 
     /// Ends a transaction that failed.

@@ -280,7 +280,7 @@ impl Deployer for Push {
     /// `migration`; `database.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
         let Folder { files, skipped, .. } = self.folder.read()?;
-        let History { rows, underway } = self.history(cx.deadline(), Texts::All).await?;
+        let History { rows, underway, .. } = self.history(cx.deadline(), Texts::All).await?;
         let before = Before::of(rows.iter().map(|row| row.version.as_str()));
         // Without those that are left to a recovery: what is pending is the same before it and after it.
         let is_left = |row: &Applied| {
@@ -362,7 +362,8 @@ impl Deployer for Push {
         let mut applying = Applying::new(&self.database, cx, change, self.limits);
         for (number, file) in files.iter().enumerate() {
             cx.progress(format!("{} ({} of {})", file.file_name(), number + 1, files.len()));
-            let became = applying.take(Step::up(file)).await.map_err(|error| {
+            let next = files.get(number + 1).map(Step::up);
+            let became = applying.take(Step::up(file), next).await.map_err(|error| {
                 let is_clean = error.effect() == Effect::None;
                 if is_clean && has_written { error.with_effect(Effect::Done) } else { error }
             })?;

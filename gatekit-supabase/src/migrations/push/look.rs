@@ -11,8 +11,8 @@ use super::apply::{AGAIN, Applying, DOING, Step, refused};
 use crate::code;
 use crate::migrations::files::file::File;
 use crate::migrations::history::progress::{Progress, Way};
-use crate::migrations::history::{self, History, Shape, Texts, Turn};
-use crate::session::Session;
+use crate::migrations::history::{self, History, Shape, Sum, Texts, Turn};
+use crate::session::{Rest, Session};
 
 /// What is found.
 pub(in crate::migrations) struct Found {
@@ -25,7 +25,10 @@ pub(in crate::migrations) struct Found {
 #[derive(Debug)]
 pub(in crate::migrations) struct Last {
     versions: BTreeSet<String>,
+    sum: Sum,
     shape: Shape,
+    /// The answer to who has asked for the lock again, on the session of this push.
+    asked: Option<Rest>,
 }
 
 impl Applying<'_> {
@@ -99,12 +102,12 @@ impl Applying<'_> {
         history::begin(self.database, "", turn).await
     }
 
-    /// Takes the lock, and sees by a digest whether the history is still the `last` one, which is the last again
+    /// Takes the lock, and sees by the sum whether the history is still the `last` one, which is the last again
     /// then.
-    async fn turn_after(&mut self, session: Session, last: Last) -> Result<(Session, Turn)> {
+    async fn turn_after(&mut self, session: Session, mut last: Last) -> Result<(Session, Turn)> {
         let (limits, until) = (self.limits.sql("LOCAL"), self.turn());
-        let (versions, shape) = (&last.versions, last.shape);
-        match history::begin_again(self.database, &session, (&limits, versions), until).await {
+        let (known, shape, asked) = ((&*limits, last.sum), last.shape, last.asked.take());
+        match history::begin_again(self.database, &session, asked, known, until).await {
             Ok((process, Some(began))) => {
                 self.last = Some(last);
                 Ok((session, Turn { process, shape, began: Some(began) }))
@@ -143,7 +146,7 @@ impl Applying<'_> {
         let mut texts = self.change.versions();
         texts.retain(|version| !self.known.contains(version));
         let read = history::read(&session.client, shape, Texts::Of(&texts)).await;
-        let History { rows, underway } =
+        let History { rows, sum, underway } =
             read.map_err(|error| history::unread(self.database, error))?;
         let standing = self.change.standing(&rows, &self.known);
         // What came after it stands on it.
@@ -162,18 +165,24 @@ impl Applying<'_> {
         self.known = versions.filter(|version| standing.applied.contains(version)).collect();
         let versions = rows.into_iter().map(|row| row.version).collect();
         let is_way_up = step.way == Way::Up && underway.is_empty();
-        self.last = is_way_up.then_some(Last { versions, shape });
+        self.last = is_way_up.then_some(Last { versions, sum, shape, asked: None });
         let mine = |it: &Progress| it.version == step.file.version;
         let underway: Vec<_> = underway.into_iter().filter(mine).collect();
         let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();
         Ok(Found { is_done, underway })
     }
 
-    /// The history has its row since.
-    pub(in crate::migrations) fn has_applied(&mut self, file: &File) {
-        if let Some(last) = &mut self.last {
+    /// The history has its row since, which adds this to the sum; and the next may have been asked for.
+    pub(in crate::migrations) fn has_applied(
+        &mut self,
+        file: &File,
+        hash: Option<i64>,
+        asked: Option<Rest>,
+    ) {
+        self.last = self.last.take().zip(hash).map(|(mut last, hash)| {
             last.versions.insert(file.version.clone());
-            last.shape = last.shape.made_whole();
-        }
+            last.sum.add(hash);
+            Last { shape: last.shape.made_whole(), asked, ..last }
+        });
     }
 }

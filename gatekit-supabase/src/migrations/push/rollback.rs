@@ -73,7 +73,7 @@ impl Rollback<Push> for Down {
                 Error::new(code::CHANGED, no_down(&file.version, &file.name))
                     .with_effect(Effect::None)
             })?;
-            applying.take(step).await?;
+            applying.take(step, None).await?;
         }
         Ok(())
     }
