@@ -41,30 +41,30 @@ impl Session {
         Ok(rows(self.client.simple_query(sql).await?))
     }
 
-    /// Sends these statements at once, and waits for the end of the first alone, which gives no rows.
-    ///
-    /// # Errors
-    /// Those of the first.
-    pub(crate) async fn first_of(&self, sql: &str) -> Result<Rest, tokio_postgres::Error> {
-        let mut said = Box::pin(self.client.simple_query_raw(sql).await?);
-        said.try_next().await?;
-        Ok(Rest(said))
+    /// Sends these statements at once, and waits for nothing.
+    pub(crate) async fn send(&self, sql: &str) -> Result<Said, tokio_postgres::Error> {
+        Ok(Said(Box::pin(self.client.simple_query_raw(sql).await?)))
     }
 }
 
-/// What is still to be said of statements that were sent at once.
-pub(crate) struct Rest(Pin<Box<SimpleQueryStream>>);
+/// What is said of statements that were sent at once.
+pub(crate) struct Said(Pin<Box<SimpleQueryStream>>);
 
-impl Rest {
+impl Said {
+    /// Waits for the end of the first of them, which gives no rows.
+    pub(crate) async fn first(&mut self) -> Result<(), tokio_postgres::Error> {
+        self.0.try_next().await.map(drop)
+    }
+
     /// The rows of what they give.
     pub(crate) async fn rows(self) -> Result<Vec<SimpleQueryRow>, tokio_postgres::Error> {
         Ok(rows(self.0.try_collect().await?))
     }
 }
 
-impl fmt::Debug for Rest {
+impl fmt::Debug for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rest").finish_non_exhaustive()
+        f.debug_struct("Said").finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_postgres::{Client, SimpleQueryRow};
 use super::table::{Answer, READING, SHAPE, SUM, Shape, Sum, unread};
 use crate::code;
 use crate::database::Database;
-use crate::session::{Rest, Session};
+use crate::session::{Said, Session};
 
 /// The key of the lock on the migrations of a database: `gatekit` and a 1. Held by a transaction, it is
 /// over when that is, whatever became of whoever began it.
@@ -90,12 +90,9 @@ pub(in crate::migrations) async fn begin_on(
     turn.map_err(|error| unread(database, error))
 }
 
-/// Commits, and asks by the same message for what [`begin_again`] begins with.
-///
-/// # Errors
-/// Those of the commit alone.
-pub(in crate::migrations) async fn commit_and_ask(session: &Session, limits: &str) -> Answer<Rest> {
-    session.first_of(&format!("COMMIT; {}", Take::again(limits).sql)).await
+/// Sends what commits, and asks by the same message for what [`begin_again`] begins with.
+pub(in crate::migrations) async fn commit_and_ask(session: &Session, limits: &str) -> Answer<Said> {
+    session.send(&format!("COMMIT; {}", Take::again(limits).sql)).await
 }
 
 /// The same for who writes, on a session that is there, with those `limits` of statements; it may have been `asked`
@@ -107,7 +104,7 @@ pub(in crate::migrations) async fn commit_and_ask(session: &Session, limits: &st
 pub(in crate::migrations) async fn begin_again(
     database: &Database,
     session: &Session,
-    asked: Option<Rest>,
+    asked: Option<Said>,
     (limits, sum): (&str, Sum),
     deadline: Instant,
 ) -> Result<(i32, Option<String>)> {

@@ -38,7 +38,8 @@ const PROVISION: &str = "
     ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text";
 
 const INSERT: &str = "
-    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) VALUES ($1, $2, $3)
+    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) SELECT $1, $2, $3
+    WHERE $4 IS NULL OR 1 / ((pg_catalog.pg_current_xact_id())::pg_catalog.text = $4)::pg_catalog.int4 = 1
     RETURNING pg_catalog.hashtextextended($1::pg_catalog.text, 0::pg_catalog.int8)";
 
 /// The error of a history that could not be read: where the server was there and knows no other reason, its
@@ -159,11 +160,20 @@ pub(in crate::migrations) async fn rows(
 }
 
 /// Adds the row of a file, in the transaction that applies it, and gives what it adds to the sum; nothing where
-/// the server has not added it: a trigger may keep it from that.
-pub(in crate::migrations) async fn add(client: &Client, file: &File) -> Answer<Option<i64>> {
+/// the server has not added it: a trigger may keep it from that. `within` is that transaction, where it may have
+/// ended already: the server refuses to add it to another.
+pub(in crate::migrations) async fn add(
+    client: &Client,
+    file: &File,
+    within: Option<&str>,
+) -> Answer<Option<i64>> {
     let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
-    let values: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&file.version, Type::TEXT), (&file.name, Type::TEXT), (&statements, Type::TEXT_ARRAY)];
+    let values: [(&(dyn ToSql + Sync), Type); 4] = [
+        (&file.version, Type::TEXT),
+        (&file.name, Type::TEXT),
+        (&statements, Type::TEXT_ARRAY),
+        (&within, Type::TEXT),
+    ];
     let row = client.query_typed_opt(INSERT, &values).await?;
     row.map(|row| row.try_get(0)).transpose()
 }

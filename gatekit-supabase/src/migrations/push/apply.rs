@@ -21,7 +21,7 @@ use crate::migrations::files::place::Place;
 use crate::migrations::files::split::Statement;
 use crate::migrations::history::progress::{self, Way};
 use crate::migrations::history::{self, Turn};
-use crate::session::Session;
+use crate::session::{Said, Session};
 
 /// How long a server is asked what became of a file whose answer was lost.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -131,7 +131,7 @@ impl<'a> Applying<'a> {
     }
 
     /// Takes a step, unless it has been taken. Where the `next` comes after it, its transaction is begun by the
-    /// message that commits: between two files the server is not waited for.
+    /// message that commits.
     ///
     /// # Errors
     /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
@@ -148,9 +148,10 @@ impl<'a> Applying<'a> {
         };
         let process = turn.process;
         let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
-        let run = timeout_at(self.cx.deadline(), self.run(&session, turn, step));
-        let hash = match self.cx.cancellation().run_until_cancelled(run).await {
-            Some(Ok(Ok(hash))) => hash,
+        let goes_on = self.last.is_some() && next.is_some_and(Step::is_transaction);
+        let run = timeout_at(self.cx.deadline(), self.run(&session, turn, step, goes_on));
+        let (hash, sent) = match self.cx.cancellation().run_until_cancelled(run).await {
+            Some(Ok(Ok(ran))) => ran,
             Some(Ok(Err(fault))) => return self.rolled_back((session, process), step, fault).await,
             Some(Err(_)) => {
                 let what = "the file took longer than there was time";
@@ -163,14 +164,10 @@ impl<'a> Applying<'a> {
                 return self.stopped((session, process), step, error).await;
             }
         };
-        let knows = self.last.is_some() && hash.is_some();
-        let goes_on = knows && next.is_some_and(Step::is_transaction);
         let commit = async {
-            match goes_on {
-                true => {
-                    history::commit_and_ask(&session, &self.limits.sql("LOCAL")).await.map(Some)
-                }
-                false => session.client.batch_execute("COMMIT").await.map(|()| None),
+            match sent {
+                Some(mut said) => said.first().await.map(|()| Some(said)),
+                None => session.client.batch_execute("COMMIT").await.map(|()| None),
             }
         };
         // What it checks at the end may take as long as there is.
@@ -180,8 +177,7 @@ impl<'a> Applying<'a> {
         };
         match committed {
             Ok(asked) => {
-                self.session = Some(session);
-                self.has_applied(step.file, hash, asked);
+                self.has_applied(step.file, hash, (session, asked));
                 Ok(Became::Done)
             }
             Err(error) if is_refusal(&error) => {
@@ -191,13 +187,15 @@ impl<'a> Applying<'a> {
         }
     }
 
-    /// All of the transaction but its end. Gives what the row of a file adds to the sum of the history.
+    /// All of the transaction but its end. Gives what the row of a file adds to the sum of the history, and the
+    /// answer to the commit where it has been sent: it is where it `goes_on`.
     async fn run(
         &self,
         session: &Session,
         turn: Turn,
         step: Step<'_>,
-    ) -> Result<Option<i64>, Fault> {
+        goes_on: bool,
+    ) -> Result<(Option<i64>, Option<Said>), Fault> {
         let (client, shape) = (&session.client, turn.shape);
         if !shape.is_whole() {
             client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
@@ -207,6 +205,7 @@ impl<'a> Applying<'a> {
             Some(began) if shape.is_whole() => Some(began),
             _ => transaction(session, &self.limits.sql("LOCAL")).await?,
         };
+        let Some(began) = began else { return Err(Fault::Escaped) };
         let (ended, added) = (OnceLock::new(), OnceLock::new());
         let mut pipeline = Pipeline::default();
         for (number, statement) in step.run.statements.iter().enumerate() {
@@ -227,7 +226,7 @@ impl<'a> Applying<'a> {
         let record = async {
             match step.way {
                 Way::Up => {
-                    let hash = history::add(client, step.file).await?;
+                    let hash = history::add(client, step.file, Some(&began)).await?;
                     added.get_or_init(|| hash);
                     Ok(())
                 }
@@ -239,9 +238,18 @@ impl<'a> Applying<'a> {
         };
         let bytes = step.file.statements.iter().map(|it| it.text.len()).sum();
         pipeline.send(None, bytes, record).await?;
-        pipeline.wait().await?;
-        let is_one = began.is_some() && ended.get() == Some(&began);
-        if is_one { Ok(added.get().copied().flatten()) } else { Err(Fault::Escaped) }
+        // It may be sent before the answers: what has failed cannot be committed any more, and what has ended by
+        // itself has got no row.
+        let commit = match goes_on {
+            true => Some(history::commit_and_ask(session, &self.limits.sql("LOCAL")).await?),
+            false => None,
+        };
+        let said = pipeline.wait().await;
+        if ended.get().is_some_and(|ended| ended.as_ref() != Some(&began)) {
+            return Err(Fault::Escaped);
+        }
+        said?;
+        Ok((added.get().copied().flatten(), commit))
     }
 
     /// Ends a transaction that failed.

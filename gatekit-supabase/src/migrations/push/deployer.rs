@@ -369,7 +369,6 @@ impl Deployer for Push {
             })?;
             has_written |= became == Became::Done;
             receipt.applied.push(file.version.clone());
-            cx.checkpoint(&receipt).await?;
         }
         Ok(receipt)
     }

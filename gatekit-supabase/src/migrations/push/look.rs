@@ -12,7 +12,7 @@ use crate::code;
 use crate::migrations::files::file::File;
 use crate::migrations::history::progress::{Progress, Way};
 use crate::migrations::history::{self, History, Shape, Sum, Texts, Turn};
-use crate::session::{Rest, Session};
+use crate::session::{Said, Session};
 
 /// What is found.
 pub(in crate::migrations) struct Found {
@@ -28,7 +28,7 @@ pub(in crate::migrations) struct Last {
     sum: Sum,
     shape: Shape,
     /// The answer to who has asked for the lock again, on the session of this push.
-    asked: Option<Rest>,
+    asked: Option<Said>,
 }
 
 impl Applying<'_> {
@@ -172,17 +172,20 @@ impl Applying<'_> {
         Ok(Found { is_done, underway })
     }
 
-    /// The history has its row since, which adds this to the sum; and the next may have been asked for.
+    /// The history has its row since, which adds this to the sum; and the next may have been asked for, on that
+    /// session.
     pub(in crate::migrations) fn has_applied(
         &mut self,
         file: &File,
         hash: Option<i64>,
-        asked: Option<Rest>,
+        (session, asked): (Session, Option<Said>),
     ) {
-        self.last = self.last.take().zip(hash).map(|(mut last, hash)| {
+        let (last, is_idle) = (self.last.take(), asked.is_none());
+        self.last = last.zip(hash).map(|(mut last, hash)| {
             last.versions.insert(file.version.clone());
             last.sum.add(hash);
             Last { shape: last.shape.made_whole(), asked, ..last }
         });
+        self.session = Some(session).filter(|_| is_idle || self.last.is_some());
     }
 }
