@@ -193,6 +193,50 @@ fn what_a_process_leaves_behind_lets_the_lock_go() {
     }
 }
 
+/// Nothing that a file can say ends its transaction: what is between says so here.
+#[tokio::test]
+async fn a_transaction_that_ended_before_its_end_gets_no_row() {
+    for (via, end) in [Via::Server, Via::Pooler]
+        .into_iter()
+        .flat_map(|via| ["commit       ", "rollback     ", "commit; begin"].map(|end| (via, end)))
+    {
+        let world = World::via(via);
+        world.file(1, "create table a ();\nselect 424242;\ncreate table c ();");
+        world.file(2, "create table d ();");
+        let relay = Relay::that_twists(&world.url, Some(["select 424242", end])).await;
+        let database = Database::without_tls(&relay.url).unwrap();
+        let push = Push::new(database, world.folder()).unwrap();
+        let report = engine().ship(&pipeline(push), Candidate::new()).await;
+        assert_ne!(report.outcome, Outcome::Released, "{via:?}, {end}: {}", why(&report));
+        assert_eq!(world.history().await, [""; 0], "{via:?}, {end}");
+        assert!(!world.tables().await.contains(&"d".to_owned()), "{via:?}, {end}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_does_not_record_is_not_applied() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a ();");
+        assert_eq!(end(&world.ship().await).0, Outcome::Released, "{via:?}");
+        world
+            .run(
+                "create function keep() returns trigger language plpgsql as 'begin return null; end';
+                create trigger keep before insert on supabase_migrations.schema_migrations
+                    for each row execute function keep()",
+            )
+            .await;
+        world.file(2, "create table b ();");
+        world.file(3, "create table c ();");
+        let report = world.ship().await;
+        let ended = (Outcome::RolledBack, "migration.history");
+        assert_eq!(end(&report), ended, "{via:?}: {}", why(&report));
+        assert!(why(&report).contains("see the triggers"), "{via:?}: {}", why(&report));
+        assert_eq!(world.tables().await, ["a"], "{via:?}");
+        assert_eq!(world.history().await.len(), 1, "{via:?}");
+    }
+}
+
 /// By the message that would have begun the next file.
 #[tokio::test]
 async fn a_commit_that_is_refused_is_told_and_the_next_file_is_not_begun() {

@@ -24,6 +24,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// Before the server of that URL.
     pub(crate) async fn open(url: &str) -> Self {
+        Self::that_twists(url, None).await
+    }
+
+    /// The same, and says something else that is as long in the place of what clients say.
+    pub(crate) async fn that_twists(url: &str, twist: Option<[&'static str; 2]>) -> Self {
         let (before, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -41,8 +46,9 @@ impl Relay {
                 let (near, far) = (near.into_split(), far.into_split());
                 let both = || [Arc::clone(&asked), Arc::clone(&answered)];
                 let (said, unheard) = (Arc::clone(&said), Arc::default());
-                tokio::spawn(carry((near.0, far.1), said, Arc::clone(&asked), both()));
-                tokio::spawn(carry((far.0, near.1), unheard, Arc::clone(&answered), both()));
+                tokio::spawn(carry((near.0, far.1), (said, twist), Arc::clone(&asked), both()));
+                let answers = (far.0, near.1);
+                tokio::spawn(carry(answers, (unheard, None), Arc::clone(&answered), both()));
             }
         });
         relay
@@ -73,7 +79,7 @@ impl Relay {
 /// Until its own `way` is silenced. Once `either` is, neither side hears that the other has gone.
 async fn carry(
     (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf),
-    said: Arc<Mutex<Vec<u8>>>,
+    (said, twist): (Arc<Mutex<Vec<u8>>>, Option<[&str; 2]>),
     way: Arc<AtomicU32>,
     either: [Arc<AtomicU32>; 2],
 ) {
@@ -86,6 +92,13 @@ async fn carry(
             pending::<()>().await;
         }
         said.lock().unwrap().extend_from_slice(&buffer[..read]);
+        if let Some([what, instead]) = twist {
+            assert_eq!(what.len(), instead.len());
+            let is_there = |it: &[u8]| it == what.as_bytes();
+            if let Some(at) = buffer[..read].windows(what.len()).position(is_there) {
+                buffer[at..at + what.len()].copy_from_slice(instead.as_bytes());
+            }
+        }
         if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             return;
         }

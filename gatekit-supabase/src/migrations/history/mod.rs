@@ -13,7 +13,8 @@ pub(super) use self::lock::{
 };
 use self::progress::{Progress, Way};
 pub(super) use self::table::{
-    Answer, READING, SHAPE, Shape, Sum, Texts, add, in_short, provision, remove, rows, unread,
+    Answer, READING, SHAPE, Shape, Sum, Texts, add, in_short, is_unrecorded, provision, remove,
+    rows, unread,
 };
 use super::files::merge::Applied;
 

@@ -2,6 +2,7 @@
 
 use gatekit_core::{Digest, Effect, Error};
 use gatekit_postgres::Trouble;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, SimpleQueryRow};
 
@@ -37,10 +38,13 @@ const PROVISION: &str = "
     ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
     ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text";
 
+/// Adds a row in that transaction alone, and divides by zero where none was added: what comes after it cannot be
+/// committed then.
 const INSERT: &str = "
-    INSERT INTO supabase_migrations.schema_migrations (version, name, statements) SELECT $1, $2, $3
-    WHERE $4 IS NULL OR 1 / ((pg_catalog.pg_current_xact_id())::pg_catalog.text = $4)::pg_catalog.int4 = 1
-    RETURNING pg_catalog.hashtextextended($1::pg_catalog.text, 0::pg_catalog.int8)";
+    WITH added AS (
+        INSERT INTO supabase_migrations.schema_migrations (version, name, statements) SELECT $1, $2, $3
+        WHERE $4 IS NULL OR (pg_catalog.pg_current_xact_id())::pg_catalog.text = $4 RETURNING 1)
+    SELECT pg_catalog.hashtextextended($1::pg_catalog.text, 0::pg_catalog.int8) / pg_catalog.count(*) FROM added";
 
 /// The error of a history that could not be read: where the server was there and knows no other reason, its
 /// table is none of the CLI's.
@@ -159,14 +163,16 @@ pub(in crate::migrations) async fn rows(
     Ok((applied, sum))
 }
 
-/// Adds the row of a file, in the transaction that applies it, and gives what it adds to the sum; nothing where
-/// the server has not added it: a trigger may keep it from that. `within` is that transaction, where it may have
-/// ended already: the server refuses to add it to another.
+/// Adds the row of a file, in the transaction that applies it, and gives what it adds to the sum. `within` is that
+/// transaction, where it may have ended already.
+///
+/// # Errors
+/// Also [`is_unrecorded`].
 pub(in crate::migrations) async fn add(
     client: &Client,
     file: &File,
     within: Option<&str>,
-) -> Answer<Option<i64>> {
+) -> Answer<i64> {
     let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
     let values: [(&(dyn ToSql + Sync), Type); 4] = [
         (&file.version, Type::TEXT),
@@ -174,8 +180,13 @@ pub(in crate::migrations) async fn add(
         (&statements, Type::TEXT_ARRAY),
         (&within, Type::TEXT),
     ];
-    let row = client.query_typed_opt(INSERT, &values).await?;
-    row.map(|row| row.try_get(0)).transpose()
+    client.query_typed_one(INSERT, &values).await?.try_get(0)
+}
+
+/// Whether the server refuses nothing, and yet has not added a row: a trigger may keep it from that, and so does a
+/// transaction that is another.
+pub(in crate::migrations) fn is_unrecorded(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::DIVISION_BY_ZERO)
 }
 
 /// Takes the row of a version away, in the transaction that takes back its file.

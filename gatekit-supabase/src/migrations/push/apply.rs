@@ -249,7 +249,7 @@ impl<'a> Applying<'a> {
             return Err(Fault::Escaped);
         }
         said?;
-        Ok((added.get().copied().flatten(), commit))
+        Ok((added.get().copied(), commit))
     }
 
     /// Ends a transaction that failed.
@@ -265,6 +265,11 @@ impl<'a> Applying<'a> {
                 let error = match number.and_then(|it| Some((it, step.run.statements.get(it)?))) {
                     Some((number, statement)) if !is_lost => {
                         told(step.run, number, statement, source)
+                    }
+                    None if history::is_unrecorded(&source) => {
+                        let what = "the server does not add the row of the file to the history: see the \
+                                    triggers of `supabase_migrations.schema_migrations`";
+                        said(refused(code::HISTORY, what, step.run), source)
                     }
                     _ => self.failed(source).with_context("file", step.run.path.display()),
                 };

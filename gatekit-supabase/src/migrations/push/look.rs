@@ -180,12 +180,11 @@ impl Applying<'_> {
         hash: Option<i64>,
         (session, asked): (Session, Option<Said>),
     ) {
-        let (last, is_idle) = (self.last.take(), asked.is_none());
-        self.last = last.zip(hash).map(|(mut last, hash)| {
+        self.session = Some(session);
+        self.last = self.last.take().zip(hash).map(|(mut last, hash)| {
             last.versions.insert(file.version.clone());
             last.sum.add(hash);
             Last { shape: last.shape.made_whole(), asked, ..last }
         });
-        self.session = Some(session).filter(|_| is_idle || self.last.is_some());
     }
 }
