@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{NoTls, SimpleQueryRow};
 
 use crate::code;
-use crate::session::{ANSWER, FIRST, Session, Spare};
+use crate::session::{ANSWER, FIRST, Session, Spare, Wanted};
 
 const DATABASE: Purpose =
     Purpose { name: "database", url: code::DATABASE_URL, tls: code::DATABASE_TLS };
@@ -98,11 +98,12 @@ impl Database {
     /// `database.*`: those of a new one.
     pub(crate) async fn session(
         &self,
+        wanted: Wanted,
         first: &str,
         doing: &str,
         deadline: Instant,
     ) -> Result<(Session, Vec<SimpleQueryRow>)> {
-        if let Some(kept) = self.spare.take().await
+        if let Some(kept) = self.spare.take(wanted).await
             && let Ok(Ok(said)) = timeout(FIRST, kept.ask(first)).await
         {
             return Ok((kept, said));
@@ -112,8 +113,8 @@ impl Database {
         Ok((session, said))
     }
 
-    /// Keeps a session for the next call. It MUST be as a new one is: outside of a transaction, without locks,
-    /// with nothing set, and no statement of a user may have run on it.
+    /// Keeps a session for the next call. It MUST be outside of a transaction, without locks, and with nothing set;
+    /// where statements of a user have run on it, what they left has to be [discarded](Session::discarded).
     pub(crate) fn keep(&self, session: Session) {
         self.spare.put(session);
     }

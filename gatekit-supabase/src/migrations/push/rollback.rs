@@ -75,6 +75,7 @@ impl Rollback<Push> for Down {
             })?;
             applying.take(step, None).await?;
         }
+        applying.end().await;
         Ok(())
     }
 
