@@ -73,9 +73,26 @@ impl Session {
 pub(crate) struct Said(Pin<Box<SimpleQueryStream>>);
 
 impl Said {
-    /// Waits for the end of the first of them, which gives no rows.
-    pub(crate) async fn first(&mut self) -> Result<(), tokio_postgres::Error> {
-        self.0.try_next().await.map(drop)
+    /// Waits for the one row of the next statement that gives any, and for that one's end. Gives its first column.
+    pub(crate) async fn value(&mut self) -> Result<Option<String>, tokio_postgres::Error> {
+        while let Some(said) = self.0.try_next().await? {
+            if let SimpleQueryMessage::Row(row) = said {
+                let value = row.try_get(0)?.map(str::to_owned);
+                self.end().await?;
+                return Ok(value);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the end of the next statement, and tells whether there was one.
+    pub(crate) async fn end(&mut self) -> Result<bool, tokio_postgres::Error> {
+        while let Some(said) = self.0.try_next().await? {
+            if matches!(said, SimpleQueryMessage::CommandComplete(_)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The rows of what they give.

@@ -213,6 +213,33 @@ async fn a_transaction_that_ended_before_its_end_gets_no_row() {
     }
 }
 
+/// Whatever a file has set that changes how texts are read.
+#[tokio::test]
+async fn what_a_file_says_is_recorded_as_it_says_it() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        let said = [
+            "set standard_conforming_strings = off",
+            "set client_encoding to 'latin1'",
+            "select 'it''s', E'\\'', 'a\\\\', $$\\ ' \"$$, 'é ü 漢字 😀', 'tab\tand\r\nline'",
+            "create table \"é\" (text text default '\\\\')",
+        ];
+        for number in [1, 2] {
+            let file = said.join(";\n").replace("table \"é\"", &format!("table \"é{number}\""));
+            world.file(number, &file);
+        }
+        let report = world.ship().await;
+        assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
+        for (at, text) in said.iter().enumerate().take(3) {
+            let sql = format!(
+                "SELECT statements[{}] FROM supabase_migrations.schema_migrations ORDER BY version",
+                at + 1
+            );
+            assert_eq!(world.texts(&sql).await, [*text, *text], "{via:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_the_server_does_not_record_is_not_applied() {
     for via in [Via::Server, Via::Pooler] {

@@ -91,9 +91,9 @@ pub(in crate::migrations) async fn begin_on(
     turn.map_err(|error| unread(database, error))
 }
 
-/// Sends what commits, and asks by the same message for what [`begin_again`] begins with.
-pub(in crate::migrations) async fn commit_and_ask(session: &Session, limits: &str) -> Answer<Said> {
-    session.send(&format!("COMMIT; {}", Take::again(limits).sql)).await
+/// What commits, and asks by the same message for what [`begin_again`] begins with.
+pub(in crate::migrations) fn commit_and_begin(limits: &str) -> String {
+    format!("COMMIT; {}", Take::again(limits).sql)
 }
 
 /// The same for who writes, on a session that is there, with those `limits` of statements; it may have been `asked`

@@ -1,6 +1,7 @@
 //! The history of a database: the table that the Supabase CLI keeps, the lock on it, and how far files are that
 //! are half applied.
 
+mod literal;
 mod lock;
 pub(super) mod progress;
 mod table;
@@ -8,12 +9,12 @@ mod table;
 use tokio_postgres::Client;
 
 pub(super) use self::lock::{
-    AS_NEW, Turn, begin, begin_again, begin_on, commit_and_ask, has_lock, lock_session, regain,
+    AS_NEW, Turn, begin, begin_again, begin_on, commit_and_begin, has_lock, lock_session, regain,
     unlock_session,
 };
 use self::progress::{Progress, Way};
 pub(super) use self::table::{
-    Answer, READING, SHAPE, Shape, Sum, Texts, add, in_short, is_unrecorded, provision, remove,
+    Answer, READING, SHAPE, Shape, Sum, Texts, adding, in_short, is_unrecorded, provision, remove,
     rows, unread,
 };
 use super::files::merge::Applied;

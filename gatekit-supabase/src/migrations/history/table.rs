@@ -10,6 +10,7 @@ use crate::code;
 use crate::database::Database;
 use crate::migrations::files::file::File;
 use crate::migrations::files::merge::Applied;
+use crate::migrations::history::literal::literal;
 use crate::session::Session;
 
 pub(in crate::migrations) const READING: &str = "read the history of the migrations";
@@ -37,14 +38,6 @@ const PROVISION: &str = "
     CREATE TABLE IF NOT EXISTS supabase_migrations.schema_migrations (version text NOT NULL PRIMARY KEY);
     ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS statements text[];
     ALTER TABLE supabase_migrations.schema_migrations ADD COLUMN IF NOT EXISTS name text";
-
-/// Adds a row in that transaction alone, and divides by zero where none was added: what comes after it cannot be
-/// committed then.
-const INSERT: &str = "
-    WITH added AS (
-        INSERT INTO supabase_migrations.schema_migrations (version, name, statements) SELECT $1, $2, $3
-        WHERE $4 IS NULL OR (pg_catalog.pg_current_xact_id())::pg_catalog.text = $4 RETURNING 1)
-    SELECT pg_catalog.hashtextextended($1::pg_catalog.text, 0::pg_catalog.int8) / pg_catalog.count(*) FROM added";
 
 /// The error of a history that could not be read: where the server was there and knows no other reason, its
 /// table is none of the CLI's.
@@ -163,24 +156,23 @@ pub(in crate::migrations) async fn rows(
     Ok((applied, sum))
 }
 
-/// Adds the row of a file, in the transaction that applies it, and gives what it adds to the sum. `within` is that
-/// transaction, where it may have ended already.
-///
-/// # Errors
-/// Also [`is_unrecorded`].
-pub(in crate::migrations) async fn add(
-    client: &Client,
-    file: &File,
-    within: Option<&str>,
-) -> Answer<i64> {
-    let statements: Vec<&str> = file.statements.iter().map(|it| it.text.as_str()).collect();
-    let values: [(&(dyn ToSql + Sync), Type); 4] = [
-        (&file.version, Type::TEXT),
-        (&file.name, Type::TEXT),
-        (&statements, Type::TEXT_ARRAY),
-        (&within, Type::TEXT),
-    ];
-    client.query_typed_one(INSERT, &values).await?.try_get(0)
+/// The statement that adds the row of a file, and gives what it adds to the [`Sum`]. It divides by zero where it has
+/// added none, so that what comes after it cannot be committed: as in another transaction than that it should be
+/// `within`.
+pub(in crate::migrations) fn adding(file: &File, within: Option<&str>) -> String {
+    let (version, name) = (literal(&file.version), literal(&file.name));
+    let statements: Vec<_> = file.statements.iter().map(|it| literal(&it.text)).collect();
+    let condition = within.map(|it| {
+        format!("WHERE (pg_catalog.pg_current_xact_id())::pg_catalog.text = {}", literal(it))
+    });
+    format!(
+        "WITH added AS (
+            INSERT INTO supabase_migrations.schema_migrations (version, name, statements)
+            SELECT {version}, {name}, ARRAY[{}]::pg_catalog.text[] {} RETURNING 1)
+        SELECT pg_catalog.hashtextextended({version}, 0::pg_catalog.int8) / pg_catalog.count(*) FROM added",
+        statements.join(", "),
+        condition.unwrap_or_default(),
+    )
 }
 
 /// Whether the server refuses nothing, and yet has not added a row: a trigger may keep it from that, and so does a

@@ -1,7 +1,7 @@
 //! One file, applied or taken back in one transaction.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
@@ -166,8 +166,8 @@ impl<'a> Applying<'a> {
         };
         let commit = async {
             match sent {
-                Some(mut said) => said.first().await.map(|()| Some(said)),
-                None => session.client.batch_execute("COMMIT").await.map(|()| None),
+                Some(mut said) => Ok(said.end().await?.then_some(Some(said))),
+                None => session.client.batch_execute("COMMIT").await.map(|()| Some(None)),
             }
         };
         // What it checks at the end may take as long as there is.
@@ -176,10 +176,11 @@ impl<'a> Applying<'a> {
             return self.settle(process, step, self.database.silent(DOING)).await;
         };
         match committed {
-            Ok(asked) => {
+            Ok(Some(asked)) => {
                 self.has_applied(step.file, hash, (session, asked));
                 Ok(Became::Done)
             }
+            Ok(None) => self.settle(process, step, self.database.silent(DOING)).await,
             Err(error) if is_refusal(&error) => {
                 self.rolled_back((session, process), step, Fault::Commit(error)).await
             }
@@ -206,7 +207,6 @@ impl<'a> Applying<'a> {
             _ => transaction(session, &self.limits.sql("LOCAL")).await?,
         };
         let Some(began) = began else { return Err(Fault::Escaped) };
-        let (ended, added) = (OnceLock::new(), OnceLock::new());
         let mut pipeline = Pipeline::default();
         for (number, statement) in step.run.statements.iter().enumerate() {
             if statement.goes_back() {
@@ -217,39 +217,35 @@ impl<'a> Applying<'a> {
             let call = async { client.execute_typed(&statement.text, &[]).await.map(drop) };
             pipeline.send(Some(number), statement.text.len(), call).await?;
         }
-        let end = async {
-            let which = transaction(session, history::AS_NEW).await?;
-            ended.get_or_init(|| which);
-            Ok(())
-        };
-        pipeline.send(None, 0, end).await?;
-        let record = async {
-            match step.way {
-                Way::Up => {
-                    let hash = history::add(client, step.file, Some(&began)).await?;
-                    added.get_or_init(|| hash);
-                    Ok(())
-                }
-                Way::Down => {
-                    history::remove(client, &step.file.version).await?;
-                    progress::forget(client, &step.file.version, &Way::BOTH).await
-                }
+        if step.way == Way::Down {
+            pipeline.wait().await?;
+            if transaction(session, history::AS_NEW).await?.as_ref() != Some(&began) {
+                return Err(Fault::Escaped);
             }
-        };
-        let bytes = step.file.statements.iter().map(|it| it.text.len()).sum();
-        pipeline.send(None, bytes, record).await?;
-        // It may be sent before the answers: what has failed cannot be committed any more, and what has ended by
-        // itself has got no row.
-        let commit = match goes_on {
-            true => Some(history::commit_and_ask(session, &self.limits.sql("LOCAL")).await?),
-            false => None,
-        };
-        let said = pipeline.wait().await;
-        if ended.get().is_some_and(|ended| ended.as_ref() != Some(&began)) {
+            history::remove(client, &step.file.version).await?;
+            progress::forget(client, &step.file.version, &Way::BOTH).await?;
+            return Ok((None, None));
+        }
+        let mut end = format!(
+            "{}; SELECT pg_catalog.pg_current_xact_id(); {}",
+            history::AS_NEW,
+            history::adding(step.file, Some(&began))
+        );
+        if goes_on {
+            let limits = self.limits.sql("LOCAL");
+            let _ = write!(end, "; {}", history::commit_and_begin(&limits));
+        }
+        // It may go before the answers: what has failed cannot be committed any more, and what has ended by itself
+        // gets no row.
+        pipeline.make_room(end.len()).await?;
+        let mut said = session.send(&end).await?;
+        pipeline.wait().await?;
+        if said.value().await?.as_ref() != Some(&began) {
             return Err(Fault::Escaped);
         }
-        said?;
-        Ok((added.get().copied(), commit))
+        let hash = said.value().await?.and_then(|it| it.parse().ok());
+        let Some(hash) = hash else { return Err(Fault::Escaped) };
+        Ok((Some(hash), goes_on.then_some(said)))
     }
 
     /// Ends a transaction that failed.

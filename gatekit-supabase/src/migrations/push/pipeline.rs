@@ -41,9 +41,7 @@ impl<'c> Pipeline<'c> {
         bytes: usize,
         call: impl Future<Output = Answer<()>> + Send + 'c,
     ) -> Result<(), Fault> {
-        while self.sent.len() >= AHEAD || (self.bytes + bytes > BYTES && !self.sent.is_empty()) {
-            self.next().await?;
-        }
+        self.make_room(bytes).await?;
         let mut answer: Pin<Box<dyn Future<Output = Answer<()>> + Send + 'c>> = Box::pin(call);
         // A client sends with the first poll.
         let at_once = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
@@ -55,6 +53,17 @@ impl<'c> Pipeline<'c> {
         self.sent.push_back(Call { number, bytes, answer });
         // Where it could not be sent, nothing is to be sent after it.
         if is_answered { self.wait().await } else { Ok(()) }
+    }
+
+    /// Waits for the first answers where too much is under way for that much more.
+    ///
+    /// # Errors
+    /// The first, by the order of the calls.
+    pub(in crate::migrations) async fn make_room(&mut self, bytes: usize) -> Result<(), Fault> {
+        while self.sent.len() >= AHEAD || (self.bytes + bytes > BYTES && !self.sent.is_empty()) {
+            self.next().await?;
+        }
+        Ok(())
     }
 
     /// Waits for all answers.
