@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{NoTls, SimpleQueryRow};
 
 use crate::code;
-use crate::session::{ANSWER, FIRST, Session, Spare, Wanted};
+use crate::session::{ANSWER, FIRST, Session, Spare};
 
 const DATABASE: Purpose =
     Purpose { name: "database", url: code::DATABASE_URL, tls: code::DATABASE_TLS };
@@ -98,12 +98,11 @@ impl Database {
     /// `database.*`: those of a new one.
     pub(crate) async fn session(
         &self,
-        wanted: Wanted,
         first: &str,
         doing: &str,
         deadline: Instant,
     ) -> Result<(Session, Vec<SimpleQueryRow>)> {
-        if let Some(kept) = self.spare.take(wanted).await
+        if let Some(kept) = self.spare.take().await
             && let Ok(Ok(said)) = timeout(FIRST, kept.ask(first)).await
         {
             return Ok((kept, said));
@@ -113,8 +112,8 @@ impl Database {
         Ok((session, said))
     }
 
-    /// Keeps a session for the next call. It MUST be outside of a transaction, without locks, and with nothing set;
-    /// where statements of a user have run on it, what they left has to be [discarded](Session::discarded).
+    /// Keeps a session for the next call. It MUST be as a new one is: outside of a transaction, without locks,
+    /// with nothing set, and no statement of a user may have run on it.
     pub(crate) fn keep(&self, session: Session) {
         self.spare.put(session);
     }

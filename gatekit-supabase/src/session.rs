@@ -26,33 +26,11 @@ pub(crate) const FIRST: Duration = Duration::from_secs(3);
 pub(crate) struct Session {
     pub(crate) client: Client,
     driver: JoinHandle<()>,
-    /// Whether statements of a user have run on it.
-    is_used: bool,
-}
-
-/// Which session will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    /// Any, to read by.
-    Any,
-    /// One on which no statement of a user has run.
-    Unused,
 }
 
 impl Session {
     pub(crate) fn new((client, driver): (Client, JoinHandle<()>)) -> Self {
-        Self { client, driver, is_used: false }
-    }
-
-    /// It without what statements of a user have left: settings, locks, temporary tables. What they have loaded into
-    /// the process of the server stays.
-    ///
-    /// # Errors
-    /// None of it may be counted on then.
-    pub(crate) async fn discarded(mut self) -> Result<Self, tokio_postgres::Error> {
-        self.is_used = true;
-        self.client.batch_execute("DISCARD ALL").await?;
-        Ok(self)
+        Self { client, driver }
     }
 
     /// Sends these statements at once, and gives the rows of what they give.
@@ -151,13 +129,10 @@ impl Spare {
         drop(self.lock().replace(idle));
     }
 
-    /// The one that is there, unless it is known to be gone, or is not the `wanted` one.
-    pub(crate) async fn take(&self, wanted: Wanted) -> Option<Session> {
+    /// The one that is there, unless it is known to be gone.
+    pub(crate) async fn take(&self) -> Option<Session> {
         let Idle { session, since, closing } = self.lock().take()?;
         closing.abort();
-        if wanted == Wanted::Unused && session.is_used {
-            return None;
-        }
         // What it is asked for may be done although no answer comes: a lock, for nobody.
         let is_alive =
             since.elapsed() < FRESH || matches!(timeout(FIRST, session.ask("")).await, Ok(Ok(_)));

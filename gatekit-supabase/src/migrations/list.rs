@@ -13,7 +13,6 @@ use super::files::folder::{Folder, FolderReader, Listing, misnamed};
 use super::files::merge::merge;
 use super::history::{self, READING, SHAPE, Shape, Texts};
 use crate::database::Database;
-use crate::session::Wanted;
 
 /// How far [`list`] looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +109,7 @@ pub async fn list(
     let deadline = Instant::now() + patience;
     let unread = |error| history::unread(database, error);
     let read = async {
-        let (session, said) = database.session(Wanted::Any, SHAPE, READING, deadline).await?;
+        let (session, said) = database.session(SHAPE, READING, deadline).await?;
         let (client, shape) = (&session.client, Shape::of(&said).map_err(unread)?);
         let list = match detail {
             Detail::Versions => {

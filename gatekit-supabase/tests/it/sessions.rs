@@ -191,29 +191,6 @@ async fn what_a_file_leaves_in_its_session_is_not_there_for_the_next_push() {
     assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
 }
 
-/// Who looks how a push has ended does so by its connection, where all that files have left is discarded.
-#[tokio::test]
-async fn a_push_is_looked_at_by_its_own_connection() {
-    for via in [Via::Server, Via::Pooler] {
-        let world = world(via).await;
-        let relay = Relay::open(&world.url).await;
-        let database = Database::without_tls(&relay.url).unwrap();
-        let push = Push::new(database, world.folder()).unwrap();
-        for number in [2, 3] {
-            let left = "set search_path = nowhere; select pg_advisory_lock(79);
-                create temporary table left_over ();";
-            world.file(number, left);
-            let report = engine().ship(&pipeline(push.clone()), Candidate::new()).await;
-            assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
-            assert_eq!(relay.connections(), number - 1, "{via:?}");
-            let kept = "SELECT relname::text FROM pg_class WHERE relname = 'left_over'
-                UNION ALL SELECT objid::text FROM pg_locks WHERE locktype = 'advisory' AND objid = 79
-                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-            assert_eq!(world.texts(kept).await, [""; 0], "{via:?}");
-        }
-    }
-}
-
 #[tokio::test]
 async fn what_a_probe_leaves_in_its_session_is_not_there_for_the_next_call() {
     let world = world(Via::Server).await;

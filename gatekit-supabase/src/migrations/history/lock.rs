@@ -10,7 +10,7 @@ use tokio_postgres::{Client, SimpleQueryRow};
 use super::table::{Answer, READING, SHAPE, SUM, Shape, Sum, unread};
 use crate::code;
 use crate::database::Database;
-use crate::session::{Said, Session, Wanted};
+use crate::session::{Said, Session};
 
 /// The key of the lock on the migrations of a database: `gatekit` and a 1. Held by a transaction, it is
 /// over when that is, whatever became of whoever began it.
@@ -71,8 +71,7 @@ pub(in crate::migrations) async fn begin(
     (deadline, turn): (Instant, Duration),
 ) -> Result<(Session, Turn)> {
     let take = Take::transaction(how, SHAPE);
-    let wanted = if how.is_empty() { Wanted::Unused } else { Wanted::Any };
-    let (session, said) = database.session(wanted, &take.sql, LOCKING, deadline).await?;
+    let (session, said) = database.session(&take.sql, LOCKING, deadline).await?;
     let until = deadline.min(Instant::now() + turn);
     let turn = Turn::of(take.turn(database, &session, said, until).await?);
     Ok((session, turn.map_err(|error| unread(database, error))?))

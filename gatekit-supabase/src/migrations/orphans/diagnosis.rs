@@ -10,7 +10,6 @@ use crate::migrations::files::folder::FolderReader;
 use crate::migrations::files::head::head;
 use crate::migrations::files::merge::{Applied, merge};
 use crate::migrations::history::{self, AS_NEW, Shape, Texts};
-use crate::session::Wanted;
 
 /// What is in the database of an orphan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,7 +80,7 @@ pub(super) async fn diagnose(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {AS_NEW}; \
          SET LOCAL lock_timeout = '10s'; SET LOCAL statement_timeout = '60s'"
     );
-    let (session, _) = database.session(Wanted::Any, &begin, doing, deadline).await?;
+    let (session, _) = database.session(&begin, doing, deadline).await?;
     let client = &session.client;
     let read = async { history::rows(client, Shape::ask(&session).await?, Texts::All).await };
     let (rows, _) = read.await.map_err(|error| history::unread(database, error))?;

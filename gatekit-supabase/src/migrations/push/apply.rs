@@ -355,14 +355,6 @@ impl<'a> Applying<'a> {
         Ok((is_done, session))
     }
 
-    /// Leaves its session to who looks what became of all.
-    pub(in crate::migrations) async fn end(self) {
-        let Some(session) = self.session else { return };
-        if let Ok(Ok(session)) = timeout(ROLLBACK, session.discarded()).await {
-            self.database.keep(session);
-        }
-    }
-
     pub(in crate::migrations) fn failed(&self, error: tokio_postgres::Error) -> Error {
         self.database.failed(DOING, error)
     }

@@ -25,7 +25,6 @@ use crate::migrations::files::merge::{Applied, merge};
 use crate::migrations::files::mode::Mode;
 use crate::migrations::history::progress::{Progress, Way};
 use crate::migrations::history::{self, History, READING, SHAPE, Shape, Texts};
-use crate::session::Wanted;
 
 /// How many versions a message names.
 const NAMED: usize = 10;
@@ -157,7 +156,7 @@ impl Push {
     /// What the database says.
     async fn history(&self, deadline: Instant, texts: Texts<'_>) -> Result<History> {
         let unread = |error| history::unread(&self.database, error);
-        let (session, said) = self.database.session(Wanted::Any, SHAPE, READING, deadline).await?;
+        let (session, said) = self.database.session(SHAPE, READING, deadline).await?;
         let shape = Shape::of(&said).map_err(unread)?;
         let history = history::read(&session.client, shape, texts).await.map_err(unread)?;
         self.database.keep(session);
@@ -371,7 +370,6 @@ impl Deployer for Push {
             has_written |= became == Became::Done;
             receipt.applied.push(file.version.clone());
         }
-        applying.end().await;
         Ok(receipt)
     }
 

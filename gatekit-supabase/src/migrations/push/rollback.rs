@@ -75,7 +75,6 @@ impl Rollback<Push> for Down {
             })?;
             applying.take(step, None).await?;
         }
-        applying.end().await;
         Ok(())
     }
 

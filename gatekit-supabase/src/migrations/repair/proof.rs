@@ -14,7 +14,6 @@ use crate::migrations::catalog::look_up;
 use crate::migrations::files::file::File;
 use crate::migrations::files::head::head;
 use crate::migrations::history::AS_NEW;
-use crate::session::Wanted;
 
 /// How long a probe may take.
 const PROBE: Duration = Duration::from_secs(30);
@@ -75,7 +74,7 @@ impl Proof {
             "BEGIN READ ONLY; {AS_NEW}; SET LOCAL lock_timeout = {limit}; \
              SET LOCAL statement_timeout = {limit}"
         );
-        let (session, _) = database.session(Wanted::Unused, &begin, doing, deadline).await?;
+        let (session, _) = database.session(&begin, doing, deadline).await?;
         let (client, probed) = (&session.client, self.probes.get(&file.version));
         let proven = match probed {
             Some(query) => {

@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::migrations::files::file::File;
 use crate::migrations::history::progress::{self, Way as FileWay};
 use crate::migrations::history::{self, AS_NEW, Shape};
-use crate::session::{Session, Wanted};
+use crate::session::Session;
 
 const DOING: &str = "repair the history of the migrations";
 
@@ -66,7 +66,7 @@ pub(super) async fn look(
     deadline: Instant,
 ) -> Result<Seen> {
     let begin = format!("BEGIN READ ONLY; {AS_NEW}; {PLAIN}");
-    let (session, _) = database.session(Wanted::Any, &begin, DOING, deadline).await?;
+    let (session, _) = database.session(&begin, DOING, deadline).await?;
     see(database, session, versions).await
 }
 
