@@ -90,6 +90,15 @@ pub(in crate::migrations) async fn begin_on(
     turn.map_err(|error| unread(database, error))
 }
 
+/// Makes the end of a transaction as new, and tells which one it is. `lock` is how long what is left may wait for a
+/// lock: nobody may be there any more to give it up.
+pub(in crate::migrations) fn at_the_end(lock: Duration) -> String {
+    let lock = lock.as_millis();
+    format!(
+        "{AS_NEW}; SET LOCAL lock_timeout = {lock}; SELECT pg_catalog.pg_current_xact_id(), {ALERT}"
+    )
+}
+
 /// What commits, and asks by the same message for what [`begin_again`] begins with.
 pub(in crate::migrations) fn commit_and_begin(limits: &str) -> String {
     format!("COMMIT; {}", Take::again(limits).sql)
@@ -183,7 +192,8 @@ impl Take {
     }
 
     fn again(limits: &str) -> Self {
-        Self::transaction("", &format!("{limits}; {SUM}"))
+        // Whoever has locked the table keeps the answer to the commit before from us.
+        Self::transaction("", &format!("SET LOCAL lock_timeout = '4s'; {SUM}; {limits}"))
     }
 
     fn session() -> Self {

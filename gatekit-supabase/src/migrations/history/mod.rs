@@ -9,13 +9,13 @@ mod table;
 use tokio_postgres::Client;
 
 pub(super) use self::lock::{
-    AS_NEW, Turn, begin, begin_again, begin_on, commit_and_begin, has_lock, lock_session, regain,
-    unlock_session,
+    AS_NEW, Turn, at_the_end, begin, begin_again, begin_on, commit_and_begin, has_lock,
+    lock_session, regain, unlock_session,
 };
 use self::progress::{Progress, Way};
 pub(super) use self::table::{
-    Answer, READING, SHAPE, Shape, Sum, Texts, adding, in_short, is_unrecorded, provision, remove,
-    rows, unread,
+    Answer, READING, SHAPE, Shape, Sum, Texts, adding, adding_within, in_short, is_unrecorded,
+    provision, remove, rows, unread,
 };
 use super::files::merge::Applied;
 

@@ -156,29 +156,36 @@ pub(in crate::migrations) async fn rows(
     Ok((applied, sum))
 }
 
-/// The statement that adds the row of a file, and gives what it adds to the [`Sum`]. It divides by zero where it has
-/// added none, so that what comes after it cannot be committed: as in another transaction than that it should be
-/// `within`.
-pub(in crate::migrations) fn adding(file: &File, within: Option<&str>) -> String {
-    let (version, name) = (literal(&file.version), literal(&file.name));
+/// The statement that adds the row of a file.
+pub(in crate::migrations) fn adding(file: &File) -> String {
     let statements: Vec<_> = file.statements.iter().map(|it| literal(&it.text)).collect();
-    let condition = within.map(|it| {
-        format!("WHERE (pg_catalog.pg_current_xact_id())::pg_catalog.text = {}", literal(it))
-    });
     format!(
-        "WITH added AS (
-            INSERT INTO supabase_migrations.schema_migrations (version, name, statements)
-            SELECT {version}, {name}, ARRAY[{}]::pg_catalog.text[] {} RETURNING 1)
-        SELECT pg_catalog.hashtextextended({version}, 0::pg_catalog.int8) / pg_catalog.count(*) FROM added",
+        "INSERT INTO supabase_migrations.schema_migrations (version, name, statements)
+        SELECT {}, {}, ARRAY[{}]::pg_catalog.text[]",
+        literal(&file.version),
+        literal(&file.name),
         statements.join(", "),
-        condition.unwrap_or_default(),
     )
 }
 
-/// Whether the server refuses nothing, and yet has not added a row: a trigger may keep it from that, and so does a
-/// transaction that is another.
+/// The same in that transaction alone. Gives what the row adds to the [`Sum`], and divides by zero where none was
+/// added: what comes after it cannot be committed then.
+pub(in crate::migrations) fn adding_within(transaction: &str, file: &File) -> String {
+    format!(
+        "WITH added AS ({} WHERE (pg_catalog.pg_current_xact_id())::pg_catalog.text OPERATOR(pg_catalog.=) {}
+            RETURNING 1)
+        SELECT pg_catalog.hashtextextended({}, 0::pg_catalog.int8) OPERATOR(pg_catalog./) pg_catalog.count(*)
+        FROM added",
+        adding(file),
+        literal(transaction),
+        literal(&file.version),
+    )
+}
+
+/// Whether the server has not added a row [so](adding_within): triggers and rules may keep it from that.
 pub(in crate::migrations) fn is_unrecorded(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::DIVISION_BY_ZERO)
+    let why = [&SqlState::DIVISION_BY_ZERO, &SqlState::FEATURE_NOT_SUPPORTED];
+    error.code().is_some_and(|code| why.contains(&code))
 }
 
 /// Takes the row of a version away, in the transaction that takes back its file.

@@ -299,7 +299,7 @@ impl Run<'_, '_> {
         client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
         history::provision(client, Shape::ask(self.session).await?).await?;
         match self.step.way {
-            Way::Up => client.batch_execute(&history::adding(file, None)).await?,
+            Way::Up => client.batch_execute(&history::adding(file)).await?,
             Way::Down => history::remove(client, &file.version).await?,
         }
         progress::forget(client, &file.version, &Way::BOTH).await?;

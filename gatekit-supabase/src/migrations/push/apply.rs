@@ -8,7 +8,7 @@ use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
 use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::error::ErrorPosition;
+use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::change::PushChange;
 use super::look::Last;
@@ -173,18 +173,25 @@ impl<'a> Applying<'a> {
         // What it checks at the end may take as long as there is.
         let until = self.cx.deadline().max(Instant::now() + COMMIT);
         let Ok(committed) = timeout_at(until, commit).await else {
-            return self.settle(process, step, self.database.silent(DOING)).await;
+            let silent = self.database.silent(DOING);
+            return self.stopped((session, process), step, silent).await;
         };
         match committed {
             Ok(Some(asked)) => {
                 self.has_applied(step.file, hash, (session, asked));
                 Ok(Became::Done)
             }
-            Ok(None) => self.settle(process, step, self.database.silent(DOING)).await,
+            Ok(None) => {
+                let silent = self.database.silent(DOING);
+                self.stopped((session, process), step, silent).await
+            }
             Err(error) if is_refusal(&error) => {
                 self.rolled_back((session, process), step, Fault::Commit(error)).await
             }
-            Err(error) => self.settle(process, step, self.failed(error)).await,
+            Err(error) => {
+                let error = self.failed(error);
+                self.stopped((session, process), step, error).await
+            }
         }
     }
 
@@ -226,22 +233,25 @@ impl<'a> Applying<'a> {
             progress::forget(client, &step.file.version, &Way::BOTH).await?;
             return Ok((None, None));
         }
-        let mut end = format!(
-            "{}; SELECT pg_catalog.pg_current_xact_id(); {}",
-            history::AS_NEW,
-            history::adding(step.file, Some(&began))
-        );
+        let (end, record) =
+            (history::at_the_end(self.limits.lock), history::adding_within(&began, step.file));
+        let mut end = format!("{end}; {record}");
         if goes_on {
             let limits = self.limits.sql("LOCAL");
             let _ = write!(end, "; {}", history::commit_and_begin(&limits));
         }
-        // It may go before the answers: what has failed cannot be committed any more, and what has ended by itself
-        // gets no row.
+        // It may go before the answers: of a transaction that has failed the server refuses all of it, and one that
+        // has ended by itself gets no row.
         pipeline.make_room(end.len()).await?;
         let mut said = session.send(&end).await?;
-        pipeline.wait().await?;
-        if said.value().await?.as_ref() != Some(&began) {
-            return Err(Fault::Escaped);
+        match (pipeline.wait().await, said.value().await) {
+            (Ok(()), Ok(which)) if which.as_ref() == Some(&began) => {}
+            (Ok(()), Err(error)) => return Err(error.into()),
+            // Nobody has heard yet that the connection is gone, or nobody will.
+            (Err(_), Err(error)) if !is_refusal(&error) => return Err(error.into()),
+            (Err(fault), Err(error)) if has_failed(&error) => return Err(fault),
+            // What has failed, and has not failed, is not what was sent.
+            _ => return Err(Fault::Escaped),
         }
         let hash = said.value().await?.and_then(|it| it.parse().ok());
         let Some(hash) = hash else { return Err(Fault::Escaped) };
@@ -264,13 +274,13 @@ impl<'a> Applying<'a> {
                     }
                     None if history::is_unrecorded(&source) => {
                         let what = "the server does not add the row of the file to the history: see the \
-                                    triggers of `supabase_migrations.schema_migrations`";
+                                    triggers and rules of `supabase_migrations.schema_migrations`";
                         said(refused(code::HISTORY, what, step.run), source)
                     }
                     _ => self.failed(source).with_context("file", step.run.path.display()),
                 };
                 if is_lost {
-                    return self.settle(process, step, error).await;
+                    return self.stopped((session, process), step, error).await;
                 }
                 error
             }
@@ -291,7 +301,7 @@ impl<'a> Applying<'a> {
                 self.session = Some(session);
                 Err(error)
             }
-            _ => self.settle(process, step, error).await,
+            _ => self.stopped((session, process), step, error).await,
         }
     }
 
@@ -364,6 +374,11 @@ impl<'a> Applying<'a> {
 pub(in crate::migrations) fn is_refusal(error: &tokio_postgres::Error) -> bool {
     let is_lost = error.is_closed() || Trouble::of(error) == Trouble::Unreachable;
     error.as_db_error().is_some() && !is_lost
+}
+
+/// Whether the server refuses to go on with a transaction that has failed before.
+fn has_failed(error: &tokio_postgres::Error) -> bool {
+    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
 }
 
 /// Does what is first, and tells in which transaction.

@@ -38,8 +38,8 @@ const ORPHANED: &str = "versions were applied that no file has";
 /// other push of gatekit gets, also when this process is gone and the server still works for it; under that
 /// lock the history is read again first. When an answer is lost, the history is read, and never guessed.
 ///
-/// Statements are sent before the answers to those before them, 16 of them or 64 KiB at most, and the commit
-/// when all are answered. A server on Linux, from PostgreSQL 14 on, stops within seconds when the process that
+/// Statements are sent before the answers to those before them, 16 of them or 64 KiB at most, and with them the
+/// commit, where another file comes next: the server refuses it when one of them fails. A server on Linux, from PostgreSQL 14 on, stops within seconds when the process that
 /// pushes is gone.
 ///
 /// The change has landed when the history has every file of it, by what their statements say. Whoever else

@@ -252,7 +252,7 @@ pub(super) async fn set(client: &Client, file: &File) -> Answer<()> {
     let sql = "
         UPDATE supabase_migrations.schema_migrations SET name = $2, statements = $3 WHERE version = $1";
     match client.execute_typed(sql, &values).await? {
-        0 => client.batch_execute(&history::adding(file, None)).await,
+        0 => client.batch_execute(&history::adding(file)).await,
         _ => Ok(()),
     }
 }
