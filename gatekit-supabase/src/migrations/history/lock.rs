@@ -70,7 +70,7 @@ pub(in crate::migrations) async fn begin(
     how: &str,
     (deadline, turn): (Instant, Duration),
 ) -> Result<(Session, Turn)> {
-    let take = Take::transaction(how, SHAPE);
+    let take = Take::transaction(how, "", SHAPE);
     let (session, said) = database.session(&take.sql, LOCKING, deadline).await?;
     let until = deadline.min(Instant::now() + turn);
     let turn = Turn::of(take.turn(database, &session, said, until).await?);
@@ -84,7 +84,7 @@ pub(in crate::migrations) async fn begin_on(
     how: &str,
     deadline: Instant,
 ) -> Result<Turn> {
-    let take = Take::transaction(how, SHAPE);
+    let take = Take::transaction(how, "", SHAPE);
     let said = take.ask(database, session).await?;
     let turn = Turn::of(take.turn(database, session, said, deadline).await?);
     turn.map_err(|error| unread(database, error))
@@ -93,19 +93,17 @@ pub(in crate::migrations) async fn begin_on(
 /// Makes the end of a transaction as new, and tells which one it is. `lock` is how long what is left may wait for a
 /// lock: nobody may be there any more to give it up.
 pub(in crate::migrations) fn at_the_end(lock: Duration) -> String {
-    let lock = lock.as_millis();
-    format!(
-        "{AS_NEW}; SET LOCAL lock_timeout = {lock}; SELECT pg_catalog.pg_current_xact_id(), {ALERT}"
-    )
+    let lock = limit("lock_timeout", lock);
+    format!("{RESET}; SELECT pg_catalog.pg_current_xact_id(), {lock}, {ALERT}")
 }
 
 /// What commits, and asks by the same message for what [`begin_again`] begins with.
-pub(in crate::migrations) fn commit_and_begin(limits: &str) -> String {
+pub(in crate::migrations) fn commit_and_begin(limits: [Duration; 2]) -> String {
     format!("COMMIT; {}", Take::again(limits).sql)
 }
 
-/// The same for who writes, on a session that is there, with those `limits` of statements; it may have been `asked`
-/// already. Gives the process, and the transaction where the history has the versions of this `sum` still, and
+/// The same for who writes, on a session that is there, with those `limits` for a lock and for a statement; it may
+/// have been `asked` already. Gives the process, and the transaction where the history has the versions of this `sum` still, and
 /// nothing is half applied.
 ///
 /// # Errors
@@ -114,7 +112,7 @@ pub(in crate::migrations) async fn begin_again(
     database: &Database,
     session: &Session,
     asked: Option<Said>,
-    (limits, sum): (&str, Sum),
+    (limits, sum): ([Duration; 2], Sum),
     deadline: Instant,
 ) -> Result<(i32, Option<String>)> {
     let take = Take::again(limits);
@@ -162,13 +160,27 @@ pub(in crate::migrations) async fn has_lock(client: &Client) -> Answer<bool> {
 pub(in crate::migrations) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
-/// Has the server look every few seconds whether its client is there, while it works: statements that were sent
-/// ahead by a process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor
-/// can every one that is not on Linux.
+/// The first of it.
+const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+
+/// The rest of it, as what is asked for in a statement with others: each statement takes its time. And has the
+/// server look every few seconds whether its client is there, while it works: statements that were sent ahead by a
+/// process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor can every one
+/// that is not on Linux.
 const ALERT: &str = "
+    pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', true),
     CASE WHEN pg_catalog.version() LIKE '%linux%'
             AND pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL
         THEN pg_catalog.set_config('client_connection_check_interval', '5s', true) END";
+
+/// How long the sum of the history may wait for its table: who has locked that, keeps the answer to the commit
+/// before from us.
+const SUMMING: Duration = Duration::from_secs(4);
+
+/// Sets a limit of the transaction, in a statement with others.
+fn limit(name: &str, most: Duration) -> String {
+    format!("pg_catalog.set_config('{name}', '{}', true)", most.as_millis())
+}
 
 /// How the lock is taken.
 struct Take {
@@ -181,19 +193,23 @@ struct Take {
 }
 
 impl Take {
-    fn transaction(how: &str, then: &str) -> Self {
+    fn transaction(how: &str, also: &str, then: &str) -> Self {
         // Whatever the database has by default, what is read under the lock is younger than the lock.
         // Reset is what an earlier file has set, or another client of a pooler.
         let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW};
-             SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid(), {ALERT}; {then}"
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {RESET};
+             SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid(), {ALERT}{also}; {then}"
         );
         Self { sql, after: 1, give_up: "ROLLBACK" }
     }
 
-    fn again(limits: &str) -> Self {
-        // Whoever has locked the table keeps the answer to the commit before from us.
-        Self::transaction("", &format!("SET LOCAL lock_timeout = '4s'; {SUM}; {limits}"))
+    fn again([lock, statement]: [Duration; 2]) -> Self {
+        let (lock, statement) =
+            (limit("lock_timeout", lock), limit("statement_timeout", statement));
+        let also = format!(", {}", limit("lock_timeout", SUMMING));
+        let then =
+            format!("SELECT {SUM}, {lock}, {statement} FROM supabase_migrations.schema_migrations");
+        Self::transaction("", &also, &then)
     }
 
     fn session() -> Self {

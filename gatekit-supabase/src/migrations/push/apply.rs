@@ -71,6 +71,11 @@ impl Limits {
         let (lock, statement) = (self.lock.as_millis(), self.statement.as_millis());
         format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
     }
+
+    /// Those for a lock and for a statement.
+    pub(in crate::migrations) fn of_statements(self) -> [Duration; 2] {
+        [self.lock, self.statement]
+    }
 }
 
 impl<'f> Step<'f> {
@@ -237,8 +242,7 @@ impl<'a> Applying<'a> {
             (history::at_the_end(self.limits.lock), history::adding_within(&began, step.file));
         let mut end = format!("{end}; {record}");
         if goes_on {
-            let limits = self.limits.sql("LOCAL");
-            let _ = write!(end, "; {}", history::commit_and_begin(&limits));
+            let _ = write!(end, "; {}", history::commit_and_begin(self.limits.of_statements()));
         }
         // It may go before the answers: of a transaction that has failed the server refuses all of it, and one that
         // has ended by itself gets no row.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +11,8 @@ use gatekit_core::{
     Rollout, StageId,
 };
 use serde_json::{Value, json};
+use tokio::select;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::alone::{self, unfinished};
@@ -153,6 +156,27 @@ impl Push {
         self
     }
 
+    /// What the folder has, and what the database says: read at once. What is wrong with the folder is told first.
+    async fn both(&self, deadline: Instant) -> Result<(Folder, History)> {
+        let folder = self.folder.clone();
+        let mut folder = spawn_blocking(move || folder.read());
+        let mut history = pin!(self.history(deadline, Texts::All));
+        let (read, asked) = select! {
+            read = &mut folder => (read, None),
+            asked = &mut history => (folder.await, Some(asked)),
+        };
+        let folder = read.map_err(|source| {
+            Error::new(code::UNREADABLE, "the folder was not read to its end")
+                .with_effect(Effect::None)
+                .with_source(source)
+        })??;
+        let history = match asked {
+            Some(asked) => asked?,
+            None => history.await?,
+        };
+        Ok((folder, history))
+    }
+
     /// What the database says.
     async fn history(&self, deadline: Instant, texts: Texts<'_>) -> Result<History> {
         let unread = |error| history::unread(&self.database, error);
@@ -279,8 +303,8 @@ impl Deployer for Push {
     /// `migration.orphaned`, `.drifted`, `.out_of_order`, `.history`, `.pooled`, `.unfinished`; what is wrong with a file, of the area
     /// `migration`; `database.*`.
     async fn plan(&self, cx: &PlanContext) -> Result<Planned<PushChange>> {
-        let Folder { files, skipped, .. } = self.folder.read()?;
-        let History { rows, underway, .. } = self.history(cx.deadline(), Texts::All).await?;
+        let (folder, history) = self.both(cx.deadline()).await?;
+        let (Folder { files, skipped, .. }, History { rows, underway, .. }) = (folder, history);
         let before = Before::of(rows.iter().map(|row| row.version.as_str()));
         // Without those that are left to a recovery: what is pending is the same before it and after it.
         let is_left = |row: &Applied| {
@@ -414,8 +438,7 @@ impl PendingFiles for Push {
     }
 
     async fn pending(&self, cx: &PlanContext) -> Result<Vec<File>> {
-        let files = self.folder.read()?.files;
-        let rows = self.history(cx.deadline(), Texts::All).await?.rows;
+        let (Folder { files, .. }, History { rows, .. }) = self.both(cx.deadline()).await?;
         Ok(merge(&rows, &files).unapplied().into_iter().cloned().collect())
     }
 }

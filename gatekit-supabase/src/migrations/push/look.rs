@@ -105,8 +105,8 @@ impl Applying<'_> {
     /// Takes the lock, and sees by the sum whether the history is still the `last` one, which is the last again
     /// then.
     async fn turn_after(&mut self, session: Session, mut last: Last) -> Result<(Session, Turn)> {
-        let (limits, until) = (self.limits.sql("LOCAL"), self.turn());
-        let (known, shape, asked) = ((&*limits, last.sum), last.shape, last.asked.take());
+        let (limits, until) = (self.limits.of_statements(), self.turn());
+        let (known, shape, asked) = ((limits, last.sum), last.shape, last.asked.take());
         match history::begin_again(self.database, &session, asked, known, until).await {
             Ok((process, Some(began))) => {
                 self.last = Some(last);
