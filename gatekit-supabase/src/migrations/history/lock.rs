@@ -103,8 +103,8 @@ pub(in crate::migrations) fn commit_and_begin(limits: [Duration; 2]) -> String {
 }
 
 /// The same for who writes, on a session that is there, with those `limits` for a lock and for a statement; it may
-/// have been `asked` already. Gives the process, and the transaction where the history has the versions of this `sum` still, and
-/// nothing is half applied.
+/// have been `asked` already. Gives the process, and the transaction where the history has the versions of this
+/// `sum` still, and nothing is half applied.
 ///
 /// # Errors
 /// Also those of a history that is gone.
@@ -160,13 +160,13 @@ pub(in crate::migrations) async fn has_lock(client: &Client) -> Answer<bool> {
 pub(in crate::migrations) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
     SET LOCAL idle_in_transaction_session_timeout = '60s'";
 
-/// The first of it.
+/// What [`AS_NEW`] begins with.
 const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
-/// The rest of it, as what is asked for in a statement with others: each statement takes its time. And has the
-/// server look every few seconds whether its client is there, while it works: statements that were sent ahead by a
-/// process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor can every one
-/// that is not on Linux.
+/// The rest of [`AS_NEW`], to be asked for in a statement with others, because each one takes its time. And it has
+/// the server look every few seconds whether its client is there, while it works: statements that were sent ahead by
+/// a process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor can every
+/// one that is not on Linux.
 const ALERT: &str = "
     pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', true),
     CASE WHEN pg_catalog.version() LIKE '%linux%'
@@ -215,7 +215,7 @@ impl Take {
     fn session() -> Self {
         // Older servers do not know that limit.
         let sql = format!(
-            "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
+            "{RESET};
              SELECT pg_catalog.set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
              SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"

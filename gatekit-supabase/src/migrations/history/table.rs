@@ -24,8 +24,8 @@ pub(in crate::migrations) const SHAPE: &str = "
     WHERE attrelid = pg_catalog.to_regclass('supabase_migrations.schema_migrations')
         AND attnum > 0 AND NOT attisdropped";
 
-/// To be asked of the table: the [`Sum`] of the versions, whether a file may be half applied, and which transaction it is. Every function
-/// is that of the server: one that a user has made in another schema may fit better.
+/// To be asked of the table: the [`Sum`] of the versions, whether a file may be half applied, and which transaction it
+/// is. Every function is that of the server: one that a user has made in another schema may fit better.
 pub(in crate::migrations) const SUM: &str = "
     coalesce(pg_catalog.sum(pg_catalog.hashtextextended(version::pg_catalog.text, 0::pg_catalog.int8)), 0),
     pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL,
