@@ -12,10 +12,17 @@ use tokio::time::{Instant, sleep};
 use super::relay::Relay;
 use super::world::{World, end, engine, killed_at, lives, pipeline, version, why};
 
-/// The lock that a push holds.
-const LOCK: &str = "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
-    AND (classid::bigint << 32 | objid::bigint) = 7449363237590103041
-    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+/// The key of the lock that a push holds.
+const KEY: i64 = 7_449_363_237_590_103_041;
+
+/// Who holds it.
+fn held() -> String {
+    format!(
+        "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
+            AND (classid::bigint << 32 | objid::bigint) = {KEY}
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+}
 
 #[tokio::test]
 async fn many_statements_are_done_in_their_order() {
@@ -183,9 +190,9 @@ fn what_a_process_leaves_behind_lets_the_lock_go() {
         world.file(1, &format!("create table a ();\nselect pg_sleep(60);\nselect '{much}';\n"));
         let (_engine, _run) = killed_at(&world, "select pg_sleep");
         lives().block_on(async {
-            assert_eq!(world.texts(LOCK).await.len(), 1, "{via:?}");
+            assert_eq!(world.texts(&held()).await.len(), 1, "{via:?}");
             let since = Instant::now();
-            while !world.texts(LOCK).await.is_empty() {
+            while !world.texts(&held()).await.is_empty() {
                 assert!(since.elapsed() < Duration::from_secs(30), "{via:?}: it is still held");
                 sleep(Duration::from_millis(100)).await;
             }
@@ -269,6 +276,60 @@ async fn what_the_server_does_not_record_is_not_applied() {
     }
 }
 
+/// Nor can a file hide what failed: what is between goes back to a savepoint here.
+#[tokio::test]
+async fn a_failure_that_the_server_goes_on_after_is_not_told_as_nothing_done() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        world.file(1, "create table a ();\nsavepoint s;\nselect 1 / 0;\nselect 424242;");
+        world.file(2, "create table b ();");
+        let relay = Relay::that_twists(&world.url, Some(["select 424242", "rollback to s"])).await;
+        let database = Database::without_tls(&relay.url).unwrap();
+        let push = Push::new(database, world.folder()).unwrap();
+        let report = engine().ship(&pipeline(push), Candidate::new()).await;
+        assert_eq!(report.outcome, Outcome::Stuck, "{via:?}: {}", why(&report));
+        assert!(why(&report).contains("hidden that it failed"), "{via:?}: {}", why(&report));
+        assert_eq!(world.tables().await, ["a"], "{via:?}");
+        assert_eq!(world.history().await.len(), 1, "{via:?}");
+    }
+}
+
+/// Also for one whose transaction was begun with the end of the one before, and when its row is written.
+#[tokio::test]
+async fn limits_are_those_of_the_push_for_each_file() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = World::via(via);
+        let settings = [
+            ("lock_timeout", "3s"),
+            ("statement_timeout", "7s"),
+            ("idle_in_transaction_session_timeout", "1min"),
+            ("client_connection_check_interval", "5s"),
+        ];
+        let is = |names: &[usize]| {
+            let is = |at: &usize| {
+                let (name, value) = settings[*at];
+                format!("assert current_setting('{name}') = '{value}', '{name}';")
+            };
+            names.iter().map(is).collect::<String>()
+        };
+        let trigger = format!(
+            "create function look() returns trigger language plpgsql as
+                $look$ begin {} return new; end $look$;
+            create trigger look before insert on supabase_migrations.schema_migrations
+                for each row execute function look();",
+            is(&[0, 2, 3])
+        );
+        world.file(1, &trigger);
+        for number in [2, 3] {
+            world.file(number, &format!("do $$ begin {} end $$;", is(&[0, 1, 2, 3])));
+        }
+        let (lock, statement) = (Duration::from_secs(3), Duration::from_secs(7));
+        let push = world.push().lock_timeout(lock).statement_timeout(statement);
+        let report = engine().ship(&pipeline(push), Candidate::new()).await;
+        assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
+    }
+}
+
 /// By the message that would have begun the next file.
 #[tokio::test]
 async fn a_commit_that_is_refused_is_told_and_the_next_file_is_not_begun() {
@@ -327,7 +388,7 @@ async fn the_lock_that_somebody_else_gets_between_two_files_is_waited_for() {
             world.works_at("select pg_sleep").await;
             let client = world.client().await;
             // It stands in the queue of the server: it has the lock with the end of the first file.
-            client.batch_execute("SELECT pg_advisory_lock(7449363237590103041)").await.unwrap();
+            client.batch_execute(&format!("SELECT pg_advisory_lock({KEY})")).await.unwrap();
             let seen = world.tables().await;
             sleep(Duration::from_millis(500)).await;
             assert_eq!(world.tables().await, seen, "{via:?}");

@@ -13,7 +13,10 @@ pub(super) fn literal(text: &str) -> String {
             '\\' => literal.push_str(r"\\"),
             _ if char.is_ascii() => literal.push(char),
             _ => {
-                let _ = write!(literal, r"\U{:08X}", u32::from(char));
+                let _ = match u32::from(char) {
+                    short @ ..=0xFFFF => write!(literal, r"\u{short:04X}"),
+                    long => write!(literal, r"\U{long:08X}"),
+                };
             }
         }
     }
@@ -28,6 +31,6 @@ mod tests {
     #[test]
     fn what_could_end_it_or_be_read_otherwise_is_written_in_ascii() {
         assert_eq!(literal(r"it's \'; drop"), r"E'it''s \\''; drop'::pg_catalog.text");
-        assert_eq!(literal("é\n😀$"), "E'\\U000000E9\n\\U0001F600$'::pg_catalog.text");
+        assert_eq!(literal("é\n😀$"), "E'\\u00E9\n\\U0001F600$'::pg_catalog.text");
     }
 }

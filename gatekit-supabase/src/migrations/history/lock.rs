@@ -155,13 +155,18 @@ pub(in crate::migrations) async fn has_lock(client: &Client) -> Answer<bool> {
     client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await?.try_get(0)
 }
 
-/// Takes back what a file has set, or another client of a pooler, in a transaction: who acts, and settings. And a
-/// transaction whose client has vanished without a word does not keep its locks.
-pub(in crate::migrations) const AS_NEW: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
-    SET LOCAL idle_in_transaction_session_timeout = '60s'";
+macro_rules! reset {
+    () => {
+        "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL"
+    };
+}
 
-/// What [`AS_NEW`] begins with.
-const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+/// Takes back what a file has set, or another client of a pooler: who acts, and settings.
+const RESET: &str = reset!();
+
+/// The same in a transaction. And one whose client has vanished without a word does not keep its locks.
+pub(in crate::migrations) const AS_NEW: &str =
+    concat!(reset!(), "; SET LOCAL idle_in_transaction_session_timeout = '60s'");
 
 /// The rest of [`AS_NEW`], to be asked for in a statement with others, because each one takes its time. And it has
 /// the server look every few seconds whether its client is there, while it works: statements that were sent ahead by

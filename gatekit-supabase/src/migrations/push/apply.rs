@@ -115,7 +115,8 @@ pub(in crate::migrations) enum Fault {
     Statement(Option<usize>, tokio_postgres::Error),
     /// The server refused to commit: a constraint that is checked at the end.
     Commit(tokio_postgres::Error),
-    /// The file has ended the transaction by itself.
+    /// The file has ended the transaction by itself; or a statement of it has failed, and the server goes on with the
+    /// transaction nevertheless. A part of it may be applied, or all of it.
     Escaped,
 }
 
@@ -139,7 +140,8 @@ impl<'a> Applying<'a> {
     /// message that commits.
     ///
     /// # Errors
-    /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell`.
+    /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell` and
+    /// `migration.transaction_control`.
     pub(in crate::migrations) async fn take(
         &mut self,
         step: Step<'_>,
@@ -293,8 +295,8 @@ impl<'a> Applying<'a> {
                 source,
             ),
             Fault::Escaped => {
-                let what =
-                    "the file has ended its transaction by itself: a part of it may be applied";
+                let what = "the file has ended its transaction by itself, or hidden that it failed: \
+                            a part of it may be applied";
                 return Err(
                     refused(code::TRANSACTION_CONTROL, what, step.run).with_effect(Effect::Unknown)
                 );
