@@ -270,7 +270,7 @@ async fn what_the_server_does_not_record_is_not_applied() {
         let report = world.ship().await;
         let ended = (Outcome::RolledBack, "migration.history");
         assert_eq!(end(&report), ended, "{via:?}: {}", why(&report));
-        assert!(why(&report).contains("see the triggers"), "{via:?}: {}", why(&report));
+        assert!(why(&report).contains("the triggers and rules"), "{via:?}: {}", why(&report));
         assert_eq!(world.tables().await, ["a"], "{via:?}");
         assert_eq!(world.history().await.len(), 1, "{via:?}");
     }

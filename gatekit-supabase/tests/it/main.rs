@@ -20,6 +20,7 @@ mod orphans;
 mod property;
 mod push;
 mod push_explored;
+mod record;
 mod relay;
 mod repair;
 mod repair_applied;

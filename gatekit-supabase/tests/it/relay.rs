@@ -19,7 +19,12 @@ pub(crate) struct Relay {
     connections: Arc<AtomicU32>,
     /// All that clients have said.
     said: Arc<Mutex<Vec<u8>>>,
+    /// Counts the answers to commits that somebody else's error came instead of.
+    lost: Arc<AtomicU32>,
 }
+
+/// What a pooler says that has lost the server, and that its client may go on.
+const LOST: &[u8] = b"E\0\0\0\x2eSERROR\0VERROR\0CXX000\0Mthe server is gone\0\0Z\0\0\0\x05I";
 
 impl Relay {
     /// Before the server of that URL.
@@ -29,16 +34,26 @@ impl Relay {
 
     /// The same, and says something else that is as long in the place of what clients say.
     pub(crate) async fn that_twists(url: &str, twist: Option<[&'static str; 2]>) -> Self {
+        Self::between(url, twist, false).await
+    }
+
+    /// The same, and tells on each connection an error instead of what the server says of the first commit.
+    pub(crate) async fn that_loses_commits(url: &str) -> Self {
+        Self::between(url, None, true).await
+    }
+
+    async fn between(url: &str, twist: Option<[&'static str; 2]>, loses: bool) -> Self {
         let (before, rest) = url.split_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{before}@{}/{database}", listener.local_addr().unwrap());
         let count = || Arc::new(AtomicU32::new(0));
-        let said = Arc::default();
-        let relay = Self { url, asked: count(), answered: count(), connections: count(), said };
+        let (said, lost) = (Arc::default(), count());
+        let relay =
+            Self { url, asked: count(), answered: count(), connections: count(), said, lost };
         let (asked, answered) = (Arc::clone(&relay.asked), Arc::clone(&relay.answered));
         let (connections, server) = (Arc::clone(&relay.connections), server.to_owned());
-        let said = Arc::clone(&relay.said);
+        let (said, lost) = (Arc::clone(&relay.said), Arc::clone(&relay.lost));
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
@@ -46,9 +61,11 @@ impl Relay {
                 let (near, far) = (near.into_split(), far.into_split());
                 let both = || [Arc::clone(&asked), Arc::clone(&answered)];
                 let (said, unheard) = (Arc::clone(&said), Arc::default());
-                tokio::spawn(carry((near.0, far.1), (said, twist), Arc::clone(&asked), both()));
-                let answers = (far.0, near.1);
-                tokio::spawn(carry(answers, (unheard, None), Arc::clone(&answered), both()));
+                let lost = loses.then(|| Arc::clone(&lost));
+                let asking = (said, Change { twist, lost: None });
+                tokio::spawn(carry((near.0, far.1), asking, Arc::clone(&asked), both()));
+                let answering = (unheard, Change { twist: None, lost });
+                tokio::spawn(carry((far.0, near.1), answering, Arc::clone(&answered), both()));
             }
         });
         relay
@@ -70,16 +87,27 @@ impl Relay {
         String::from_utf8_lossy(&self.said.lock().unwrap()).matches(text).count()
     }
 
+    /// How many answers to commits were lost.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost.load(Ordering::SeqCst)
+    }
+
     /// How many there were so far.
     pub(crate) fn connections(&self) -> u32 {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
+/// What is said otherwise.
+struct Change {
+    twist: Option<[&'static str; 2]>,
+    lost: Option<Arc<AtomicU32>>,
+}
+
 /// Until its own `way` is silenced. Once `either` is, neither side hears that the other has gone.
 async fn carry(
     (mut from, mut to): (OwnedReadHalf, OwnedWriteHalf),
-    (said, twist): (Arc<Mutex<Vec<u8>>>, Option<[&str; 2]>),
+    (said, Change { twist, mut lost }): (Arc<Mutex<Vec<u8>>>, Change),
     way: Arc<AtomicU32>,
     either: [Arc<AtomicU32>; 2],
 ) {
@@ -98,6 +126,13 @@ async fn carry(
             if let Some(at) = buffer[..read].windows(what.len()).position(is_there) {
                 buffer[at..at + what.len()].copy_from_slice(instead.as_bytes());
             }
+        }
+        if buffer[..read].windows(7).any(|it| it == b"COMMIT\0")
+            && let Some(lost) = lost.take()
+        {
+            lost.fetch_add(1, Ordering::SeqCst);
+            to.write_all(LOST).await.unwrap();
+            continue;
         }
         if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
             return;

@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Which locks of the server are that on the migrations of this database.
 const HELD: &str = "locktype = 'advisory' AND granted AND objsubid = 1
         AND (classid::bigint << 32 | objid::bigint) = $1
-        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())";
+        AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
 
 /// How a process of the server is ended that holds the lock.
 #[derive(Debug, Clone, Copy)]
@@ -49,12 +49,16 @@ pub(in crate::migrations) struct Turn {
     pub(in crate::migrations) shape: Shape,
     /// Which transaction has begun with it, when the limits of statements are set in it already.
     pub(in crate::migrations) began: Option<String>,
+    /// Whether the server can look for its client while it works.
+    pub(in crate::migrations) watches: bool,
 }
 
 impl Turn {
     /// By what was said when it came.
     fn of((process, said): (i32, Vec<SimpleQueryRow>)) -> Answer<Self> {
-        Ok(Self { process, shape: Shape::of(&said)?, began: None })
+        let locked = said.iter().nth_back(1);
+        let watches = locked.map_or(Ok(None), |row| row.try_get(2))?.is_some();
+        Ok(Self { process, shape: Shape::of(&said)?, began: None, watches })
     }
 }
 
@@ -70,7 +74,7 @@ pub(in crate::migrations) async fn begin(
     how: &str,
     (deadline, turn): (Instant, Duration),
 ) -> Result<(Session, Turn)> {
-    let take = Take::transaction(how, "", SHAPE);
+    let take = Take::transaction(how);
     let (session, said) = database.session(&take.sql, LOCKING, deadline).await?;
     let until = deadline.min(Instant::now() + turn);
     let turn = Turn::of(take.turn(database, &session, said, until).await?);
@@ -84,25 +88,24 @@ pub(in crate::migrations) async fn begin_on(
     how: &str,
     deadline: Instant,
 ) -> Result<Turn> {
-    let take = Take::transaction(how, "", SHAPE);
+    let take = Take::transaction(how);
     let said = take.ask(database, session).await?;
     let turn = Turn::of(take.turn(database, session, said, deadline).await?);
     turn.map_err(|error| unread(database, error))
 }
 
-/// Makes the end of a transaction as new, and tells which one it is. `lock` is how long what is left may wait for a
-/// lock: nobody may be there any more to give it up.
-pub(in crate::migrations) fn at_the_end(lock: Duration) -> String {
-    let lock = limit("lock_timeout", lock);
-    format!("{RESET}; SELECT pg_catalog.pg_current_xact_id(), {lock}, {ALERT}")
+/// Makes the end of a transaction as new, where the server `watches` or not. `lock` is how long what is left may wait
+/// for a lock: nobody may be there any more to give it up.
+pub(in crate::migrations) fn at_the_end(lock: Duration, watches: bool) -> String {
+    format!("{AS_NEW}{}; SET LOCAL lock_timeout = {}", watch(watches), lock.as_millis())
 }
 
 /// What commits, and asks by the same message for what [`begin_again`] begins with.
-pub(in crate::migrations) fn commit_and_begin(limits: [Duration; 2]) -> String {
-    format!("COMMIT; {}", Take::again(limits).sql)
+pub(in crate::migrations) fn commit_and_begin(limits: &str, watches: bool) -> String {
+    format!("COMMIT; {}", Take::again(limits, watches).sql)
 }
 
-/// The same for who writes, on a session that is there, with those `limits` for a lock and for a statement; it may
+/// The same for who writes, on a session that is there, in the end with those `limits`, which are statements; it may
 /// have been `asked` already. Gives the process, and the transaction where the history has the versions of this
 /// `sum` still, and nothing is half applied.
 ///
@@ -112,10 +115,10 @@ pub(in crate::migrations) async fn begin_again(
     database: &Database,
     session: &Session,
     asked: Option<Said>,
-    (limits, sum): ([Duration; 2], Sum),
+    (limits, watches, sum): (&str, bool, Sum),
     deadline: Instant,
 ) -> Result<(i32, Option<String>)> {
-    let take = Take::again(limits);
+    let take = Take::again(limits, watches);
     let said = match asked {
         Some(asked) => asked.rows().await.map_err(|error| database.failed(LOCKING, error))?,
         None => take.ask(database, session).await?,
@@ -123,7 +126,7 @@ pub(in crate::migrations) async fn begin_again(
     let (process, said) = take.turn(database, session, said, deadline).await?;
     let row = said.last().ok_or_else(|| database.silent(READING))?;
     let tell = |at| row.try_get(at).map_err(|error| database.failed(READING, error));
-    let is_same = tell(0)?.is_some_and(|said| sum.is_told_by(said)) && tell(1)? == Some("f");
+    let is_same = sum.is_told_by(tell(0)?) && tell(1)? == Some("f");
     Ok((process, tell(2)?.filter(|_| is_same).map(str::to_owned)))
 }
 
@@ -139,18 +142,18 @@ pub(in crate::migrations) async fn lock_session(
     // By a message of its own: in that of the lock it could be older than the lock, where the database reads
     // so by default.
     let shape = Shape::ask(session).await.map_err(|error| unread(database, error))?;
-    Ok(Turn { process, shape, began: None })
+    Ok(Turn { process, shape, began: None, watches: false })
 }
 
 /// The statement that lets the lock of a session go.
 pub(in crate::migrations) fn unlock_session() -> String {
-    format!("SELECT pg_advisory_unlock({LOCK})")
+    format!("SELECT pg_catalog.pg_advisory_unlock({LOCK})")
 }
 
 /// Whether the session has the lock.
 pub(in crate::migrations) async fn has_lock(client: &Client) -> Answer<bool> {
     let sql = format!(
-        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE {HELD} AND pid = pg_backend_pid())"
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE {HELD} AND pid = pg_catalog.pg_backend_pid())"
     );
     client.query_typed_one(&sql, &[(&LOCK, Type::INT8)]).await?.try_get(0)
 }
@@ -168,23 +171,17 @@ const RESET: &str = reset!();
 pub(in crate::migrations) const AS_NEW: &str =
     concat!(reset!(), "; SET LOCAL idle_in_transaction_session_timeout = '60s'");
 
-/// The rest of [`AS_NEW`], to be asked for in a statement with others, because each one takes its time. And it has
-/// the server look every few seconds whether its client is there, while it works: statements that were sent ahead by
-/// a process that is gone would keep the lock until all of them are done. Servers before 14 cannot, nor can every
-/// one that is not on Linux.
-const ALERT: &str = "
-    pg_catalog.set_config('idle_in_transaction_session_timeout', '60s', true),
+/// Has the server look every few seconds whether its client is there, while it works: statements that were sent ahead
+/// by a process that is gone would keep the lock until all of them are done. Gives nothing where it cannot: servers
+/// before 14, and those that are not on Linux.
+const TRY_TO_WATCH: &str = "
     CASE WHEN pg_catalog.version() LIKE '%linux%'
             AND pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL
         THEN pg_catalog.set_config('client_connection_check_interval', '5s', true) END";
 
-/// How long the sum of the history may wait for its table: who has locked that, keeps the answer to the commit
-/// before from us.
-const SUMMING: Duration = Duration::from_secs(4);
-
-/// Sets a limit of the transaction, in a statement with others.
-fn limit(name: &str, most: Duration) -> String {
-    format!("pg_catalog.set_config('{name}', '{}', true)", most.as_millis())
+/// The same of a server that is known to watch, or not to. Settings by `SET` are much cheaper than by functions.
+fn watch(watches: bool) -> &'static str {
+    if watches { "; SET LOCAL client_connection_check_interval = '5s'" } else { "" }
 }
 
 /// How the lock is taken.
@@ -198,23 +195,24 @@ struct Take {
 }
 
 impl Take {
-    fn transaction(how: &str, also: &str, then: &str) -> Self {
-        // Whatever the database has by default, what is read under the lock is younger than the lock.
-        // Reset is what an earlier file has set, or another client of a pooler.
-        let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {RESET};
-             SELECT pg_try_advisory_xact_lock({LOCK}), pg_backend_pid(), {ALERT}{also}; {then}"
-        );
-        Self { sql, after: 1, give_up: "ROLLBACK" }
+    fn transaction(how: &str) -> Self {
+        Self::within(how, "", &format!(", {TRY_TO_WATCH}"), SHAPE)
     }
 
-    fn again([lock, statement]: [Duration; 2]) -> Self {
-        let (lock, statement) =
-            (limit("lock_timeout", lock), limit("statement_timeout", statement));
-        let also = format!(", {}", limit("lock_timeout", SUMMING));
-        let then =
-            format!("SELECT {SUM}, {lock}, {statement} FROM supabase_migrations.schema_migrations");
-        Self::transaction("", &also, &then)
+    fn again(limits: &str, watches: bool) -> Self {
+        let then = format!("SELECT {SUM} FROM supabase_migrations.schema_migrations; {limits}");
+        Self::within("", watch(watches), "", &then)
+    }
+
+    fn within(how: &str, watch: &str, also: &str, then: &str) -> Self {
+        // Whatever the database has by default, what is read under the lock is younger than the lock. Reset is what
+        // an earlier file has set, or another client of a pooler. Who has locked the table that is read then, keeps
+        // the lock from others, and the answer to the commit before from us.
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW}{watch}; SET LOCAL lock_timeout = '4s';
+             SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK}), pg_catalog.pg_backend_pid(){also}; {then}"
+        );
+        Self { sql, after: 1, give_up: "ROLLBACK" }
     }
 
     fn session() -> Self {
@@ -223,7 +221,7 @@ impl Take {
             "{RESET};
              SELECT pg_catalog.set_config(name, '60s', false) FROM pg_catalog.pg_settings
              WHERE name = 'idle_session_timeout';
-             SELECT pg_try_advisory_lock({LOCK}), pg_backend_pid()"
+             SELECT pg_catalog.pg_try_advisory_lock({LOCK}), pg_catalog.pg_backend_pid()"
         );
         Self { sql, after: 0, give_up: "" }
     }
@@ -303,7 +301,8 @@ async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
         End::Cancel => "pg_cancel_backend",
         End::Terminate => "pg_terminate_backend",
     };
-    let sql = format!("SELECT {call}(pid) FROM pg_catalog.pg_locks WHERE {HELD} AND pid = $2");
+    let sql =
+        format!("SELECT pg_catalog.{call}(pid) FROM pg_catalog.pg_locks WHERE {HELD} AND pid = $2");
     let values: [(&(dyn ToSql + Sync), Type); 2] = [(&LOCK, Type::INT8), (&process, Type::INT4)];
     client.query_typed(&sql, &values).await.map(drop)
 }
@@ -311,8 +310,8 @@ async fn end(client: &Client, process: i32, how: End) -> Answer<()> {
 /// Who has the lock, for people.
 async fn holder(client: &Client) -> Answer<Option<String>> {
     let sql = format!(
-        "SELECT pid, coalesce(application_name, ''), coalesce(usename::text, ''),
-            extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::bigint
+        "SELECT pid, coalesce(application_name, ''), coalesce(usename::pg_catalog.text, ''),
+            extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(xact_start, state_change))::pg_catalog.int8
         FROM pg_catalog.pg_stat_activity
         WHERE pid = (SELECT pid FROM pg_catalog.pg_locks WHERE {HELD})"
     );

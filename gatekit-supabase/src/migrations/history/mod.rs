@@ -14,8 +14,8 @@ pub(super) use self::lock::{
 };
 use self::progress::{Progress, Way};
 pub(super) use self::table::{
-    Answer, READING, SHAPE, Shape, Sum, Texts, adding, adding_within, in_short, is_unrecorded,
-    provision, remove, rows, unread,
+    Answer, READING, SHAPE, Shape, Sum, Texts, Unrecorded, adding, has, in_short, provision,
+    recording, remove, rows, unread,
 };
 use super::files::merge::Applied;
 

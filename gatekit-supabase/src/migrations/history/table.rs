@@ -27,7 +27,7 @@ pub(in crate::migrations) const SHAPE: &str = "
 /// To be asked of the table: the [`Sum`] of the versions, whether a file may be half applied, and which transaction it
 /// is. Every function is that of the server: one that a user has made in another schema may fit better.
 pub(in crate::migrations) const SUM: &str = "
-    coalesce(pg_catalog.sum(pg_catalog.hashtextextended(version::pg_catalog.text, 0::pg_catalog.int8)), 0),
+    pg_catalog.sum(pg_catalog.hashtextextended(version::pg_catalog.text, 0::pg_catalog.int8)),
     pg_catalog.to_regclass('supabase_migrations.gatekit_progress') IS NOT NULL,
     pg_catalog.pg_current_xact_id()";
 
@@ -100,9 +100,9 @@ impl Sum {
         self.0 += i128::from(hash);
     }
 
-    /// As [`SUM`] tells it.
-    pub(in crate::migrations) fn is_told_by(self, said: &str) -> bool {
-        said.parse() == Ok(self.0)
+    /// As [`SUM`] tells it: of no versions nothing.
+    pub(in crate::migrations) fn is_told_by(self, said: Option<&str>) -> bool {
+        said.map_or(Ok(0), str::parse) == Ok(self.0)
     }
 }
 
@@ -160,37 +160,72 @@ pub(in crate::migrations) fn adding(file: &File) -> String {
     let statements: Vec<_> = file.statements.iter().map(|it| literal(&it.text)).collect();
     format!(
         "INSERT INTO supabase_migrations.schema_migrations (version, name, statements)
-        SELECT {}, {}, ARRAY[{}]::pg_catalog.text[]",
+        VALUES ({}, {}, ARRAY[{}]::pg_catalog.text[])",
         literal(&file.version),
         literal(&file.name),
         statements.join(", "),
     )
 }
 
-/// The same in that transaction alone. Gives what the row adds to the [`Sum`], and divides by zero where none was
-/// added: what comes after it cannot be committed then.
-pub(in crate::migrations) fn adding_within(transaction: &str, file: &File) -> String {
+/// The statements that add the row of a file, give the transaction that they are in, and fail where that is not this
+/// one, or the row was not added as it is: what comes after them cannot be committed then. The last gives what the row
+/// adds to the [`Sum`].
+pub(in crate::migrations) fn recording(transaction: &str, file: &File) -> String {
+    let version = literal(&file.version);
+    // What the one has seen, the other looks at: a setting of the transaction costs less than the row itself.
     format!(
-        "WITH added AS ({} WHERE (pg_catalog.pg_current_xact_id())::pg_catalog.text OPERATOR(pg_catalog.=) {}
-            RETURNING 1)
-        SELECT pg_catalog.hashtextextended({}, 0::pg_catalog.int8) OPERATOR(pg_catalog./) pg_catalog.count(*)
-        FROM added",
+        "{} RETURNING pg_catalog.pg_current_xact_id(),
+            pg_catalog.set_config('gatekit.recorded', version::pg_catalog.text, true);
+        SELECT pg_catalog.hashtextextended({version}, 0::pg_catalog.int8) OPERATOR(pg_catalog./)
+            (pg_catalog.pg_current_xact_id() OPERATOR(pg_catalog.=) {}::pg_catalog.xid8
+            AND coalesce(pg_catalog.current_setting('gatekit.recorded', true), '') OPERATOR(pg_catalog.=) {version}
+            )::pg_catalog.int4",
         adding(file),
         literal(transaction),
-        literal(&file.version),
     )
 }
 
-/// Whether the server has not added a row [so](adding_within): triggers and rules may keep it from that.
-pub(in crate::migrations) fn is_unrecorded(error: &tokio_postgres::Error) -> bool {
-    let why = [&SqlState::DIVISION_BY_ZERO, &SqlState::FEATURE_NOT_SUPPORTED];
-    error.code().is_some_and(|code| why.contains(&code))
+/// Why the server does not [record](recording) a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::migrations) enum Unrecorded {
+    /// Triggers or rules keep the row away, or change it.
+    Kept,
+    /// Somebody else has recorded the version meanwhile, without the lock.
+    Elsewhere,
+    /// The file has set that its transaction only reads.
+    ReadOnly,
+    /// Nothing that has to do with the row.
+    Other,
+}
+
+impl Unrecorded {
+    pub(in crate::migrations) fn of(error: &tokio_postgres::Error) -> Self {
+        let Some(db) = error.as_db_error() else { return Self::Other };
+        let is = |code: SqlState| *db.code() == code;
+        let is_of_history = db.table() == Some("schema_migrations");
+        if is(SqlState::DIVISION_BY_ZERO) || is(SqlState::FEATURE_NOT_SUPPORTED) {
+            Self::Kept
+        } else if is(SqlState::UNIQUE_VIOLATION) && is_of_history {
+            Self::Elsewhere
+        } else if is(SqlState::READ_ONLY_SQL_TRANSACTION) {
+            Self::ReadOnly
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// Takes the row of a version away, in the transaction that takes back its file.
 pub(in crate::migrations) async fn remove(client: &Client, version: &str) -> Answer<()> {
     let sql = "DELETE FROM supabase_migrations.schema_migrations WHERE version = $1";
     client.execute_typed(sql, &[(&version, Type::TEXT)]).await.map(drop)
+}
+
+/// Whether a version has a row: triggers and rules may keep it away, and may keep it.
+pub(in crate::migrations) async fn has(client: &Client, version: &str) -> Answer<bool> {
+    let sql =
+        "SELECT EXISTS (SELECT FROM supabase_migrations.schema_migrations WHERE version = $1)";
+    client.query_typed_one(sql, &[(&version, Type::TEXT)]).await?.try_get(0)
 }
 
 /// Makes the table where there is none, in the transaction that applies the first file.

@@ -10,8 +10,9 @@ use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{Effect, Error, NextAction, Permit, Result};
 use tokio::time::{Instant, timeout_at};
 
-use super::apply::{Applying, Became, DOING, Fault, Step, is_refusal, refused};
+use super::apply::{Applying, Became, DOING, Step};
 use super::evidence::{Evidence, Trace};
+use super::fault::{Fault, is_refusal, refused};
 use super::pooler;
 use crate::code;
 use crate::migrations::files::file::File;
@@ -124,7 +125,7 @@ impl Applying<'_> {
         pooler::refuse(self.database, &session, deadline).await?;
         let turn = deadline.min(Instant::now() + self.limits.turn);
         let turn = history::lock_session(self.database, &session, turn).await?;
-        let found = self.found(&session, turn.shape, step).await?;
+        let found = self.found(&session, &turn, step).await?;
         if found.is_done {
             return Ok(None);
         }
@@ -301,6 +302,9 @@ impl Run<'_, '_> {
         match self.step.way {
             Way::Up => client.batch_execute(&history::adding(file)).await?,
             Way::Down => history::remove(client, &file.version).await?,
+        }
+        if history::has(client, &file.version).await? != (self.step.way == Way::Up) {
+            return Err(Stop::Fault(Fault::Unrecorded));
         }
         progress::forget(client, &file.version, &Way::BOTH).await?;
         self.has_begun.store(true, Ordering::Relaxed);

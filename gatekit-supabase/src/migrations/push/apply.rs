@@ -6,19 +6,16 @@ use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
-use gatekit_postgres::Trouble;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_postgres::error::{ErrorPosition, SqlState};
 
 use super::change::PushChange;
+use super::fault::{Fault, is_refusal, refused};
 use super::look::Last;
 use super::pipeline::Pipeline;
 use crate::code;
-use crate::database::{Database, unquoted};
+use crate::database::Database;
 use crate::migrations::files::file::File;
 use crate::migrations::files::mode::Mode;
-use crate::migrations::files::place::Place;
-use crate::migrations::files::split::Statement;
 use crate::migrations::history::progress::{self, Way};
 use crate::migrations::history::{self, Turn};
 use crate::session::{Said, Session};
@@ -63,6 +60,7 @@ pub(in crate::migrations) struct Step<'f> {
     /// What is run: the file, or the one that takes it back.
     pub(in crate::migrations) run: &'f File,
     pub(in crate::migrations) way: Way,
+    mode: Mode,
 }
 
 impl Limits {
@@ -71,26 +69,24 @@ impl Limits {
         let (lock, statement) = (self.lock.as_millis(), self.statement.as_millis());
         format!("SET {scope} lock_timeout = {lock}; SET {scope} statement_timeout = {statement}")
     }
-
-    /// Those for a lock and for a statement.
-    pub(in crate::migrations) fn of_statements(self) -> [Duration; 2] {
-        [self.lock, self.statement]
-    }
 }
 
 impl<'f> Step<'f> {
     /// Applies it.
-    pub(in crate::migrations) fn up(file: &'f File) -> Self {
-        Self { file, run: file, way: Way::Up }
+    ///
+    /// # Errors
+    /// Those of a file that cannot be applied.
+    pub(in crate::migrations) fn up(file: &'f File) -> Result<Self> {
+        Ok(Self { file, run: file, way: Way::Up, mode: file.mode()? })
     }
 
     /// Takes it back; `None` when nothing does.
-    pub(in crate::migrations) fn down(file: &'f File) -> Option<Self> {
-        Some(Self { file, run: file.down.as_deref()?, way: Way::Down })
-    }
-
-    fn is_transaction(self) -> bool {
-        self.run.mode().is_ok_and(|it| it == Mode::Transactional)
+    ///
+    /// # Errors
+    /// Those of a file that cannot be applied.
+    pub(in crate::migrations) fn down(file: &'f File) -> Result<Option<Self>> {
+        let Some(run) = file.down.as_deref() else { return Ok(None) };
+        Ok(Some(Self { file, run, way: Way::Down, mode: run.mode()? }))
     }
 }
 
@@ -108,22 +104,12 @@ pub(in crate::migrations) struct Applying<'a> {
     pub(in crate::migrations) last: Option<Last>,
 }
 
-/// Why a transaction came to nothing.
-#[derive(Debug)]
-pub(in crate::migrations) enum Fault {
-    /// The server refused a statement, or what belongs to none of the file's.
-    Statement(Option<usize>, tokio_postgres::Error),
-    /// The server refused to commit: a constraint that is checked at the end.
-    Commit(tokio_postgres::Error),
-    /// The file has ended the transaction by itself; or a statement of it has failed, and the server goes on with the
-    /// transaction nevertheless. A part of it may be applied, or all of it.
-    Escaped,
-}
-
-impl From<tokio_postgres::Error> for Fault {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Statement(None, error)
-    }
+/// What ends a transaction has been sent.
+struct Ending {
+    /// Which one it is to end.
+    began: String,
+    /// What the server says of it.
+    said: Said,
 }
 
 impl<'a> Applying<'a> {
@@ -141,13 +127,13 @@ impl<'a> Applying<'a> {
     ///
     /// # Errors
     /// With [`Effect::None`] nothing of it was done; with [`Effect::Unknown`], `migration.cannot_tell` and
-    /// `migration.transaction_control`.
+    /// `.elsewhere`.
     pub(in crate::migrations) async fn take(
         &mut self,
         step: Step<'_>,
         next: Option<Step<'_>>,
     ) -> Result<Became> {
-        if step.run.mode()? == Mode::NonTransactional {
+        if step.mode == Mode::NonTransactional {
             return self.take_alone(step).await;
         }
         let Some((session, turn)) = self.begin(step).await? else {
@@ -155,11 +141,17 @@ impl<'a> Applying<'a> {
         };
         let process = turn.process;
         let _permit = self.cx.permit(&format!("apply {}", step.run.file_name())).await?;
-        let goes_on = self.last.is_some() && next.is_some_and(Step::is_transaction);
-        let run = timeout_at(self.cx.deadline(), self.run(&session, turn, step, goes_on));
-        let (hash, sent) = match self.cx.cancellation().run_until_cancelled(run).await {
-            Some(Ok(Ok(ran))) => ran,
-            Some(Ok(Err(fault))) => return self.rolled_back((session, process), step, fault).await,
+        let is_next = next.is_some_and(|next| next.mode == Mode::Transactional);
+        let goes_on = is_next && self.last.is_some();
+        // What is awaited is large, and is not to be moved from hand to hand.
+        let run = Box::pin(self.run(&session, turn, step, goes_on));
+        let run = timeout_at(self.cx.deadline(), run);
+        let sent = match self.cx.cancellation().run_until_cancelled(run).await {
+            Some(Ok(Ok(sent))) => sent,
+            Some(Ok(Err(fault))) => {
+                let fault = failed_within(&session, fault).await;
+                return self.rolled_back((session, process), step, fault).await;
+            }
             Some(Err(_)) => {
                 let what = "the file took longer than there was time";
                 let error = refused(code::DEADLINE, what, step.run);
@@ -171,56 +163,40 @@ impl<'a> Applying<'a> {
                 return self.stopped((session, process), step, error).await;
             }
         };
-        let commit = async {
-            match sent {
-                Some(mut said) => Ok(said.end().await?.then_some(Some(said))),
-                None => session.client.batch_execute("COMMIT").await.map(|()| Some(None)),
-            }
-        };
-        // What it checks at the end may take as long as there is.
+        // What is checked at the end may take as long as there is.
         let until = self.cx.deadline().max(Instant::now() + COMMIT);
-        let Ok(committed) = timeout_at(until, commit).await else {
-            let silent = self.database.silent(DOING);
-            return self.stopped((session, process), step, silent).await;
-        };
-        match committed {
-            Ok(Some(asked)) => {
+        match timeout_at(until, committed(&session, sent, goes_on)).await {
+            Ok(Ok(Some((hash, asked)))) => {
                 self.has_applied(step.file, hash, (session, asked));
                 Ok(Became::Done)
             }
-            Ok(None) => {
+            Ok(Err(fault)) => {
+                let fault = failed_within(&session, fault).await;
+                self.rolled_back((session, process), step, fault).await
+            }
+            Ok(Ok(None)) | Err(_) => {
                 let silent = self.database.silent(DOING);
                 self.stopped((session, process), step, silent).await
-            }
-            Err(error) if is_refusal(&error) => {
-                self.rolled_back((session, process), step, Fault::Commit(error)).await
-            }
-            Err(error) => {
-                let error = self.failed(error);
-                self.stopped((session, process), step, error).await
             }
         }
     }
 
-    /// All of the transaction but its end. Gives what the row of a file adds to the sum of the history, and the
-    /// answer to the commit where it has been sent: it is where it `goes_on`.
+    /// All statements of the file. What ends the transaction is sent with them, and what it says is given: nothing on
+    /// the way back, where it was awaited.
     async fn run(
         &self,
         session: &Session,
         turn: Turn,
         step: Step<'_>,
         goes_on: bool,
-    ) -> Result<(Option<i64>, Option<Said>), Fault> {
+    ) -> Result<Option<Ending>, Fault> {
         let (client, shape) = (&session.client, turn.shape);
-        if !shape.is_whole() {
-            client.batch_execute("SET LOCAL lock_timeout = '4s'").await?;
-            history::provision(client, shape).await?;
-        }
+        history::provision(client, shape).await?;
         let began = match turn.began {
             Some(began) if shape.is_whole() => Some(began),
             _ => transaction(session, &self.limits.sql("LOCAL")).await?,
         };
-        let Some(began) = began else { return Err(Fault::Escaped) };
+        let Some(began) = began else { return Err(Fault::Escaped(None)) };
         let mut pipeline = Pipeline::default();
         for (number, statement) in step.run.statements.iter().enumerate() {
             if statement.goes_back() {
@@ -234,34 +210,28 @@ impl<'a> Applying<'a> {
         if step.way == Way::Down {
             pipeline.wait().await?;
             if transaction(session, history::AS_NEW).await?.as_ref() != Some(&began) {
-                return Err(Fault::Escaped);
+                return Err(Fault::Escaped(None));
             }
             history::remove(client, &step.file.version).await?;
+            if history::has(client, &step.file.version).await? {
+                return Err(Fault::Unrecorded);
+            }
             progress::forget(client, &step.file.version, &Way::BOTH).await?;
-            return Ok((None, None));
+            return Ok(None);
         }
-        let (end, record) =
-            (history::at_the_end(self.limits.lock), history::adding_within(&began, step.file));
-        let mut end = format!("{end}; {record}");
+        let (limit, watches) = (self.limits.lock, turn.watches);
+        let mut end = history::at_the_end(limit, watches);
+        let _ = write!(end, "; {}", history::recording(&began, step.file));
         if goes_on {
-            let _ = write!(end, "; {}", history::commit_and_begin(self.limits.of_statements()));
+            let then = history::commit_and_begin(&self.limits.sql("LOCAL"), watches);
+            let _ = write!(end, "; {then}");
         }
         // It may go before the answers: of a transaction that has failed the server refuses all of it, and one that
         // has ended by itself gets no row.
         pipeline.make_room(end.len()).await?;
-        let mut said = session.send(&end).await?;
-        match (pipeline.wait().await, said.value().await) {
-            (Ok(()), Ok(which)) if which.as_ref() == Some(&began) => {}
-            (Ok(()), Err(error)) => return Err(error.into()),
-            // Nobody has heard yet that the connection is gone, or nobody will.
-            (Err(_), Err(error)) if !is_refusal(&error) => return Err(error.into()),
-            (Err(fault), Err(error)) if has_failed(&error) => return Err(fault),
-            // What has failed, and has not failed, is not what was sent.
-            _ => return Err(Fault::Escaped),
-        }
-        let hash = said.value().await?.and_then(|it| it.parse().ok());
-        let Some(hash) = hash else { return Err(Fault::Escaped) };
-        Ok((Some(hash), goes_on.then_some(said)))
+        let said = session.send(&end).await?;
+        pipeline.wait().await?;
+        Ok(Some(Ending { began, said }))
     }
 
     /// Ends a transaction that failed.
@@ -271,37 +241,14 @@ impl<'a> Applying<'a> {
         step: Step<'_>,
         fault: Fault,
     ) -> Result<Became> {
-        let error = match fault {
-            Fault::Statement(number, source) => {
-                let is_lost = source.is_closed() || source.as_db_error().is_none();
-                let error = match number.and_then(|it| Some((it, step.run.statements.get(it)?))) {
-                    Some((number, statement)) if !is_lost => {
-                        told(step.run, number, statement, source)
-                    }
-                    None if history::is_unrecorded(&source) => {
-                        let what = "the server does not add the row of the file to the history: see the \
-                                    triggers and rules of `supabase_migrations.schema_migrations`";
-                        said(refused(code::HISTORY, what, step.run), source)
-                    }
-                    _ => self.failed(source).with_context("file", step.run.path.display()),
-                };
-                if is_lost {
-                    return self.stopped((session, process), step, error).await;
-                }
-                error
-            }
-            Fault::Commit(source) => said(
-                refused(code::FAILED, "the server refused to commit the file", step.run),
-                source,
-            ),
-            Fault::Escaped => {
-                let what = "the file has ended its transaction by itself, or hidden that it failed: \
-                            a part of it may be applied";
-                return Err(
-                    refused(code::TRANSACTION_CONTROL, what, step.run).with_effect(Effect::Unknown)
-                );
-            }
-        };
+        let (is_escaped, is_unseen) = (matches!(fault, Fault::Escaped(_)), fault.is_unseen());
+        let error = self.told(step, fault);
+        if is_escaped {
+            return Err(error);
+        }
+        if is_unseen {
+            return self.stopped((session, process), step, error).await;
+        }
         match timeout(ROLLBACK, session.client.batch_execute("ROLLBACK")).await {
             Ok(Ok(())) => {
                 self.session = Some(session);
@@ -366,7 +313,7 @@ impl<'a> Applying<'a> {
         until: Instant,
     ) -> Result<(bool, Session)> {
         let (session, turn) = history::regain(self.database, process, until).await?;
-        let is_done = self.found(&session, turn.shape, step).await?.is_done;
+        let is_done = self.found(&session, &turn, step).await?.is_done;
         session.client.batch_execute("ROLLBACK").await.map_err(|error| self.failed(error))?;
         Ok((is_done, session))
     }
@@ -376,57 +323,51 @@ impl<'a> Applying<'a> {
     }
 }
 
-/// Whether the server itself says no: poolers tell by errors of servers, too, that they have lost one.
-pub(in crate::migrations) fn is_refusal(error: &tokio_postgres::Error) -> bool {
-    let is_lost = error.is_closed() || Trouble::of(error) == Trouble::Unreachable;
-    error.as_db_error().is_some() && !is_lost
+/// Sees that what the server refused, it refused within the transaction: it takes nothing in it any more but its end.
+/// What has failed, and has not failed, is not what was sent.
+async fn failed_within(session: &Session, fault: Fault) -> Fault {
+    match fault {
+        Fault::Statement(_, source) | Fault::Record(source)
+            if is_refusal(&source) && goes_on(session).await =>
+        {
+            Fault::Escaped(Some(source))
+        }
+        fault => fault,
+    }
 }
 
-/// Whether the server refuses to go on with a transaction that has failed before.
-fn has_failed(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&SqlState::IN_FAILED_SQL_TRANSACTION)
+/// Whether the server takes a statement; not where it is gone.
+async fn goes_on(session: &Session) -> bool {
+    matches!(timeout(ROLLBACK, session.client.batch_execute("SELECT 1")).await, Ok(Ok(())))
+}
+
+/// Ends the transaction, and waits for what is said of its end; the commit was sent where it `goes_on`. Gives what
+/// the row of the file adds to the sum of the history, and what is said of the next; `None` when that is not what was
+/// asked for.
+async fn committed(
+    session: &Session,
+    ending: Option<Ending>,
+    goes_on: bool,
+) -> Result<Option<(Option<i64>, Option<Said>)>, Fault> {
+    let mut hash = None;
+    if let Some(Ending { began, mut said }) = ending {
+        let which = said.value().await.map_err(Fault::Record)?;
+        if which.as_ref() != Some(&began) {
+            return Err(Fault::Escaped(None));
+        }
+        hash = said.value().await.map_err(Fault::Record)?.and_then(|it| it.parse().ok());
+        match (said.end().await.map_err(Fault::Commit)?, goes_on) {
+            (true, true) if hash.is_some() => return Ok(Some((hash, Some(said)))),
+            (false, false) => {}
+            _ => return Ok(None),
+        }
+    }
+    session.client.batch_execute("COMMIT").await.map_err(Fault::Commit)?;
+    Ok(Some((hash, None)))
 }
 
 /// Does what is first, and tells in which transaction.
 async fn transaction(session: &Session, first: &str) -> history::Answer<Option<String>> {
-    let said = session.ask(&format!("{first}; SELECT pg_current_xact_id()")).await?;
+    let said = session.ask(&format!("{first}; SELECT pg_catalog.pg_current_xact_id()")).await?;
     said.last().map_or(Ok(None), |row| Ok(row.try_get(0)?.map(str::to_owned)))
-}
-
-pub(in crate::migrations) fn refused(code: gatekit_core::Code, what: &str, file: &File) -> Error {
-    Error::new(code, what).with_effect(Effect::None).with_context("file", file.path.display())
-}
-
-/// What the server says of a statement, and where that is.
-fn told(file: &File, number: usize, statement: &Statement, source: tokio_postgres::Error) -> Error {
-    let error = refused(code::FAILED, "the server refused a statement", file)
-        .with_context("statement", format!("{} of {}", number + 1, file.statements.len()));
-    let Some(db) = source.as_db_error() else { return error.with_source(source) };
-    let error = match db.position() {
-        Some(ErrorPosition::Original(at)) => {
-            let at = usize::try_from(*at).unwrap_or(usize::MAX);
-            let place = Place::of(file, statement, at);
-            error
-                .with_context("line", place.line)
-                .with_context("column", place.column)
-                .with_context("there", format!("\n{place}\n"))
-        }
-        _ => error
-            .with_context("line", statement.first_line())
-            .with_context("begins", statement.head()),
-    };
-    said(error, source)
-}
-
-/// What the server says, without what may be a secret, or is a row's: its detail, and what it quotes of
-/// values. The error itself is not kept, because that has it all.
-fn said(error: Error, source: tokio_postgres::Error) -> Error {
-    let Some(db) = source.as_db_error() else { return error.with_source(source) };
-    let code = db.code().code();
-    let error =
-        error.with_context("sqlstate", code).with_context("says", unquoted(code, db.message()));
-    match db.hint() {
-        Some(hint) => error.with_context("hint", unquoted(code, hint)),
-        None => error,
-    }
 }

@@ -384,10 +384,12 @@ impl Deployer for Push {
         let mut receipt = PushReceipt::default();
         let mut has_written = false;
         let mut applying = Applying::new(&self.database, cx, change, self.limits);
-        for (number, file) in files.iter().enumerate() {
+        let steps = files.iter().map(Step::up).collect::<Result<Vec<_>>>()?;
+        for (number, step) in steps.iter().enumerate() {
+            let file = step.file;
             cx.progress(format!("{} ({} of {})", file.file_name(), number + 1, files.len()));
-            let next = files.get(number + 1).map(Step::up);
-            let became = applying.take(Step::up(file), next).await.map_err(|error| {
+            let next = steps.get(number + 1).copied();
+            let became = applying.take(*step, next).await.map_err(|error| {
                 let is_clean = error.effect() == Effect::None;
                 if is_clean && has_written { error.with_effect(Effect::Done) } else { error }
             })?;

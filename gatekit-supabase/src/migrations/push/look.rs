@@ -7,7 +7,8 @@ use gatekit_core::{Error, NextAction, Result, Verb};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::alone::unfinished;
-use super::apply::{AGAIN, Applying, DOING, Step, refused};
+use super::apply::{AGAIN, Applying, DOING, Step};
+use super::fault::refused;
 use crate::code;
 use crate::migrations::files::file::File;
 use crate::migrations::history::progress::{Progress, Way};
@@ -27,6 +28,7 @@ pub(in crate::migrations) struct Last {
     versions: BTreeSet<String>,
     sum: Sum,
     shape: Shape,
+    watches: bool,
     /// The answer to who has asked for the lock again, on the session of this push.
     asked: Option<Said>,
 }
@@ -41,7 +43,7 @@ impl Applying<'_> {
         let (cx, deadline) = (self.cx, self.cx.deadline());
         loop {
             let (before, last) = (self.session.take(), self.last.take());
-            let looked = timeout_at(deadline, self.look(before, last, step));
+            let looked = timeout_at(deadline, Box::pin(self.look(before, last, step)));
             let Some(looked) = cx.cancellation().run_until_cancelled(looked).await else {
                 let what = "the run was interrupted before the file was applied";
                 return Err(refused(RUN_INTERRUPTED, what, step.run));
@@ -77,7 +79,7 @@ impl Applying<'_> {
         let is_done = match &self.last {
             Some(last) => last.versions.contains(&step.file.version),
             None => {
-                let found = self.found(&session, turn.shape, step).await?;
+                let found = self.found(&session, &turn, step).await?;
                 // The rest of it would need a session, and what is done is not the file's beginning.
                 if step.way == Way::Up && !found.underway.is_empty() {
                     return Err(unfinished(step.run));
@@ -105,17 +107,18 @@ impl Applying<'_> {
     /// Takes the lock, and sees by the sum whether the history is still the `last` one, which is the last again
     /// then.
     async fn turn_after(&mut self, session: Session, mut last: Last) -> Result<(Session, Turn)> {
-        let (limits, until) = (self.limits.of_statements(), self.turn());
-        let (known, shape, asked) = ((limits, last.sum), last.shape, last.asked.take());
+        let (limits, until) = (self.limits.sql("LOCAL"), self.turn());
+        let Last { sum, shape, watches, .. } = last;
+        let (known, asked) = ((&*limits, watches, sum), last.asked.take());
         match history::begin_again(self.database, &session, asked, known, until).await {
             Ok((process, Some(began))) => {
                 self.last = Some(last);
-                Ok((session, Turn { process, shape, began: Some(began) }))
+                Ok((session, Turn { process, shape, began: Some(began), watches }))
             }
             Ok((process, None)) => {
                 let shape = Shape::ask(&session).await;
                 let shape = shape.map_err(|error| history::unread(self.database, error))?;
-                Ok((session, Turn { process, shape, began: None }))
+                Ok((session, Turn { process, shape, began: None, watches }))
             }
             Err(error) if error.is_temporary() => Err(error),
             // The table is no more as it was.
@@ -136,7 +139,7 @@ impl Applying<'_> {
     pub(in crate::migrations) async fn found(
         &mut self,
         session: &Session,
-        shape: Shape,
+        &Turn { shape, watches, .. }: &Turn,
         step: Step<'_>,
     ) -> Result<Found> {
         if step.way == Way::Down {
@@ -165,7 +168,7 @@ impl Applying<'_> {
         self.known = versions.filter(|version| standing.applied.contains(version)).collect();
         let versions = rows.into_iter().map(|row| row.version).collect();
         let is_way_up = step.way == Way::Up && underway.is_empty();
-        self.last = is_way_up.then_some(Last { versions, sum, shape, asked: None });
+        self.last = is_way_up.then_some(Last { versions, sum, shape, watches, asked: None });
         let mine = |it: &Progress| it.version == step.file.version;
         let underway: Vec<_> = underway.into_iter().filter(mine).collect();
         let is_done = is_applied == (step.way == Way::Up) && underway.is_empty();

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use super::apply::Fault;
+use super::fault::Fault;
 use crate::migrations::history::Answer;
 
 /// How many are under way at most: what a server has got, it works on, whoever has gone.

@@ -69,7 +69,7 @@ impl Rollback<Push> for Down {
         let files = self.push.files(change)?;
         let mut applying = Applying::new(&self.push.database, cx, change, self.push.limits);
         for file in files.iter().rev() {
-            let step = Step::down(file).ok_or_else(|| {
+            let step = Step::down(file)?.ok_or_else(|| {
                 Error::new(code::CHANGED, no_down(&file.version, &file.name))
                     .with_effect(Effect::None)
             })?;
