@@ -79,7 +79,7 @@ gatekit_core::codes! {
     /// A file took longer than there was time. Of one that allows no transaction, what is done stays.
     DEADLINE = "migration.deadline",
         next: "allow more time, or see what holds the locks that it waits for";
-    /// The server went away, and it cannot be read whether a file was applied.
+    /// It cannot be told whether a file was applied: the server went away, or did other than it was asked.
     CANNOT_TELL = "migration.cannot_tell",
         next: "`resume` when the server can be reached: it reads the history";
     /// The history cannot be read as one.

@@ -112,6 +112,19 @@ impl Database {
         Ok((session, said))
     }
 
+    /// Begins to make a connection for the next call, which makes one itself where that fails or takes too long.
+    /// `first` is what it is asked, so that the server has looked up already what it looks up once.
+    pub(crate) fn connect_ahead(&self, first: &'static str) {
+        let database = self.clone();
+        tokio::spawn(async move {
+            if let Ok(session) = database.try_connect().await
+                && session.ask(first).await.is_ok()
+            {
+                database.keep(session);
+            }
+        });
+    }
+
     /// Keeps a session for the next call. It MUST be as a new one is: outside of a transaction, without locks,
     /// with nothing set, and no statement of a user may have run on it.
     pub(crate) fn keep(&self, session: Session) {

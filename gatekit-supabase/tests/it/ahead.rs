@@ -16,7 +16,7 @@ use super::world::{World, end, engine, killed_at, lives, pipeline, version, why}
 const KEY: i64 = 7_449_363_237_590_103_041;
 
 /// Who holds it.
-fn held() -> String {
+pub(super) fn held() -> String {
     format!(
         "SELECT pid::text FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
             AND (classid::bigint << 32 | objid::bigint) = {KEY}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::change::PushChange;
@@ -146,8 +147,8 @@ impl<'a> Applying<'a> {
         // What is awaited is large, and is not to be moved from hand to hand.
         let run = Box::pin(self.run(&session, turn, step, goes_on));
         let run = timeout_at(self.cx.deadline(), run);
-        let sent = match self.cx.cancellation().run_until_cancelled(run).await {
-            Some(Ok(Ok(sent))) => sent,
+        let ending = match self.cx.cancellation().run_until_cancelled(run).await {
+            Some(Ok(Ok(ending))) => ending,
             Some(Ok(Err(fault))) => {
                 let fault = failed_within(&session, fault).await;
                 return self.rolled_back((session, process), step, fault).await;
@@ -165,7 +166,7 @@ impl<'a> Applying<'a> {
         };
         // What is checked at the end may take as long as there is.
         let until = self.cx.deadline().max(Instant::now() + COMMIT);
-        match timeout_at(until, committed(&session, sent, goes_on)).await {
+        match timeout_at(until, committed(&session, ending, goes_on)).await {
             Ok(Ok(Some((hash, asked)))) => {
                 self.has_applied(step.file, hash, (session, asked));
                 Ok(Became::Done)
@@ -219,6 +220,8 @@ impl<'a> Applying<'a> {
             progress::forget(client, &step.file.version, &Way::BOTH).await?;
             return Ok(None);
         }
+        // The server has them while the rest is written.
+        yield_now().await;
         let (limit, watches) = (self.limits.lock, turn.watches);
         let mut end = history::at_the_end(limit, watches);
         let _ = write!(end, "; {}", history::recording(&began, step.file));

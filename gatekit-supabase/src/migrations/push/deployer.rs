@@ -42,8 +42,9 @@ const ORPHANED: &str = "versions were applied that no file has";
 /// lock the history is read again first. When an answer is lost, the history is read, and never guessed.
 ///
 /// Statements are sent before the answers to those before them, 16 of them or 64 KiB at most, and with them the
-/// commit, where another file comes next: the server refuses it when one of them fails. A server on Linux, from PostgreSQL 14 on, stops within seconds when the process that
-/// pushes is gone.
+/// commit, where another file comes next: the server refuses it when one of them fails. A server on Linux, from
+/// PostgreSQL 14 on, stops within seconds when the process that pushes is gone. While the last file is applied, a
+/// second connection is made for the look at the history that comes after it.
 ///
 /// The change has landed when the history has every file of it, by what their statements say. Whoever else
 /// has applied the same file has applied it: the table does not tell who it was.
@@ -364,8 +365,11 @@ impl Deployer for Push {
     /// # Errors
     /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when something before what failed
     /// was: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`, `.deadline`,
+    /// `.history` when the server keeps a file's row away, `.transaction_control` when a file lets its transaction
+    /// only read; of files that allow no transaction, `.pooled`, `.unfinished`, `.lock_lost` and `.session_gone`;
     /// `.orphaned` of a push [that leaves orphans](Push::leaving_orphans); `run.interrupted`; `database.*`. With
-    /// [`Effect::Unknown`], `migration.cannot_tell`.
+    /// [`Effect::Unknown`], `migration.cannot_tell`, and `.elsewhere` when a lost answer cannot be told from what
+    /// somebody else has applied since.
     async fn apply(
         &self,
         cx: &ApplyContext,
@@ -389,6 +393,10 @@ impl Deployer for Push {
             let file = step.file;
             cx.progress(format!("{} ({} of {})", file.file_name(), number + 1, files.len()));
             let next = steps.get(number + 1).copied();
+            if next.is_none() {
+                // That of the files is not as a new one any more, and what comes after them looks.
+                self.database.connect_ahead(SHAPE);
+            }
             let became = applying.take(*step, next).await.map_err(|error| {
                 let is_clean = error.effect() == Effect::None;
                 if is_clean && has_written { error.with_effect(Effect::Done) } else { error }
