@@ -1,7 +1,5 @@
 //! What statements say.
 
-use std::fmt::Write as _;
-
 use gatekit_core::Digest;
 
 use super::lex::{Kind, lex};
@@ -9,13 +7,14 @@ use super::lex::{Kind, lex};
 /// What a history says, without where it was split: two of one text have one digest. White space counts where it is
 /// in a string, a name or a comment.
 pub(in crate::migrations) fn content<S: AsRef<str>>(statements: &[S]) -> Digest {
-    let mut all = String::new();
+    let mut all = Vec::new();
     for token in statements.iter().flat_map(|it| lex(it.as_ref())) {
         let text = token.text.trim_matches('\u{feff}');
         let text = if token.kind == Kind::Comment { text.trim_end() } else { text };
         if token.kind != Kind::Space && !token.is_symbol(";") && !text.is_empty() {
-            // Each with its length: `a b` is not `ab`. Writing to a text cannot fail.
-            let _ = write!(all, "{}:{text}", text.len());
+            // Each with its length: `a b` is not `ab`.
+            all.extend((text.len() as u64).to_be_bytes());
+            all.extend_from_slice(text.as_bytes());
         }
     }
     Digest::of(all)
