@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// A text as a constant that has nothing but ASCII: neither what a file has set, nor the encoding that it talks in,
 /// changes what the server reads.
 pub(super) fn literal(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len() + 24);
+    let mut literal = String::with_capacity(text.len() + 3);
     literal.push_str("E'");
     for char in text.chars() {
         match char {
@@ -20,7 +20,7 @@ pub(super) fn literal(text: &str) -> String {
             }
         }
     }
-    literal.push_str("'::pg_catalog.text");
+    literal.push('\'');
     literal
 }
 
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     fn what_could_end_it_or_be_read_otherwise_is_written_in_ascii() {
-        assert_eq!(literal(r"it's \'; drop"), r"E'it''s \\''; drop'::pg_catalog.text");
-        assert_eq!(literal("é\n😀$"), "E'\\u00E9\n\\U0001F600$'::pg_catalog.text");
+        assert_eq!(literal(r"it's \'; drop"), r"E'it''s \\''; drop'");
+        assert_eq!(literal("é\n😀$"), "E'\\u00E9\n\\U0001F600$'");
     }
 }
