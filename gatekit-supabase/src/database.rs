@@ -118,7 +118,7 @@ impl Database {
         let database = self.clone();
         tokio::spawn(async move {
             if let Ok(session) = database.try_connect().await
-                && session.ask(first).await.is_ok()
+                && matches!(timeout(FIRST, session.ask(first)).await, Ok(Ok(_)))
             {
                 database.keep(session);
             }

@@ -124,9 +124,9 @@ async fn a_file_that_sets_its_transaction_to_read_alone_is_told_that() {
     let world = begun(Via::Server).await;
     world.file(2, "select set_config('transaction_read_only', 'on', true);");
     let report = world.ship().await;
-    let ended = (Outcome::RolledBack, "migration.transaction_control");
+    let ended = (Outcome::RolledBack, "database.read_only");
     assert_eq!(end(&report), ended, "{}", why(&report));
-    assert!(why(&report).contains("only reads"), "{}", why(&report));
+    assert!(why(&report).contains("the file has set so"), "{}", why(&report));
 }
 
 /// A pooler may have lost the server when it tells an error, and keep its client.

@@ -78,6 +78,27 @@ async fn pushes_with_nothing_to_do_take_one_connection() {
 }
 
 #[tokio::test]
+async fn the_connection_to_look_by_is_made_while_the_last_file_is_applied() {
+    for via in [Via::Server, Via::Pooler] {
+        let world = world(via).await;
+        world.file(2, "create table b ();");
+        world.file(3, "select pg_sleep(1);");
+        let relay = Relay::open(&world.url).await;
+        let database = Database::without_tls(&relay.url).unwrap();
+        let push = Push::new(database, world.folder()).unwrap();
+        let running = engine().ship(&pipeline(push), Candidate::new());
+        let seen = async {
+            world.works_at("select pg_sleep").await;
+            sleep(Duration::from_millis(500)).await;
+            relay.connections()
+        };
+        let (report, seen) = tokio::join!(running, seen);
+        assert_eq!(end(&report), (Outcome::Released, ""), "{via:?}: {}", why(&report));
+        assert_eq!((seen, relay.connections()), (2, 2), "{via:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_look_takes_the_connection_of_the_one_before() {
     let world = world(Via::Server).await;
     let relay = Relay::open(&world.url).await;

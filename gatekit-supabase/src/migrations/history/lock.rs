@@ -184,6 +184,10 @@ fn watch(watches: bool) -> &'static str {
     if watches { "; SET LOCAL client_connection_check_interval = '5s'" } else { "" }
 }
 
+/// How long who writes waits for the table that is read under the lock: who has locked that, keeps the lock from others,
+/// and the answer to the commit before from us.
+const LIMIT: &str = "; SET LOCAL lock_timeout = '4s'";
+
 /// How the lock is taken.
 struct Take {
     /// Tries it, and tells whether it is had, and by which process of the server.
@@ -196,20 +200,21 @@ struct Take {
 
 impl Take {
     fn transaction(how: &str) -> Self {
-        Self::within(how, "", &format!(", {TRY_TO_WATCH}"), SHAPE)
+        // Who only reads may wait for as long as there is.
+        let limit = if how.is_empty() { LIMIT } else { "" };
+        Self::within(how, limit, &format!(", {TRY_TO_WATCH}"), SHAPE)
     }
 
     fn again(limits: &str, watches: bool) -> Self {
         let then = format!("SELECT {SUM} FROM supabase_migrations.schema_migrations; {limits}");
-        Self::within("", watch(watches), "", &then)
+        Self::within("", &format!("{}{LIMIT}", watch(watches)), "", &then)
     }
 
-    fn within(how: &str, watch: &str, also: &str, then: &str) -> Self {
+    fn within(how: &str, set: &str, also: &str, then: &str) -> Self {
         // Whatever the database has by default, what is read under the lock is younger than the lock. Reset is what
-        // an earlier file has set, or another client of a pooler. Who has locked the table that is read then, keeps
-        // the lock from others, and the answer to the commit before from us.
+        // an earlier file has set, or another client of a pooler.
         let sql = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW}{watch}; SET LOCAL lock_timeout = '4s';
+            "BEGIN ISOLATION LEVEL READ COMMITTED {how}; {AS_NEW}{set};
              SELECT pg_catalog.pg_try_advisory_xact_lock({LOCK}), pg_catalog.pg_backend_pid(){also}; {then}"
         );
         Self { sql, after: 1, give_up: "ROLLBACK" }

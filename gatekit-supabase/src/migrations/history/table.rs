@@ -168,7 +168,7 @@ pub(in crate::migrations) fn adding(file: &File) -> String {
 }
 
 /// The statements that add the row of a file, give the transaction that they are in, and fail where that is not this
-/// one, or the row was not added as it is: what comes after them cannot be committed then. The last gives what the row
+/// one, or no row of that version was added: what comes after them cannot be committed then. The last gives what the row
 /// adds to the [`Sum`].
 pub(in crate::migrations) fn recording(transaction: &str, file: &File) -> String {
     let version = literal(&file.version);
@@ -192,7 +192,7 @@ pub(in crate::migrations) enum Unrecorded {
     Kept,
     /// Somebody else has recorded the version meanwhile, without the lock.
     Elsewhere,
-    /// The file has set that its transaction only reads.
+    /// The transaction only reads.
     ReadOnly,
     /// Nothing that has to do with the row.
     Other,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gatekit_core::code::RUN_INTERRUPTED;
 use gatekit_core::{ApplyContext, Effect, Error, NextAction, Result, Verb};
+use tokio::select;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -24,7 +25,7 @@ use crate::session::{Said, Session};
 /// How long a server is asked what became of a file whose answer was lost.
 const SETTLING: Duration = Duration::from_secs(60);
 
-/// How long a commit may take at least.
+/// How long the end of a file may take at least, and at most after an interrupt.
 const COMMIT: Duration = Duration::from_secs(60);
 
 /// How soon a connection is made anew.
@@ -164,18 +165,26 @@ impl<'a> Applying<'a> {
                 return self.stopped((session, process), step, error).await;
             }
         };
-        // What is checked at the end may take as long as there is.
+        // What is checked at the end may take as long as there is, also after an interrupt a while.
         let until = self.cx.deadline().max(Instant::now() + COMMIT);
-        match timeout_at(until, committed(&session, ending, goes_on)).await {
-            Ok(Ok(Some((hash, asked)))) => {
+        let given_up = async {
+            self.cx.cancellation().cancelled().await;
+            sleep(COMMIT).await;
+        };
+        let committed = select! {
+            committed = timeout_at(until, committed(&session, ending, goes_on)) => committed.ok(),
+            () = given_up => None,
+        };
+        match committed {
+            Some(Ok(Some((hash, asked)))) => {
                 self.has_applied(step.file, hash, (session, asked));
                 Ok(Became::Done)
             }
-            Ok(Err(fault)) => {
+            Some(Err(fault)) => {
                 let fault = failed_within(&session, fault).await;
                 self.rolled_back((session, process), step, fault).await
             }
-            Ok(Ok(None)) | Err(_) => {
+            Some(Ok(None)) | None => {
                 let silent = self.database.silent(DOING);
                 self.stopped((session, process), step, silent).await
             }
@@ -331,7 +340,7 @@ impl<'a> Applying<'a> {
 async fn failed_within(session: &Session, fault: Fault) -> Fault {
     match fault {
         Fault::Statement(_, source) | Fault::Record(source)
-            if is_refusal(&source) && goes_on(session).await =>
+            if is_refusal(&source) && takes_statements(session).await =>
         {
             Fault::Escaped(Some(source))
         }
@@ -340,7 +349,7 @@ async fn failed_within(session: &Session, fault: Fault) -> Fault {
 }
 
 /// Whether the server takes a statement; not where it is gone.
-async fn goes_on(session: &Session) -> bool {
+async fn takes_statements(session: &Session) -> bool {
     matches!(timeout(ROLLBACK, session.client.batch_execute("SELECT 1")).await, Ok(Ok(())))
 }
 
@@ -361,7 +370,7 @@ async fn committed(
         hash = said.value().await.map_err(Fault::Record)?.and_then(|it| it.parse().ok());
         match (said.end().await.map_err(Fault::Commit)?, goes_on) {
             (true, true) if hash.is_some() => return Ok(Some((hash, Some(said)))),
-            (false, false) => {}
+            (false, false) if hash.is_some() => {}
             _ => return Ok(None),
         }
     }

@@ -44,7 +44,8 @@ const ORPHANED: &str = "versions were applied that no file has";
 /// Statements are sent before the answers to those before them, 16 of them or 64 KiB at most, and with them the
 /// commit, where another file comes next: the server refuses it when one of them fails. A server on Linux, from
 /// PostgreSQL 14 on, stops within seconds when the process that pushes is gone. While the last file is applied, a
-/// second connection is made for the look at the history that comes after it.
+/// second connection is made for the look at the history that comes after it; one that nobody uses for ten seconds is
+/// closed.
 ///
 /// The change has landed when the history has every file of it, by what their statements say. Whoever else
 /// has applied the same file has applied it: the table does not tell who it was.
@@ -365,8 +366,7 @@ impl Deployer for Push {
     /// # Errors
     /// With [`Effect::None`] when nothing was applied, and [`Effect::Done`] when something before what failed
     /// was: `migration.failed` with the place in the file, `.changed`, `.elsewhere`, `.locked`, `.deadline`,
-    /// `.history` when the server keeps a file's row away, `.transaction_control` when a file lets its transaction
-    /// only read; of files that allow no transaction, `.pooled`, `.unfinished`, `.lock_lost` and `.session_gone`;
+    /// `.history` when the server keeps a file's row away; of files that allow no transaction, `.pooled`, `.unfinished`, `.lock_lost` and `.session_gone`;
     /// `.orphaned` of a push [that leaves orphans](Push::leaving_orphans); `run.interrupted`; `database.*`. With
     /// [`Effect::Unknown`], `migration.cannot_tell`, and `.elsewhere` when a lost answer cannot be told from what
     /// somebody else has applied since.

@@ -81,8 +81,9 @@ impl Applying<'_> {
                 refused(code::ELSEWHERE, what, file).with_next(NextAction::verb(Verb::Status, &[]))
             }
             Unrecorded::ReadOnly => {
-                let what = "the file has set that its transaction only reads";
-                quoting(refused(code::TRANSACTION_CONTROL, what, file), source)
+                let what = "the transaction of the file may not write: the file has set so, or the database and \
+                            the user have it by default";
+                quoting(refused(code::DATABASE_READ_ONLY, what, file), source)
             }
             Unrecorded::Other => self.failed_at(file, source),
         }
