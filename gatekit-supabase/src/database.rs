@@ -107,9 +107,20 @@ impl Database {
         {
             return Ok((kept, said));
         }
-        let session = self.connect(deadline).await?;
-        let said = session.ask(first).await.map_err(|error| self.failed(doing, error))?;
-        Ok((session, said))
+        let mut pause = PAUSES.0;
+        loop {
+            let session = self.connect(deadline).await?;
+            let error = match session.ask(first).await {
+                Ok(said) => return Ok((session, said)),
+                Err(error) => self.failed(doing, error),
+            };
+            // A pooler hands out connections that were cut together with the one that was lost.
+            if *error.code() != code::DATABASE_UNREACHABLE || Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
     }
 
     /// Begins to make a connection for the next call, which makes one itself where that fails or takes too long.

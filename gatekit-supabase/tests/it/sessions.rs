@@ -116,6 +116,28 @@ async fn every_look_takes_the_connection_of_the_one_before() {
     assert_eq!(relay.connections(), 1);
 }
 
+/// Those that a pooler has, and has not noticed yet to be gone.
+#[tokio::test]
+async fn connections_that_were_cut_together_are_passed_over() {
+    let world = world(Via::Pooler).await;
+    world.file(2, "create table b ();");
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let client = super::world::client(&world.url).await;
+        client.batch_execute("BEGIN").await.unwrap();
+        clients.push(client);
+    }
+    for client in clients {
+        client.batch_execute("COMMIT").await.unwrap();
+    }
+    let others = "datname = current_database() AND pid <> pg_backend_pid()";
+    let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}");
+    world.run(&sql).await;
+    let report = world.ship().await;
+    assert_eq!(end(&report), (Outcome::Released, ""), "{}", why(&report));
+    assert_eq!(world.tables().await, ["a", "b"]);
+}
+
 #[tokio::test]
 async fn a_connection_that_was_ended_between_plan_and_apply_is_made_anew() {
     for via in [Via::Server, Via::Pooler] {
