@@ -239,19 +239,20 @@ impl Site {
         services
     }
 
-    /// Waits until the journal has an entry of that kind, or the child has ended.
+    /// Waits until the run under way has an entry of that kind, or the child has ended: tells whether any run has one.
     pub(crate) fn wait_for(&self, kind: &str, child: &mut Child) -> bool {
         let patience = Instant::now() + Duration::from_secs(20);
         while Instant::now() < patience {
-            let log = self.run(["log"]);
-            let entry = |line: &Value| -> Value {
+            let (run, log) = (self.status()["run"].clone(), self.run(["log"]));
+            let entries = log.lines.iter().map(|line| -> Value {
                 serde_json::from_str(line["entry"].as_str().unwrap_or("null")).unwrap()
-            };
-            if log.lines.iter().any(|line| entry(line)["body"]["kind"] == kind) {
+            });
+            let of_kind: Vec<_> = entries.filter(|it| it["body"]["kind"] == kind).collect();
+            if !run.is_null() && of_kind.iter().any(|it| it["run"] == run) {
                 return true;
             }
             if child.try_wait().unwrap().is_some() {
-                return false;
+                return !of_kind.is_empty();
             }
         }
         panic!("no entry `{kind}` in 20 s");
