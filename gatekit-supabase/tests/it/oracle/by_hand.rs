@@ -117,6 +117,11 @@ fn texts() -> Vec<Case> {
             &[(Go, "byte order mark")],
             "\u{feff}create table a ();\ncreate table b ();\n",
         ),
+        file(
+            "a byte order mark before what is mixed",
+            &[(V3, "mixed"), (Go, "mixed, as a whole")],
+            "\u{feff}create table a (i int);\ncreate index concurrently i on a (i);\n",
+        ),
         files("nothing", &[(Go, "no statements")], &["", " \n\t;;\r\n;"]),
         file("an odd space at the end", &[(Go, "next line")], "create table a ();\u{85}"),
         file("a quote that is open", &[], "create table a (); select 'b; create table c ();"),

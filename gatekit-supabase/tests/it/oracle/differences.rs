@@ -280,10 +280,14 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     Difference {
         name: "mixed, as a whole",
         of: &[Go],
-        cli: "sends the file as a whole, which PostgreSQL refuses unless what allows no transaction comes first",
+        cli: "sends the file as a whole, which PostgreSQL refuses unless what allows no transaction comes first; or for \
+              its byte order mark",
         gatekit: "refuses the file before, with the way to split it",
         how: Parts(|gap| {
-            gap.refuses_and("migration.mixed", |cli| *cli == Said::Applied || cli.fails(&["25001"]))
+            let is_refused = |cli: &Said| *cli == Said::Applied || cli.fails(&["25001"]);
+            let is_marked = |cli: &Said| cli.fails(&["42601"]);
+            gap.refuses_and("migration.mixed", is_refused)
+                || gap.has("\u{feff}") && gap.refuses_and("migration.mixed", is_marked)
         }),
     },
     Difference {
