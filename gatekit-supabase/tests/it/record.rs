@@ -47,6 +47,32 @@ async fn a_row_that_is_rewritten_on_its_way_undoes_its_file() {
     }
 }
 
+#[tokio::test]
+async fn a_row_that_is_gone_again_undoes_its_file() {
+    for via in [Via::Server, Via::Pooler] {
+        let gone = "delete from supabase_migrations.schema_migrations where version = new.version";
+        let trigger = format!(
+            "create function gone() returns trigger language plpgsql as 'begin {gone}; return null; end';
+            create trigger gone after insert on supabase_migrations.schema_migrations
+                for each row execute function gone()"
+        );
+        let rule = format!(
+            "create rule gone as on insert to supabase_migrations.schema_migrations do also {gone}"
+        );
+        for sql in [trigger, rule] {
+            let world = begun(via).await;
+            world.run(&sql).await;
+            world.file(2, "create table b ();");
+            world.file(3, "create table c ();");
+            let report = world.ship().await;
+            let ended = (Outcome::RolledBack, "migration.history");
+            assert_eq!(end(&report), ended, "{via:?}, {sql}: {}", why(&report));
+            assert_eq!(world.tables().await, [""; 0], "{via:?}, {sql}");
+            assert_eq!(world.history().await.len(), 1, "{via:?}, {sql}");
+        }
+    }
+}
+
 /// What is done stays, and so does how far it is: nothing is done twice when the row can be written.
 #[tokio::test]
 async fn a_file_without_a_transaction_whose_row_is_kept_away_is_not_done() {

@@ -168,18 +168,17 @@ pub(in crate::migrations) fn adding(file: &File) -> String {
 }
 
 /// The statements that add the row of a file, give the transaction that they are in, and fail where that is not this
-/// one, or no row of that version was added: what comes after them cannot be committed then. The last gives what the row
+/// one, or no row of that version is there: what comes after them cannot be committed then. The last gives what the row
 /// adds to the [`Sum`].
 pub(in crate::migrations) fn recording(transaction: &str, file: &File) -> String {
     let version = literal(&file.version);
-    // What the one has seen, the other looks at: a setting of the transaction costs less than the row itself.
+    // By a statement of its own: it sees what triggers have made of the row after it was added, too.
     format!(
-        "{} RETURNING pg_catalog.pg_current_xact_id(),
-            pg_catalog.set_config('gatekit.recorded', version::pg_catalog.text, true);
+        "{} RETURNING pg_catalog.pg_current_xact_id();
         SELECT pg_catalog.hashtextextended({version}, 0::pg_catalog.int8) OPERATOR(pg_catalog./)
             (pg_catalog.pg_current_xact_id() OPERATOR(pg_catalog.=) {}::pg_catalog.xid8
-            AND coalesce(pg_catalog.current_setting('gatekit.recorded', true), '') OPERATOR(pg_catalog.=) {version}
-            )::pg_catalog.int4",
+            AND EXISTS (SELECT FROM supabase_migrations.schema_migrations
+                WHERE version OPERATOR(pg_catalog.=) {version}))::pg_catalog.int4",
         adding(file),
         literal(transaction),
     )
